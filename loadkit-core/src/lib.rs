@@ -1,1 +1,43 @@
-//! Under construction.
+//! `Plan -> Segment -> LoadShape -> (seat, intended start) -> Scenario::bot -> Bot::run -> Recorder -> Snapshot -> Report`:
+//! what a load test is, without a socket and without a cloud.
+
+mod bot;
+mod cx;
+mod data;
+mod engine;
+mod failure;
+mod metrics;
+mod mix;
+mod party;
+mod plan;
+mod run;
+mod seed;
+mod segment;
+mod shape;
+mod think;
+mod ticks;
+mod timer;
+
+pub use bot::{Bot, Scenario, Seat};
+pub use cx::{BotRng, Connect, Cx, Drive};
+pub use data::{DataError, Row, Table};
+pub use engine::{Control, Ended, Host, Job, RunError, Stop, Usage, Virtual, run};
+pub use failure::{Error, Failure, Kind, Result};
+pub use metrics::{
+    Applied, Collector, FailureSample, GaugeDelta, GaugeReading, Histogram, HistogramDelta, MetricId, MetricSink, Point,
+    Recorder, RunId, Sample, SeriesStep, Snapshot, SnapshotKey, StepDelta, StepTotals, Totals, TrendDelta, TrendTotals,
+    Unit, names,
+};
+pub use mix::{Weights, WeightsError};
+pub use party::Party;
+pub use plan::{DurationError, Plan, format_duration, parse_duration};
+pub use run::{RunInfo, Target};
+pub use seed::{Rng, Seed, SeedError};
+pub use segment::{Segment, SegmentError};
+pub use shape::{
+    Event, EventKind, Events, MAX_DURATION, MAX_SEATS, Rate, RateError, Shape, ShapeError, ShapeFault, Spacing, Stage,
+    StageKind, StagePart,
+};
+pub use think::Think;
+pub use ticks::{Hz, Tick, Ticks};
+pub use timer::{Alarm, Sleep, Timers, TokioTimer, WakeTimer};

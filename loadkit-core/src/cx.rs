@@ -1,0 +1,323 @@
+//! A bot's view of the run: time, chance, metrics, party and connections.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use rand::TryRng;
+use tokio::time::Instant;
+
+use crate::bot::Seat;
+use crate::engine::Shard;
+use crate::failure::{Error, Kind, Result};
+use crate::metrics::Sample;
+use crate::party::Party;
+use crate::run::{RunInfo, Target};
+use crate::seed::Rng;
+use crate::think::Think;
+use crate::ticks::{Hz, Ticks};
+use crate::timer::Timers;
+
+/// Something that can be connected to the target: a protocol with its codec, as the transports make them.
+pub trait Connect {
+    /// What a bot plays with afterwards.
+    type Connection;
+
+    /// Connects the bot of `cx` to the target.
+    fn connect(self, cx: &Cx) -> impl Future<Output = Result<Self::Connection>>;
+}
+
+/// A connection's part that goes on while its bot waits for something else. The bot's task calls it.
+///
+/// It runs on the bot's own task: what wakes the socket wakes the bot, with no task and no queue between them.
+pub trait Drive {
+    /// Before the bot's turn: takes in what has arrived, and what is due.
+    fn before_turn(&self, cx: &mut Context<'_>);
+
+    /// After the bot's turn: sends what it has queued.
+    fn after_turn(&self, cx: &mut Context<'_>);
+}
+
+/// A bot's view of the run. Cheap to clone; a clone is the same bot's.
+#[derive(Clone)]
+pub struct Cx(pub(crate) Rc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) shard: Rc<Shard>,
+    pub(crate) seat: Seat,
+    rng: RefCell<Rng>,
+    /// When the next step should begin, if a schedule (an arrival, a tick, a think time) said so.
+    intended: Cell<Option<Instant>>,
+    /// When what the bot was handed last had arrived, within this turn.
+    arrived: Cell<Option<Instant>>,
+    pub(crate) stopping: Cell<bool>,
+    connections: Cell<u32>,
+    /// Wakes the bot's task.
+    waker: RefCell<Option<Waker>>,
+    drives: RefCell<Vec<Weak<dyn Drive>>>,
+    party: RefCell<Option<Rc<Party>>>,
+}
+
+impl Cx {
+    pub(crate) fn new(shard: Rc<Shard>, seat: Seat, intended: Instant) -> Cx {
+        let rng = shard.run.seed.rng("bot", seat.index, u64::from(seat.life));
+        Cx(Rc::new(Inner {
+            shard,
+            seat,
+            rng: RefCell::new(rng),
+            intended: Cell::new(Some(intended)),
+            arrived: Cell::new(None),
+            stopping: Cell::new(false),
+            connections: Cell::new(0),
+            waker: RefCell::new(None),
+            drives: RefCell::new(Vec::new()),
+            party: RefCell::new(None),
+        }))
+    }
+
+    /// The bot's seat.
+    pub fn seat(&self) -> &Seat {
+        &self.0.seat
+    }
+
+    /// What the whole run has in common.
+    pub fn run(&self) -> &RunInfo {
+        &self.0.shard.run
+    }
+
+    /// The server under test.
+    pub fn target(&self) -> &Target {
+        &self.0.shard.run.target
+    }
+
+    /// The bot's random numbers: the same for the same run seed, seat and life, wherever it plays.
+    pub fn rng(&self) -> BotRng<'_> {
+        BotRng(&self.0.rng)
+    }
+
+    /// The shard's deadline queue.
+    pub fn timers(&self) -> &Timers {
+        &self.0.shard.timers
+    }
+
+    /// Whether the bot has been asked to leave. Ticks and think times end when it is.
+    pub fn stopping(&self) -> bool {
+        self.0.stopping.get()
+    }
+
+    /// Waits until the bot is asked to leave. For `select!` beside a wait that would go on.
+    pub async fn stopped(&self) {
+        // The bot's task is woken when it is asked to leave, so this is polled again then.
+        poll_fn(|_| if self.stopping() { Poll::Ready(()) } else { Poll::Pending }).await
+    }
+
+    /// Waits for `time` on the shard's sharp timer. What comes after counts from when it does begin.
+    pub async fn sleep(&self, time: Duration) {
+        self.wait_until(Instant::now() + time).await;
+        self.0.intended.set(None);
+    }
+
+    /// Waits as a player who thinks. The next step should begin when the time is over, and its response time counts
+    /// from then. Ends early when the bot is asked to leave.
+    pub async fn think(&self, think: impl Into<Think>) {
+        let time = think.into().sample(&mut self.rng());
+        let until = Instant::now() + time;
+        self.wait_until(until).await;
+        self.0.intended.set((!self.stopping()).then_some(until));
+    }
+
+    /// Waits until `at` or until the bot is asked to leave.
+    pub(crate) async fn wait_until(&self, at: Instant) {
+        let mut sleep = pin!(self.timers().sleep_until(at));
+        poll_fn(|cx| if self.stopping() { Poll::Ready(()) } else { sleep.as_mut().poll(cx) }).await
+    }
+
+    /// A tick `rate` times a second, from now on; each carries the time at which it should begin.
+    pub fn ticks(&self, rate: Hz) -> Ticks {
+        Ticks::new(self.clone(), rate)
+    }
+
+    pub(crate) fn intend(&self, at: Instant) {
+        self.0.intended.set(Some(at));
+    }
+
+    /// Runs a named part of the play and records how long it took, twice: its service time from when it did begin,
+    /// and its response time from when it should have (by the arrival, tick or think time before it). Failures are
+    /// counted by kind and pass through.
+    ///
+    /// If the step ends in the turn in which a message was handed to the bot, it ends at that message's time of
+    /// arrival in the kernel, not when the bot came to its turn.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub async fn step<T, E: Into<Error>>(
+        &self,
+        name: &str,
+        work: impl Future<Output = std::result::Result<T, E>>,
+    ) -> Result<T> {
+        let start = Instant::now();
+        let intended = self.0.intended.take().map_or(start, |at| at.min(start));
+        let mut work = pin!(work);
+        let result = poll_fn(|cx| work.as_mut().poll(cx)).await;
+        let end = self.0.arrived.get().filter(|&at| at >= start).unwrap_or_else(Instant::now);
+        let shard = &self.0.shard;
+        let mut recorder = shard.recorder.borrow_mut();
+        let id = recorder.step_id(name);
+        match result {
+            Ok(value) => {
+                recorder.step_ok(id, end - start, end - intended);
+                Ok(value)
+            }
+            Err(error) => {
+                let mut error = error.into();
+                if error.kind() != Kind::STOPPED.name() {
+                    recorder.step_failed(id, error.kind());
+                    if !std::mem::replace(&mut error.sampled, true) {
+                        recorder.sample(name, error.kind(), &error, self.0.seat.index, shard.elapsed());
+                    }
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Records a value of a trend: a time, or a whole number.
+    pub fn trend(&self, name: &str, value: impl Sample) {
+        let mut recorder = self.0.shard.recorder.borrow_mut();
+        let id = recorder.trend_id(name);
+        recorder.trend(id, value);
+    }
+
+    /// Adds `n` to a count.
+    pub fn count(&self, name: &str, n: u64) {
+        let mut recorder = self.0.shard.recorder.borrow_mut();
+        let id = recorder.count_id(name);
+        recorder.count(id, n);
+    }
+
+    /// Sets a gauge. Reports show its last, smallest and largest value over all bots.
+    pub fn gauge(&self, name: &str, value: f64) {
+        let shard = &self.0.shard;
+        shard.recorder.borrow_mut().gauge(name, value, shard.elapsed());
+    }
+
+    /// Connects to the target, as a step named `connect`.
+    ///
+    /// # Errors
+    /// When the target cannot be reached, refuses, or does not answer in time.
+    pub async fn connect<C: Connect>(&self, with: C) -> Result<C::Connection> {
+        self.step("connect", with.connect(self)).await
+    }
+
+    /// The bot's party: it shares a value with it, and its members wait for each other.
+    pub fn party(&self) -> Rc<Party> {
+        let mut party = self.0.party.borrow_mut();
+        party.get_or_insert_with(|| self.0.shard.party(&self.0.seat)).clone()
+    }
+
+    /// Waits until every member of the party has come to the rendezvous of this name.
+    ///
+    /// # Errors
+    /// [`crate::Kind::RENDEZVOUS`] when not all come within `timeout`.
+    pub async fn rendezvous(&self, name: &str, timeout: Duration) -> Result {
+        let met = self.party().meet(self, name, timeout).await;
+        self.0.intended.set(None);
+        Ok(met?)
+    }
+
+    /// For connections: has [`Drive`]'s methods called around every turn of the bot, for as long as `drive` lives.
+    pub fn attach(&self, drive: &Rc<impl Drive + 'static>) {
+        let drive: Rc<dyn Drive> = drive.clone();
+        let mut drives = self.0.drives.borrow_mut();
+        drives.retain(|known| known.strong_count() > 0);
+        drives.push(Rc::downgrade(&drive));
+    }
+
+    /// For connections: a message is being handed to the bot that had arrived `at`. What the bot waited for besides
+    /// is the kit's lag, and is recorded as such.
+    pub fn arrived(&self, at: Instant) {
+        let shard = &self.0.shard;
+        self.0.arrived.set(Some(at));
+        shard.recorder.borrow_mut().trend(shard.builtin.wake_lag, Instant::now().saturating_duration_since(at));
+    }
+
+    /// For connections: one has been opened.
+    pub fn connection_opened(&self) {
+        let open = self.0.connections.get();
+        self.0.connections.set(open + 1);
+        if open == 0 {
+            self.0.shard.connected.set(self.0.shard.connected.get() + 1);
+        }
+    }
+
+    /// For connections: one of those opened has been closed.
+    pub fn connection_closed(&self) {
+        let open = self.0.connections.get();
+        self.0.connections.set(open.saturating_sub(1));
+        if open == 1 {
+            self.0.shard.connected.set(self.0.shard.connected.get().saturating_sub(1));
+        }
+    }
+
+    /// Asks the bot to leave.
+    pub(crate) fn ask_to_leave(&self) {
+        if !self.0.stopping.replace(true)
+            && let Some(waker) = self.0.waker.borrow_mut().take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// One turn of the bot: what has arrived, the bot, what it sends.
+    pub(crate) fn turn<T>(&self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        {
+            let mut waker = self.0.waker.borrow_mut();
+            match waker.as_mut() {
+                Some(known) => known.clone_from(cx.waker()),
+                None => *waker = Some(cx.waker().clone()),
+            }
+        }
+        self.each_drive(|drive| drive.before_turn(cx));
+        self.0.arrived.set(None);
+        let result = poll(cx);
+        self.each_drive(|drive| drive.after_turn(cx));
+        result
+    }
+
+    /// Calls `f` with each live drive. A bot that opens a connection in its turn has it driven from then on.
+    fn each_drive(&self, mut f: impl FnMut(&dyn Drive)) {
+        let mut i = 0;
+        loop {
+            let drive = match self.0.drives.borrow().get(i) {
+                Some(drive) => drive.upgrade(),
+                None => return,
+            };
+            if let Some(drive) = drive {
+                f(&*drive);
+            }
+            i += 1;
+        }
+    }
+}
+
+/// A bot's random numbers. Implements [`rand::Rng`], so all of `rand`'s extensions work on it.
+pub struct BotRng<'a>(&'a RefCell<Rng>);
+
+impl TryRng for BotRng<'_> {
+    type Error = std::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> std::result::Result<u32, Self::Error> {
+        self.0.borrow_mut().try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> std::result::Result<u64, Self::Error> {
+        self.0.borrow_mut().try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> std::result::Result<(), Self::Error> {
+        self.0.borrow_mut().try_fill_bytes(bytes)
+    }
+}

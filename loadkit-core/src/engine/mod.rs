@@ -1,0 +1,319 @@
+//! The engine: runs a plan's players on one thread a core, and hands on what they gather.
+
+mod control;
+mod host;
+mod panics;
+mod shard;
+mod spawner;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, LocalRuntime};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+pub use control::{Control, Stop};
+pub use host::{Host, Usage, Virtual};
+pub(crate) use shard::Shard;
+
+use crate::bot::Scenario;
+use crate::data::{DataError, Table};
+use crate::failure::Error;
+use crate::metrics::{MetricSink, RunId, Snapshot, SnapshotKey, names};
+use crate::mix::WeightsError;
+use crate::plan::Plan;
+use crate::run::{RunInfo, Target};
+use crate::seed::Seed;
+use crate::segment::Segment;
+use spawner::Spawner;
+
+/// Snapshots under way from the shards to the collector, each shard counted. Beyond that a shard joins its intervals.
+const SNAPSHOTS_UNDER_WAY: usize = 8;
+/// Polls of tasks between two looks at the sockets and the timer. tokio's default of 61 lets a busy shard be late.
+const EVENT_INTERVAL: u32 = 16;
+
+/// One worker's part of a run.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The run's name among all runs.
+    pub id: RunId,
+    /// The plan of the whole run.
+    pub plan: Plan,
+    /// The server under test.
+    pub target: Target,
+    /// The seed of the whole run.
+    pub seed: Seed,
+    /// This worker's share of the seats.
+    pub segment: Segment,
+    /// This worker's number.
+    pub worker: u32,
+    /// Which attempt at the segment this is, from 0.
+    pub attempt: u32,
+    /// How many shards: threads.
+    pub shards: u32,
+}
+
+impl Job {
+    /// A whole run on this process alone, one shard a core.
+    pub fn whole(id: RunId, plan: Plan, target: Target, seed: Seed) -> Job {
+        let shards = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+        Job { id, plan, target, seed, segment: Segment::WHOLE, worker: 0, attempt: 0, shards }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// How far it had been asked to stop.
+    pub asked: Stop,
+    /// Snapshots that the sink did not take.
+    pub snapshots_lost: u64,
+    /// Shards whose thread died. Their figures up to their last snapshot are in.
+    pub shards_lost: u32,
+    /// What went wrong in the scenario's `teardown`.
+    pub teardown: Option<Error>,
+}
+
+/// Why a run could not start. Nothing has been sent to the target, unless by the scenario's `setup`.
+#[derive(Debug)]
+pub enum RunError {
+    /// An accounts or data file cannot be used: mend the file or the plan.
+    Data(DataError),
+    /// The plan's personas do not fit the scenario's.
+    Personas(WeightsError),
+    /// The scenario's own `setup` failed.
+    Setup(Error),
+    /// The segment cannot be split into so many shards.
+    Segment(crate::segment::SegmentError),
+    /// The operating system gave no thread or no runtime.
+    System(std::io::Error),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Data(error) => error.fmt(f),
+            RunError::Personas(error) => error.fmt(f),
+            RunError::Setup(error) => write!(f, "the scenario's setup failed: {error}"),
+            RunError::Segment(error) => error.fmt(f),
+            RunError::System(error) => write!(f, "the system gives no thread or runtime: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+/// Runs a worker's part of a plan to its end, on threads of its own, and publishes every snapshot.
+///
+/// Blocks the calling thread, which hands the snapshots to `sink`. Stop it through `control`.
+///
+/// # Errors
+/// Only before the start; see [`RunError`]. What goes wrong later is data.
+pub fn run<S: Scenario>(
+    scenario: S,
+    job: &Job,
+    host: &dyn Host,
+    control: &Control,
+    sink: &mut dyn MetricSink,
+) -> Result<Ended, RunError> {
+    let scenario = Arc::new(scenario);
+    let run = Arc::new(prepare(&*scenario, job)?);
+    let runtime = runtime(false).map_err(RunError::System)?;
+    runtime.block_on(scenario.setup(&run)).map_err(RunError::Setup)?;
+    let mut ended = Ended::default();
+    run_shards(&scenario, job, host, control, &run, |snapshot| {
+        if runtime.block_on(sink.publish(&snapshot)).is_err() {
+            ended.snapshots_lost += 1;
+        }
+    })
+    .map(|lost| ended.shards_lost = lost)?;
+    ended.teardown = runtime.block_on(scenario.teardown(&run)).err();
+    ended.asked = control.asked();
+    Ok(ended)
+}
+
+/// Checks all that can be checked before the start, and loads what the shards share.
+fn prepare<S: Scenario>(scenario: &S, job: &Job) -> Result<RunInfo, RunError> {
+    let plan = job.plan.clone();
+    let seats = plan.shape().seats();
+    let load = |path: &std::path::Path, what: &str| -> Result<Arc<Table>, RunError> {
+        let table = Table::load(path).map_err(RunError::Data)?;
+        table.require(seats, what).map_err(RunError::Data)?;
+        Ok(table)
+    };
+    let accounts = plan.accounts().map(|path| load(path, "accounts")).transpose()?;
+    let data: Result<BTreeMap<_, _>, _> =
+        plan.data().iter().map(|(name, path)| Ok((name.clone(), load(path, name)?))).collect();
+    let weights = scenario.personas().with(plan.personas()).map_err(RunError::Personas)?;
+    let (id, target, seed) = (job.id, job.target.clone(), job.seed);
+    Ok(RunInfo { id, target, seed, weights, accounts, data: data?, plan })
+}
+
+fn runtime(paused: bool) -> std::io::Result<LocalRuntime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .event_interval(EVENT_INTERVAL)
+        .start_paused(paused)
+        .build_local(Default::default())
+}
+
+/// Runs the shards to their end; how many of them died.
+fn run_shards<S: Scenario>(
+    scenario: &Arc<S>,
+    job: &Job,
+    host: &dyn Host,
+    control: &Control,
+    run: &Arc<RunInfo>,
+    mut publish: impl FnMut(Snapshot),
+) -> Result<u32, RunError> {
+    let shards = job.shards.max(1);
+    let (sender, snapshots) = sync_channel(SNAPSHOTS_UNDER_WAY * shards as usize);
+    let segments: Result<Vec<Segment>, _> =
+        (0..shards).map(|shard| job.segment.split(u64::from(shards), u64::from(shard))).collect();
+    let segments = segments.map_err(RunError::Segment)?;
+    let begin = Instant::now();
+    std::thread::scope(|threads| {
+        let mut handles = Vec::new();
+        for (shard, segment) in (0..).zip(segments) {
+            let key = SnapshotKey { run: job.id, worker: job.worker, shard, attempt: job.attempt, seq: 0 };
+            let part = Part { key, segment, begin, host, snapshots: sender.clone() };
+            let (scenario, run, stop) = (scenario.clone(), run.clone(), control.subscribe());
+            let body = move || part.play(scenario, run, stop);
+            match std::thread::Builder::new().name(format!("shard-{shard}")).spawn_scoped(threads, body) {
+                Ok(handle) => handles.push(handle),
+                Err(error) => {
+                    control.stop(Stop::Now);
+                    return Err(RunError::System(error));
+                }
+            }
+        }
+        drop(sender);
+        drain_into(&snapshots, &mut publish);
+        let died = handles.into_iter().filter_map(|handle| handle.join().err()).count();
+        Ok(died as u32)
+    })
+}
+
+fn drain_into(snapshots: &Receiver<Snapshot>, publish: &mut impl FnMut(Snapshot)) {
+    while let Ok(snapshot) = snapshots.recv() {
+        publish(snapshot);
+    }
+}
+
+/// What a shard's thread is started with.
+struct Part<'a> {
+    key: SnapshotKey,
+    segment: Segment,
+    begin: Instant,
+    host: &'a dyn Host,
+    snapshots: SyncSender<Snapshot>,
+}
+
+impl Part<'_> {
+    fn play<S: Scenario>(self, scenario: Arc<S>, run: Arc<RunInfo>, stop: watch::Receiver<Stop>) {
+        let is_virtual = self.host.is_virtual();
+        // Without a runtime the thread dies, which the engine counts as a lost shard.
+        let Ok(runtime) = runtime(is_virtual) else { std::panic::panic_any("no runtime for a shard") };
+        let shard = runtime.block_on(async {
+            let begin = if is_virtual { Instant::now() } else { self.begin };
+            let shard = Rc::new(Shard::new(run, begin, self.key));
+            tokio::task::spawn_local(shard.timers.clone().drive(self.host.timer()));
+            scenario.shard(&shard.run);
+            let spawner = Spawner::new(scenario, shard.clone(), self.segment);
+            let mut outlet = Outlet { snapshots: &self.snapshots, waits: is_virtual, held: None };
+            tokio::select! {
+                // An order, so that runs in virtual time repeat: what is due at the end of an interval is in the next.
+                biased;
+                () = self.cut_every_interval(&shard, &mut outlet) => {}
+                () = spawner.run(stop) => {}
+            }
+            outlet.last(shard.cut(shard.elapsed()));
+            shard
+        });
+        // Ends all that still runs; nothing is sent after this.
+        drop(runtime);
+        drop(shard);
+    }
+
+    /// Cuts a snapshot at every end of an interval. Never ends.
+    async fn cut_every_interval(&self, shard: &Rc<Shard>, outlet: &mut Outlet<'_>) {
+        let interval = shard.run.plan().interval();
+        let mut usage = UsageMeter::new(self.host, self.key.shard == 0);
+        for n in 1.. {
+            let at = interval.saturating_mul(n);
+            shard.timers.sleep_until(shard.start + at).await;
+            usage.record(shard);
+            if outlet.has_room() {
+                outlet.send(shard.cut(at));
+            } else {
+                shard.recorder.borrow_mut().count(shard.builtin.snapshots_deferred, 1);
+            }
+        }
+    }
+}
+
+/// The way of a shard's snapshots to the collector. A shard that plays never waits for it.
+struct Outlet<'a> {
+    snapshots: &'a SyncSender<Snapshot>,
+    /// In virtual time it may wait, so that every interval comes through.
+    waits: bool,
+    held: Option<Snapshot>,
+}
+
+impl Outlet<'_> {
+    /// Whether a snapshot sent now will be on its way, or be held here, without pushing out another.
+    fn has_room(&mut self) -> bool {
+        if let Some(held) = self.held.take() {
+            self.send(held);
+        }
+        self.held.is_none()
+    }
+
+    fn send(&mut self, snapshot: Snapshot) {
+        if self.waits {
+            return self.last(snapshot);
+        }
+        if let Err(TrySendError::Full(snapshot)) = self.snapshots.try_send(snapshot) {
+            self.held = Some(snapshot);
+        }
+    }
+
+    /// Sends what is held and then this, waiting for room. The collector outlives the shards, so an error cannot be.
+    fn last(&mut self, snapshot: Snapshot) {
+        for snapshot in self.held.take().into_iter().chain([snapshot]) {
+            let _ = self.snapshots.send(snapshot);
+        }
+    }
+}
+
+/// Records what the process uses, on one shard of it.
+struct UsageMeter<'a> {
+    host: Option<&'a dyn Host>,
+    before: Usage,
+    at: Instant,
+}
+
+impl UsageMeter<'_> {
+    fn new(host: &dyn Host, is_first: bool) -> UsageMeter<'_> {
+        let before = host.usage().unwrap_or_default();
+        UsageMeter { host: is_first.then_some(host), before, at: Instant::now() }
+    }
+
+    fn record(&mut self, shard: &Shard) {
+        let Some(usage) = self.host.and_then(|host| host.usage()) else { return };
+        let now = Instant::now();
+        let wall = now.saturating_duration_since(self.at).max(Duration::from_micros(1));
+        let cores = usage.cpu.saturating_sub(self.before.cpu).as_secs_f64() / wall.as_secs_f64();
+        let mut recorder = shard.recorder.borrow_mut();
+        let at = shard.elapsed();
+        recorder.gauge(names::CPU, cores, at);
+        recorder.gauge(names::DESCRIPTORS, usage.descriptors as f64, at);
+        recorder.gauge(names::MEMORY, usage.memory as f64, at);
+        (self.before, self.at) = (usage, now);
+    }
+}

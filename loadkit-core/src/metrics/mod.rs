@@ -1,0 +1,13 @@
+//! Metrics: recorders on the shards, snapshots between them and the collector, and totals that merge exactly.
+
+mod collect;
+mod histogram;
+pub mod names;
+mod recorder;
+mod snapshot;
+
+pub use collect::{Applied, Collector, MetricSink, Point, SeriesStep, Totals};
+pub use histogram::{Histogram, HistogramDelta};
+pub(crate) use recorder::{count_kind, micros};
+pub use recorder::{GaugeReading, MetricId, Recorder, Sample, StepTotals, TrendTotals, Unit};
+pub use snapshot::{FailureSample, GaugeDelta, RunId, Snapshot, SnapshotKey, StepDelta, TrendDelta};

@@ -1,0 +1,27 @@
+//! The names under which the engine measures itself. They are ordinary metrics, so they merge, show and can be
+//! limited like any other; the prefix `loadkit.` is kept for them, and `net.` for connections.
+
+/// Trend, µs: how late a tick began for which its bot was already waiting. All of it is the kit's lag.
+pub const TICK_LAG: &str = "loadkit.tick_lag";
+/// Trend, µs: from the kernel's time of arrival of a reply to its bot's turn. All of it is the kit's lag.
+pub const WAKE_LAG: &str = "loadkit.wake_lag";
+/// Trend, µs: how late players started against the load shape.
+pub const START_LAG: &str = "loadkit.start_lag";
+/// Count: ticks begun.
+pub const TICKS: &str = "loadkit.ticks";
+/// Count: ticks begun late because the bot was still busy with the one before.
+pub const TICKS_BEHIND: &str = "loadkit.ticks_behind";
+/// Count: ticks left out by a bot that skips what it missed.
+pub const TICKS_SKIPPED: &str = "loadkit.ticks_skipped";
+/// Count: snapshots whose interval was joined to the next because the collector was behind.
+pub const SNAPSHOTS_DEFERRED: &str = "loadkit.snapshots_deferred";
+/// Count: records left out because a name was new and the table of names full.
+pub const NAMES_LEFT_OUT: &str = "loadkit.names_left_out";
+/// Count: datagrams that the kernel refused to send.
+pub const SENDS_REFUSED: &str = "net.sends_refused";
+/// Gauge: CPU cores in use by this process.
+pub const CPU: &str = "loadkit.cpu_cores";
+/// Gauge: open descriptors of this process.
+pub const DESCRIPTORS: &str = "loadkit.descriptors";
+/// Gauge: resident memory of this process, bytes.
+pub const MEMORY: &str = "loadkit.memory";

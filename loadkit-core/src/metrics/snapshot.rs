@@ -1,0 +1,133 @@
+//! A snapshot: what one shard gathered in one interval, with the key that makes applying it twice harmless.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::histogram::HistogramDelta;
+use super::recorder::{GaugeReading, Unit, micros};
+
+/// A run's name among all runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RunId(pub u64);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Which snapshot this is: of which run, worker, shard of the worker, attempt at the worker's segment, and interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SnapshotKey {
+    /// The run.
+    pub run: RunId,
+    /// The worker within the run.
+    pub worker: u32,
+    /// The shard within the worker.
+    pub shard: u32,
+    /// The attempt at the worker's segment, from 0.
+    pub attempt: u32,
+    /// The snapshot within the shard, from 0, without gaps.
+    pub seq: u64,
+}
+
+/// What one shard gathered in one interval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Which one it is.
+    pub key: SnapshotKey,
+    /// When the interval began, µs since the start of the run.
+    pub from_us: u64,
+    /// When it ended, µs since the start of the run.
+    pub to_us: u64,
+    /// Players at work at the end of the interval.
+    pub active: u64,
+    /// Players with an open connection at the end of the interval.
+    pub connected: u64,
+    /// Players that the load shape asked for at the end of the interval.
+    pub planned: u64,
+    /// Players started in the interval.
+    pub started: u64,
+    /// Players that ended well in the interval.
+    pub finished: u64,
+    /// Players that failed in the interval, by kind.
+    pub failed: Vec<(String, u64)>,
+    /// Players cut off by the end of the grace time.
+    pub cut_off: u64,
+    /// Steps by name.
+    pub steps: Vec<(String, StepDelta)>,
+    /// Trends by name.
+    pub trends: Vec<(String, TrendDelta)>,
+    /// Counts by name.
+    pub counts: Vec<(String, u64)>,
+    /// Gauges by name.
+    pub gauges: Vec<(String, GaugeDelta)>,
+    /// Some messages of failures.
+    pub samples: Vec<FailureSample>,
+}
+
+/// What a step gained in an interval. See [`super::StepTotals`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepDelta {
+    /// Service times, µs.
+    pub service: HistogramDelta,
+    /// Response times, µs.
+    pub response: HistogramDelta,
+    /// Failures by kind.
+    pub failures: Vec<(String, u64)>,
+}
+
+/// What a trend gained in an interval.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrendDelta {
+    /// What the values are.
+    pub unit: Unit,
+    /// The values.
+    pub values: HistogramDelta,
+}
+
+/// A gauge's reading with the time of its last value, so that readings merge in any order.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GaugeDelta {
+    /// When the last value was set, µs since the start of the run.
+    pub at_us: u64,
+    /// The reading.
+    pub reading: GaugeReading,
+}
+
+impl GaugeDelta {
+    /// A gauge set once.
+    pub fn new(value: f64, at: Duration) -> GaugeDelta {
+        GaugeDelta { at_us: micros(at), reading: GaugeReading { last: value, min: value, max: value } }
+    }
+
+    /// Both readings as one, in whichever order they come: the later value is the last; of two set at the same
+    /// time, the larger.
+    pub fn merge(self, other: GaugeDelta) -> GaugeDelta {
+        let order = self.at_us.cmp(&other.at_us).then(self.reading.last.total_cmp(&other.reading.last));
+        let last = if order.is_lt() { other } else { self };
+        let reading = GaugeReading {
+            last: last.reading.last,
+            min: self.reading.min.min(other.reading.min),
+            max: self.reading.max.max(other.reading.max),
+        };
+        GaugeDelta { at_us: last.at_us, reading }
+    }
+}
+
+/// The message of one failure.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FailureSample {
+    /// When, µs since the start of the run.
+    pub at_us: u64,
+    /// Whose.
+    pub seat: u64,
+    /// In which step; empty outside of one.
+    pub step: String,
+    /// Of which kind.
+    pub kind: String,
+    /// What it said.
+    pub message: String,
+}

@@ -1,0 +1,7 @@
+//! stub
+#![allow(missing_docs)]
+use crate::seed::Seed; use std::collections::BTreeMap;
+#[derive(Debug, Clone, Default)] pub struct Weights;
+#[derive(Debug)] pub struct WeightsError;
+impl std::fmt::Display for WeightsError { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("x") } }
+impl Weights { pub fn name(&self, _: usize) -> &str { "" } pub fn pick(&self, _: Seed, _: u64) -> usize { 0 } pub fn with(self, _: &BTreeMap<String, u32>) -> Result<Weights, WeightsError> { Ok(self) } }

@@ -1,0 +1,96 @@
+//! What a whole run has in common: made once, shared by all shards, read-only.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::data::Table;
+use crate::failure::{Failure, Kind};
+use crate::metrics::RunId;
+use crate::mix::Weights;
+use crate::plan::Plan;
+use crate::seed::Seed;
+
+/// The server under test, by name and by address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    name: String,
+    addrs: Vec<SocketAddr>,
+}
+
+impl Target {
+    /// A target as the user wrote it, and the addresses to which it resolved (none for in-memory targets).
+    pub fn new(name: impl Into<String>, addrs: Vec<SocketAddr>) -> Target {
+        Target { name: name.into(), addrs }
+    }
+
+    /// As the user wrote it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The addresses to which it resolved.
+    pub fn addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// The address for a seat: seats take turns.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn addr(&self, seat: u64) -> Result<SocketAddr, Failure> {
+        let turn = usize::try_from(seat % (self.addrs.len().max(1) as u64)).unwrap_or(0);
+        self.addrs.get(turn).copied().ok_or_else(|| {
+            Failure::new(Kind::TARGET, format!("the target {:?} has no network address", self.name))
+        })
+    }
+}
+
+/// What a whole run has in common.
+#[derive(Debug)]
+pub struct RunInfo {
+    pub(crate) id: RunId,
+    pub(crate) plan: Plan,
+    pub(crate) target: Target,
+    pub(crate) seed: Seed,
+    pub(crate) weights: Weights,
+    pub(crate) accounts: Option<Arc<Table>>,
+    pub(crate) data: BTreeMap<String, Arc<Table>>,
+}
+
+impl RunInfo {
+    /// The run's name among all runs.
+    pub fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The server under test.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The seed from which all of the run's random numbers come.
+    pub fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// The personas in force: the scenario's, with the plan's weights.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The accounts, if the plan has a file of them.
+    pub fn accounts(&self) -> Option<&Table> {
+        self.accounts.as_deref()
+    }
+
+    /// One of the plan's data files, by its name in the plan.
+    pub fn data(&self, name: &str) -> Option<&Table> {
+        self.data.get(name).map(AsRef::as_ref)
+    }
+}

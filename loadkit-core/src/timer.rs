@@ -1,0 +1,263 @@
+//! The deadline queue of a shard: every tick, think time and protocol deadline over one high-resolution timer.
+//!
+//! tokio's own timers wake up to 1 ms late, by design, which would be an error of ours in every response time. A
+//! shard therefore keeps its deadlines here and arms one [`WakeTimer`] for the first of them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Deadlines closer together than this may share a wake-up. It bounds the timer's own cost at 5,000 wake-ups a
+/// second and a shard, and adds at most this much to a deadline that follows another closely.
+const SPACING: Duration = Duration::from_micros(200);
+
+/// The one timer of a shard: the edge to the operating system, which the core does not implement itself.
+pub trait WakeTimer {
+    /// Ready at or after `deadline`. Arms the timer anew when `deadline` differs from that of the last call.
+    fn poll_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Whether it wakes within a fraction of a millisecond. If not, the report says so.
+    fn is_sharp(&self) -> bool;
+}
+
+/// tokio's own timer: for virtual time, and where there is nothing better. Wakes up to 1 ms late.
+#[derive(Default)]
+pub struct TokioTimer(Option<Pin<Box<tokio::time::Sleep>>>);
+
+impl WakeTimer for TokioTimer {
+    fn poll_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        sleep.as_mut().poll(cx)
+    }
+
+    fn is_sharp(&self) -> bool {
+        false
+    }
+}
+
+/// Nanoseconds since the queue's base, and a number that tells equal deadlines apart.
+type Key = (u64, u32);
+
+struct Queue {
+    base: Instant,
+    due: BTreeMap<Key, Waker>,
+    next_id: u32,
+    /// The driver's waker and the time for which it waits.
+    driver: Option<(Waker, u64)>,
+    /// Before this the driver does not wake again.
+    earliest: u64,
+}
+
+impl Queue {
+    fn nanos(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.base).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn insert(&mut self, nanos: u64, waker: Waker) -> Key {
+        let mut key = (nanos, self.next_id);
+        while self.due.contains_key(&key) {
+            key.1 = key.1.wrapping_add(1);
+        }
+        self.next_id = key.1.wrapping_add(1);
+        self.due.insert(key, waker);
+        let wake_at = nanos.max(self.earliest);
+        if self.driver.as_ref().is_some_and(|(_, armed)| wake_at < *armed)
+            && let Some((driver, _)) = self.driver.take()
+        {
+            driver.wake();
+        }
+        key
+    }
+
+    /// Wakes all that is due at `now`; the next deadline, if there is one.
+    fn fire(&mut self, now: u64) -> Option<u64> {
+        while let Some(first) = self.due.first_entry() {
+            if first.key().0 > now {
+                return Some(first.key().0);
+            }
+            first.remove().wake();
+        }
+        None
+    }
+}
+
+/// A handle to the deadline queue of the shard it was made on.
+#[derive(Clone)]
+pub struct Timers(Rc<RefCell<Queue>>);
+
+impl Timers {
+    /// A queue of its own. Nothing fires until [`Timers::drive`] runs on the same thread.
+    pub fn new() -> Timers {
+        let base = Instant::now();
+        Timers(Rc::new(RefCell::new(Queue { base, due: BTreeMap::new(), next_id: 0, driver: None, earliest: 0 })))
+    }
+
+    /// Ready at `at`, or at once if that has passed.
+    pub fn sleep_until(&self, at: Instant) -> Sleep {
+        Sleep { alarm: self.alarm(), at }
+    }
+
+    /// An alarm, not yet set.
+    pub fn alarm(&self) -> Alarm {
+        Alarm { timers: self.clone(), key: None }
+    }
+
+    /// Fires deadlines for as long as it is polled. One per queue.
+    pub async fn drive(self, mut timer: Box<dyn WakeTimer>) {
+        let mut wake_at = 0;
+        poll_fn(|cx| {
+            loop {
+                let mut queue = self.0.borrow_mut();
+                let now = queue.nanos(Instant::now());
+                if wake_at <= now {
+                    queue.earliest = now + SPACING.as_nanos() as u64;
+                }
+                wake_at = queue.fire(now).map_or(u64::MAX, |next| next.max(queue.earliest));
+                queue.driver = Some((cx.waker().clone(), wake_at));
+                let at = queue.base.checked_add(Duration::from_nanos(wake_at));
+                drop(queue);
+                let Some(at) = at.filter(|_| wake_at != u64::MAX) else {
+                    return Poll::Pending;
+                };
+                if timer.poll_until(at, cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+}
+
+impl Default for Timers {
+    fn default() -> Timers {
+        Timers::new()
+    }
+}
+
+/// One deadline of one owner: set, moved, cleared. Dropping it clears it, so the queue holds no more than there are
+/// alarms. Costs about 40 bytes of heap while set.
+pub struct Alarm {
+    timers: Timers,
+    key: Option<Key>,
+}
+
+impl Alarm {
+    /// Wakes `waker` at `at`, instead of what was set before.
+    pub fn set(&mut self, at: Instant, waker: &Waker) {
+        let mut queue = self.timers.0.borrow_mut();
+        let nanos = queue.nanos(at);
+        if let Some(key) = self.key {
+            if key.0 == nanos
+                && let Some(set) = queue.due.get_mut(&key)
+            {
+                set.clone_from(waker);
+                return;
+            }
+            queue.due.remove(&key);
+        }
+        self.key = Some(queue.insert(nanos, waker.clone()));
+    }
+
+    /// Takes the deadline back.
+    pub fn clear(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.timers.0.borrow_mut().due.remove(&key);
+        }
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// The future of [`Timers::sleep_until`].
+pub struct Sleep {
+    alarm: Alarm,
+    at: Instant,
+}
+
+impl Sleep {
+    /// When it is due.
+    pub fn deadline(&self) -> Instant {
+        self.at
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let at = self.at;
+        if Instant::now() >= at {
+            self.alarm.clear();
+            return Poll::Ready(());
+        }
+        self.alarm.set(at, cx.waker());
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_virtual_time<T>(test: impl AsyncFnOnce(Timers) -> T) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build_local(Default::default())
+            .unwrap();
+        runtime.block_on(async {
+            let timers = Timers::new();
+            tokio::task::spawn_local(timers.clone().drive(Box::new(TokioTimer::default())));
+            test(timers).await
+        })
+    }
+
+    #[test]
+    fn deadlines_fire_in_order_and_never_early() {
+        in_virtual_time(async |timers| {
+            let start = Instant::now();
+            let woken = Rc::new(RefCell::new(Vec::new()));
+            let tasks: Vec<_> = [30, 10, 20, 10]
+                .map(|ms| {
+                    let (timers, woken) = (timers.clone(), woken.clone());
+                    tokio::task::spawn_local(async move {
+                        timers.sleep_until(start + Duration::from_millis(ms)).await;
+                        assert!(start.elapsed() >= Duration::from_millis(ms));
+                        woken.borrow_mut().push(ms);
+                    })
+                })
+                .into();
+            for task in tasks {
+                task.await.unwrap();
+            }
+            assert_eq!(*woken.borrow(), [10, 10, 20, 30]);
+        });
+    }
+
+    #[test]
+    fn an_earlier_deadline_overtakes_and_dropping_leaves_nothing() {
+        in_virtual_time(async |timers| {
+            let start = Instant::now();
+            let mut far = Box::pin(timers.sleep_until(start + Duration::from_secs(60)));
+            assert!(futures_util::poll!(&mut far).is_pending());
+            tokio::task::yield_now().await;
+            timers.sleep_until(start + Duration::from_millis(5)).await;
+            assert!(start.elapsed() < Duration::from_millis(10));
+            drop(far);
+            assert_eq!(timers.0.borrow().due.len(), 0);
+        });
+    }
+}

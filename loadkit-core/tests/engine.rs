@@ -1,0 +1,242 @@
+//! Whole runs of the engine in virtual time.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use loadkit_core::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Runs a scenario in virtual time on `shards` shards; everything it gathered.
+fn simulate<S: Scenario>(scenario: S, plan: Plan, shards: u32) -> Collector {
+    let mut collector = Collector::new(plan.interval());
+    let job = Job { shards, ..Job::whole(RunId(1), plan, Target::default(), Seed(7)) };
+    let ended = run(scenario, &job, &Virtual, &Control::new(), &mut collector).unwrap();
+    assert_eq!(ended.shards_lost, 0);
+    collector
+}
+
+fn plan(stages: Vec<Stage>) -> Plan {
+    Plan::stub(stages, None)
+}
+
+/// A player that thinks, works for a while by its own random numbers, and does so again at 10 Hz.
+struct Walker;
+
+impl Bot for Walker {
+    async fn run(&mut self, cx: &Cx) -> Result {
+        let mut ticks = cx.ticks(Hz(10.0)).take_for(Duration::from_secs(5));
+        while let Some(tick) = ticks.next().await {
+            let work = Duration::from_millis(1 + rand::RngExt::random_range(&mut cx.rng(), 0..20));
+            cx.step("work", async {
+                cx.sleep(work).await;
+                if tick.index % 17 == 16 { Err(Error::new("stumbled", format!("at {}", tick.index))) } else { Ok(()) }
+            })
+            .await
+            .ok();
+            cx.trend("work_us", work);
+            cx.count("walked", 1);
+        }
+        cx.gauge("seat", cx.seat().index() as f64);
+        Ok(())
+    }
+}
+
+struct Walk;
+
+impl Scenario for Walk {
+    type Bot = Walker;
+
+    fn bot(&self, _: Seat) -> Walker {
+        Walker
+    }
+}
+
+#[test]
+fn the_population_follows_the_shape_and_seats_are_filled_again() {
+    let collector = simulate(Walk, plan(vec![Stage::ramp(40, Duration::from_secs(4)), Stage::hold(MINUTE)]), 1);
+    let points = collector.points();
+    assert_eq!(points[1].planned(), 20);
+    assert_eq!(points[3].planned(), 40);
+    assert!(points[10..60].iter().all(|point| point.planned() == 40 && point.active() >= 38));
+    let totals = collector.totals();
+    // Each life lasts 5 s of the 62 s that a seat is there for on average.
+    assert!((490..=560).contains(&totals.started), "{}", totals.started);
+    assert_eq!(totals.finished, totals.started);
+    assert_eq!(totals.failed(), 0);
+    assert_eq!(totals.steps["work"].failures, [("stumbled".to_owned(), totals.steps["work"].failed())]);
+}
+
+#[test]
+fn shards_merged_equal_one_bucket_for_bucket() {
+    let shape = || plan(vec![Stage::ramp(40, Duration::from_secs(4)), Stage::hold(MINUTE)]);
+    let whole = simulate(Walk, shape(), 1);
+    for shards in [2, 3, 7] {
+        let parts = simulate(Walk, shape(), shards);
+        let (whole, parts) = (whole.totals(), parts.totals());
+        assert_eq!(parts.steps, whole.steps, "{shards} shards");
+        assert_eq!(parts.trends["work_us"], whole.trends["work_us"]);
+        assert_eq!(parts.counts["walked"], whole.counts["walked"]);
+        assert_eq!((parts.started, parts.finished), (whole.started, whole.finished));
+    }
+}
+
+#[test]
+fn the_same_run_twice_is_the_same() {
+    let shape = || plan(vec![Stage::arrivals(Rate::per_second(20).unwrap(), MINUTE).poisson()]);
+    let (once, twice) = (simulate(Walk, shape(), 2), simulate(Walk, shape(), 2));
+    assert!(once.totals() == twice.totals());
+    assert!(once.points() == twice.points());
+    assert_eq!(once.totals().started, 1_200);
+}
+
+/// Bots that fail in every way there is.
+struct Trouble;
+
+struct Troubled(u64);
+
+impl Scenario for Trouble {
+    type Bot = Troubled;
+
+    fn bot(&self, seat: Seat) -> Troubled {
+        assert!(seat.index() != 3, "no such player");
+        Troubled(seat.index())
+    }
+}
+
+impl Bot for Troubled {
+    async fn run(&mut self, cx: &Cx) -> Result {
+        match self.0 {
+            0 => Err(Error::new("early", "gave up")),
+            1 => {
+                cx.sleep(Duration::from_millis(5)).await;
+                panic!("lost {}", self.0)
+            }
+            2 => Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
+            _ => {
+                cx.stopped().await;
+                Ok(())
+            }
+        }
+    }
+}
+
+#[test]
+fn failures_and_panics_are_counted_and_the_rest_plays_on() {
+    let collector = simulate(Trouble, plan(vec![Stage::step(6, Duration::from_millis(9_500))]), 2);
+    let totals = collector.totals();
+    let kinds: Vec<_> = totals.failed.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
+    // Refilled a second after each failure: at 0 s to 9 s.
+    assert_eq!(kinds, [("connection-reset", 10), ("early", 10), ("panic", 20)]);
+    assert_eq!((totals.finished, totals.cut_off), (2, 0));
+    let panic = totals.samples.iter().find(|sample| sample.kind == "panic" && sample.seat == 1).unwrap();
+    assert!(panic.message.contains("engine.rs") && panic.message.ends_with("lost 1"), "{panic:?}");
+}
+
+/// Parties of three, one of which misses a member.
+struct Club;
+
+struct Member(Seat);
+
+impl Scenario for Club {
+    type Bot = Member;
+
+    fn bot(&self, seat: Seat) -> Member {
+        Member(seat)
+    }
+}
+
+static SHARED: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
+
+impl Bot for Member {
+    async fn run(&mut self, cx: &Cx) -> Result {
+        let seen = cx.party().shared(|| std::cell::Cell::new(0));
+        seen.set(seen.get() + 1);
+        if self.0.index() != 5 {
+            cx.rendezvous("ready", Duration::from_secs(3)).await?;
+            SHARED.lock().unwrap().push((self.0.party(), seen.get()));
+        }
+        cx.stopped().await;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_party_meets_whole_or_its_members_fail() {
+    let mut plan = plan(vec![Stage::ramp(8, Duration::from_secs(2)), Stage::hold(Duration::from_secs(8))]);
+    plan.party = 3;
+    plan.refill = None;
+    let collector = simulate(Club, plan, 2);
+    assert_eq!(collector.totals().failed, [("rendezvous-unmet".to_owned(), 2)]);
+    let mut met = SHARED.lock().unwrap().clone();
+    met.sort();
+    // The third party has two members only, and they know it.
+    assert_eq!(met, [(0, 3), (0, 3), (0, 3), (2, 2), (2, 2)]);
+}
+
+/// Never leaves.
+struct Stubborn;
+
+impl Scenario for Stubborn {
+    type Bot = Stubborn;
+
+    fn bot(&self, _: Seat) -> Stubborn {
+        Stubborn
+    }
+}
+
+impl Bot for Stubborn {
+    async fn run(&mut self, _: &Cx) -> Result {
+        std::future::pending().await
+    }
+}
+
+#[test]
+fn the_grace_time_ends_those_who_stay() {
+    let collector = simulate(Stubborn, plan(vec![Stage::step(5, Duration::from_secs(2))]), 1);
+    let totals = collector.totals();
+    assert_eq!((totals.started, totals.finished, totals.cut_off), (5, 0, 5));
+    assert_eq!(totals.to_us / 1_000_000, 12);
+}
+
+/// A player whose server stalls for a second every ten.
+struct Stalled;
+
+impl Scenario for Stalled {
+    type Bot = Stalled;
+
+    fn bot(&self, _: Seat) -> Stalled {
+        Stalled
+    }
+}
+
+impl Bot for Stalled {
+    async fn run(&mut self, cx: &Cx) -> Result {
+        let start = tokio::time::Instant::now();
+        let mut ticks = cx.ticks(Hz(20.0));
+        while ticks.next().await.is_some() {
+            cx.step("tick", async {
+                let into = start.elapsed().as_millis() % 10_000;
+                if into >= 9_000 {
+                    cx.sleep(Duration::from_millis(10_000 - into as u64)).await;
+                }
+                cx.sleep(Duration::from_millis(1)).await;
+                Ok::<_, Error>(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stall_shows_in_response_times_and_hides_in_service_times() {
+    let collector = simulate(Stalled, plan(vec![Stage::step(1, Duration::from_secs(600))]), 1);
+    let tick = &collector.totals().steps["tick"];
+    // Ticks are intended every 50 ms; those intended in the last second of each ten wait for its end. Of 200 ticks
+    // 20 wait, evenly from 1 s down to 50 ms. 99 % are at or below the third slowest: 900 ms, 1 ms of work each for it
+    // and the two before it.
+    let p99 = tick.response.quantile(0.99) as f64 / 1_000.0;
+    assert!((p99 - 903.0).abs() < 1.0, "{p99}");
+    assert!(tick.service.quantile(0.99) < 3_000, "{}", tick.service.quantile(0.99));
+}
