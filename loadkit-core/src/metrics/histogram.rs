@@ -138,6 +138,20 @@ impl HistogramDelta {
         self.buckets.iter().map(|&(_, count)| count).fold(0, u64::saturating_add)
     }
 
+    /// The value below or at which the share `quantile` (0 to 1) of all values lies, to 3 digits, as
+    /// [`Histogram::quantile`] has it; 0 when empty.
+    pub fn quantile(&self, quantile: f64) -> u64 {
+        let rank = ((quantile * self.count() as f64).ceil() as u64).max(1);
+        let mut below = 0;
+        for &(value, count) in &self.buckets {
+            below += count;
+            if below >= rank {
+                return value.min(self.max);
+            }
+        }
+        self.max
+    }
+
     /// Joins another delta to this one, as if the values of both had been recorded in one interval.
     pub fn merge(&mut self, other: &HistogramDelta) {
         if other.buckets.is_empty() {
@@ -191,6 +205,9 @@ mod tests {
             prop_assert_eq!(&merged, &whole);
             let mut joined = HistogramDelta::default();
             deltas.iter().for_each(|delta| joined.merge(delta));
+            for quantile in [0.5, 0.9, 0.99, 0.999, 1.0] {
+                prop_assert_eq!(joined.quantile(quantile), whole.quantile(quantile));
+            }
             prop_assert_eq!(joined, whole.take());
         }
     }
