@@ -193,9 +193,7 @@ impl Cx {
 
     /// Adds `n` to a count.
     pub fn count(&self, name: &str, n: u64) {
-        let mut recorder = self.0.shard.recorder.borrow_mut();
-        let id = recorder.count_id(name);
-        recorder.count(id, n);
+        self.0.shard.count(name, n);
     }
 
     /// Sets a gauge. Reports show its last, smallest and largest value over all bots.

@@ -115,18 +115,17 @@ impl std::error::Error for RunError {}
 /// # Errors
 /// Only before the start; see [`RunError`]. What goes wrong later is data.
 pub fn run<S: Scenario>(
-    scenario: S,
+    scenario: &Arc<S>,
     job: &Job,
     host: &dyn Host,
     control: &Control,
     sink: &mut dyn MetricSink,
 ) -> Result<Ended, RunError> {
-    let scenario = Arc::new(scenario);
-    let run = Arc::new(prepare(&*scenario, job)?);
+    let run = Arc::new(prepare(&**scenario, job)?);
     let runtime = runtime(false).map_err(RunError::System)?;
     runtime.block_on(scenario.setup(&run)).map_err(RunError::Setup)?;
     let mut ended = Ended::default();
-    run_shards(&scenario, job, host, control, &run, |snapshot| {
+    run_shards(scenario, job, host, control, &run, |snapshot| {
         if runtime.block_on(sink.publish(&snapshot)).is_err() {
             ended.snapshots_lost += 1;
         }
@@ -222,7 +221,11 @@ impl Part<'_> {
         let shard = runtime.block_on(async {
             let begin = if is_virtual { Instant::now() } else { self.begin };
             let shard = Rc::new(Shard::new(run, begin, self.key));
-            tokio::task::spawn_local(shard.timers.clone().drive(self.host.timer()));
+            let timer = self.host.timer();
+            if !timer.is_sharp() && !is_virtual {
+                shard.count(names::COARSE_TIMERS, 1);
+            }
+            tokio::task::spawn_local(shard.timers.clone().drive(timer));
             scenario.shard(&shard.run);
             let spawner = Spawner::new(scenario, shard.clone(), self.segment);
             let mut outlet = Outlet { snapshots: &self.snapshots, waits: is_virtual, held: None };
@@ -251,7 +254,7 @@ impl Part<'_> {
             if outlet.has_room() {
                 outlet.send(shard.cut(at));
             } else {
-                shard.recorder.borrow_mut().count(shard.builtin.snapshots_deferred, 1);
+                shard.count(names::SNAPSHOTS_DEFERRED, 1);
             }
         }
     }

@@ -23,7 +23,6 @@ pub(crate) struct Builtin {
     pub(crate) start_lag: MetricId,
     pub(crate) ticks: MetricId,
     pub(crate) ticks_behind: MetricId,
-    pub(crate) snapshots_deferred: MetricId,
 }
 
 impl Builtin {
@@ -34,7 +33,6 @@ impl Builtin {
             start_lag: recorder.trend_id(names::START_LAG),
             ticks: recorder.count_id(names::TICKS),
             ticks_behind: recorder.count_id(names::TICKS_BEHIND),
-            snapshots_deferred: recorder.count_id(names::SNAPSHOTS_DEFERRED),
         }
     }
 }
@@ -97,6 +95,13 @@ impl Shard {
     /// Time since the start of the run.
     pub(crate) fn elapsed(&self) -> Duration {
         Instant::now().saturating_duration_since(self.start)
+    }
+
+    /// Adds to a count.
+    pub(crate) fn count(&self, name: &str, n: u64) {
+        let mut recorder = self.recorder.borrow_mut();
+        let id = recorder.count_id(name);
+        recorder.count(id, n);
     }
 
     pub(crate) fn party(&self, seat: &Seat) -> Rc<Party> {
