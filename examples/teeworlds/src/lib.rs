@@ -1,0 +1,6 @@
+//! Bots for a game server that we did not write: Teeworlds 0.7, over its own protocol.
+
+pub mod huffman;
+pub mod packer;
+pub mod packet;
+pub mod varint;
