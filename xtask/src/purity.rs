@@ -4,59 +4,17 @@ use crate::process;
 
 /// Crates that open sockets, or that speak TLS, HTTP or to a cloud. A name that ends in `*` is a prefix.
 const DENIED: &[&str] = &[
-    // sockets and system calls
-    "mio",
-    "socket2",
-    "nix",
-    "rustix",
-    "polling",
-    "async-io",
-    "async-net",
-    "async-std",
-    "smol",
-    "io-uring",
-    "tokio-uring",
-    "interprocess",
-    "hickory-*",
-    "trust-dns-*",
-    // TLS
-    "rustls*",
-    "native-tls",
-    "openssl*",
-    "boring*",
-    "ring",
-    "aws-lc-*",
-    "tokio-rustls",
-    "tokio-native-tls",
-    // HTTP, WebSocket, QUIC
-    "http",
-    "http-body*",
-    "httparse",
-    "hyper*",
-    "h2",
-    "h3",
-    "reqwest",
-    "ureq",
-    "curl*",
-    "isahc",
-    "axum*",
-    "tonic*",
-    "warp",
-    "actix-*",
-    "tower-http",
-    "tungstenite",
-    "tokio-tungstenite",
-    "quinn*",
-    "s2n-*",
-    // the cloud
-    "aws-*",
-    "rusoto_*",
-    "lambda_runtime*",
-    "lambda_http",
-    "azure_*",
-    "google-cloud-*",
-    // ours, of which the core may not know
-    "loadkit*",
+    // Sockets and system calls.
+    "async-io async-net async-std hickory-* interprocess io-uring mio nix polling rustix smol socket2 tokio-uring",
+    // TLS.
+    "aws-lc-* boring* native-tls openssl* ring rustls* s2n-* schannel tokio-native-tls tokio-rustls",
+    // HTTP, WebSocket, QUIC.
+    "actix-* axum* curl* h2 h3 http http-body* httparse hyper* isahc quinn* reqwest tokio-tungstenite tonic*",
+    "tower-http tungstenite ureq warp",
+    // The cloud.
+    "aws-* azure_* google-cloud-* lambda_http lambda_runtime* rusoto_*",
+    // Our own crates, which stand above the core.
+    "cargo-loadkit loadkit loadkit-*",
 ];
 
 /// Features that bring a socket into a crate that the core may otherwise use.
@@ -132,10 +90,13 @@ fn nodes(tree: &str) -> impl Iterator<Item = (usize, &str)> {
 
 fn denied(node: &str) -> bool {
     let name = name(node);
-    let by_name = DENIED.iter().any(|denied| match denied.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix) && name != "loadkit-core",
-        None => name == *denied,
-    });
+    let by_name = DENIED
+        .iter()
+        .flat_map(|names| names.split(' '))
+        .any(|denied| match denied.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix) && name != "loadkit-core",
+            None => name == denied,
+        });
     by_name
         || DENIED_FEATURES
             .iter()
