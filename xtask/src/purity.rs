@@ -56,19 +56,27 @@ pub(crate) fn run() -> Result<(), String> {
 /// that a change of the format cannot pass for purity.
 fn faults(tree: &str) -> Vec<String> {
     let mut way: Vec<&str> = Vec::new();
+    let mut known = Vec::new();
     let mut faults = Vec::new();
     for (depth, node) in nodes(tree) {
         way.truncate(depth);
         way.push(node);
-        if depth > 0 && denied(node) {
+        // Once is enough for a crate; what it brings along goes when it goes.
+        let Some(reason) = denied(node).filter(|reason| depth > 0 && !known.contains(reason))
+        else {
+            continue;
+        };
+        if !way[..way.len() - 1]
+            .iter()
+            .skip(1)
+            .any(|above| denied(above).is_some())
+        {
+            known.push(reason);
             let steps: Vec<&str> = way
                 .iter()
                 .map(|node| node.split(" v").next().unwrap_or(node))
                 .collect();
-            let fault = steps.join(" > ");
-            if !faults.contains(&fault) {
-                faults.push(fault);
-            }
+            faults.push(steps.join(" > "));
         }
     }
     if way
@@ -88,7 +96,8 @@ fn nodes(tree: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-fn denied(node: &str) -> bool {
+/// The crate for which the node must not be there, or the feature.
+fn denied(node: &str) -> Option<&str> {
     let name = name(node);
     let by_name = DENIED
         .iter()
@@ -97,10 +106,14 @@ fn denied(node: &str) -> bool {
             Some(prefix) => name.starts_with(prefix) && name != "loadkit-core",
             None => name == denied,
         });
-    by_name
-        || DENIED_FEATURES
-            .iter()
-            .any(|(owner, feature)| node == format!("{owner} feature \"{feature}\""))
+    let by_feature = DENIED_FEATURES
+        .iter()
+        .any(|(owner, feature)| node == format!("{owner} feature \"{feature}\""));
+    if by_name {
+        Some(name)
+    } else {
+        by_feature.then_some(node)
+    }
 }
 
 fn name(node: &str) -> &str {
@@ -149,6 +162,14 @@ mod tests {
     fn the_net_feature_of_tokio_is_found() {
         let tree = format!("{GOOD}1tokio feature \"net\"\n2tokio v1.54.0 (*)\n");
         assert_eq!(faults(&tree), ["loadkit-core > tokio feature \"net\""]);
+    }
+
+    #[test]
+    fn a_crate_is_named_once_and_what_it_brings_along_is_not() {
+        let tree = format!(
+            "{GOOD}1hyper v1.0.0\n2h2 v0.4.0\n1hyper feature \"client\"\n2hyper v1.0.0 (*)\n"
+        );
+        assert_eq!(faults(&tree), ["loadkit-core > hyper"]);
     }
 
     #[test]

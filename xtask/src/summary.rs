@@ -93,7 +93,10 @@ impl fmt::Display for Summary {
             let outcome = match outcome {
                 Outcome::Ok => "ok".to_string(),
                 Outcome::Failed(why) => {
-                    format!("FAILED: {}", why.lines().next().unwrap_or_default())
+                    format!(
+                        "FAILED: {}",
+                        why.lines().next().unwrap_or_default().trim_end_matches(':')
+                    )
                 }
                 Outcome::LeftOut(_) => "left out".to_string(),
             };
