@@ -1,6 +1,8 @@
 //! Bots for a game server that we did not write: Teeworlds 0.7, over its own protocol.
 
 pub mod huffman;
+pub mod messages;
 pub mod packer;
 pub mod packet;
+pub mod snapshot;
 pub mod varint;
