@@ -8,8 +8,8 @@ pub(crate) enum Outcome {
     Ok,
     /// Why, in words.
     Failed(String),
-    /// It did not run: what it lacks, and the command that brings it.
-    LeftOut(String),
+    /// One line for each thing that did not run: what it is, what it lacks, and the command that brings that.
+    LeftOut(Vec<String>),
 }
 
 #[derive(Debug)]
@@ -55,8 +55,6 @@ impl Tally {
 #[derive(Debug, Default)]
 pub(crate) struct Summary {
     pub(crate) steps: Vec<Step>,
-    /// What was left out inside a step, one line each.
-    pub(crate) left_out: Vec<String>,
     pub(crate) tally: Tally,
     pub(crate) seconds: f64,
     /// Nothing may be left out.
@@ -69,15 +67,15 @@ impl Summary {
             .steps
             .iter()
             .all(|step| !matches!(step.outcome, Outcome::Failed(_)));
-        no_failure && self.tally.failed == 0 && (!self.ci || self.all_left_out().is_empty())
+        no_failure && self.tally.failed == 0 && (!self.ci || self.left_out().is_empty())
     }
 
-    fn all_left_out(&self) -> Vec<String> {
-        let steps = self.steps.iter().filter_map(|step| match &step.outcome {
-            Outcome::LeftOut(why) => Some(format!("step {}: {why}", step.name)),
-            _ => None,
+    fn left_out(&self) -> Vec<&str> {
+        let left_out = self.steps.iter().flat_map(|step| match &step.outcome {
+            Outcome::LeftOut(lines) => lines.as_slice(),
+            _ => &[],
         });
-        steps.chain(self.left_out.iter().cloned()).collect()
+        left_out.map(String::as_str).collect()
     }
 }
 
@@ -103,7 +101,7 @@ impl fmt::Display for Summary {
             writeln!(f, "{name:<8}{seconds:>7.1} s  {outcome}")?;
         }
         writeln!(f, "{:<8}{:>7.1} s", "all", self.seconds)?;
-        let left_out = self.all_left_out();
+        let left_out = self.left_out();
         for line in &left_out {
             writeln!(f, "left out: {line}")?;
         }
@@ -128,14 +126,13 @@ impl fmt::Display for Summary {
 mod tests {
     use super::*;
 
-    fn summary(outcome: Outcome, left_out: &[&str], ci: bool) -> Summary {
+    fn summary(outcome: Outcome, ci: bool) -> Summary {
         Summary {
             steps: vec![Step {
                 name: "clippy",
                 outcome,
                 seconds: 12.34,
             }],
-            left_out: left_out.iter().map(|line| line.to_string()).collect(),
             tally: Tally {
                 passed: 7,
                 failed: 0,
@@ -171,7 +168,7 @@ mod tests {
 
     #[test]
     fn all_well_ends_in_the_counts() {
-        let summary = summary(Outcome::Ok, &[], true);
+        let summary = summary(Outcome::Ok, true);
         assert!(summary.passed());
         assert_eq!(
             summary.to_string(),
@@ -183,7 +180,6 @@ mod tests {
     fn a_failed_step_fails_the_whole_and_says_why_on_one_line() {
         let summary = summary(
             Outcome::Failed("it ended with exit status: 101\nmore".into()),
-            &[],
             false,
         );
         assert!(!summary.passed());
@@ -197,31 +193,31 @@ mod tests {
 
     #[test]
     fn a_failed_test_fails_the_whole_even_if_its_step_did_not_notice() {
-        let mut summary = summary(Outcome::Ok, &[], false);
+        let mut summary = summary(Outcome::Ok, false);
         summary.tally.failed = 1;
         assert!(!summary.passed());
     }
 
     #[test]
     fn what_is_left_out_passes_at_a_desk_and_fails_in_ci() {
-        for (outcome, left_out) in [
-            (Outcome::Ok, vec!["the browser tests: no browser"]),
-            (
-                Outcome::LeftOut("no clippy; `rustup component add clippy` brings it".into()),
-                vec![],
-            ),
-        ] {
-            let mut summary = summary(outcome, &left_out, false);
-            assert!(summary.passed());
-            assert!(summary.to_string().contains("\nleft out: "), "{summary}");
-            summary.ci = true;
-            assert!(!summary.passed());
-            assert!(
-                summary
-                    .to_string()
-                    .contains("nothing may be left out\n7 passed, 0 failed\n"),
-                "{summary}"
-            );
-        }
+        let mut summary = summary(
+            Outcome::LeftOut(vec!["the browser".into(), "the server".into()]),
+            false,
+        );
+        assert!(summary.passed());
+        let lines = "left out\nall        12.5 s\nleft out: the browser\nleft out: the server\n";
+        assert!(
+            summary
+                .to_string()
+                .contains(&format!("{lines}7 passed, 0 failed\n")),
+            "{summary}"
+        );
+        summary.ci = true;
+        assert!(!summary.passed());
+        let closing = "FAILED: under CI=true nothing may be left out\n7 passed, 0 failed\n";
+        assert!(
+            summary.to_string().contains(&format!("{lines}{closing}")),
+            "{summary}"
+        );
     }
 }

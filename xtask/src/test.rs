@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Instant;
 
 use crate::process::{self, cargo};
-use crate::setup::{self, Setup};
+use crate::setup;
 use crate::summary::{Outcome, Step, Summary, Tally};
 use crate::{purity, tidy};
 
@@ -46,31 +46,26 @@ pub(crate) fn run() -> bool {
     if !setting_up.is_finished() {
         println!("\n== setup: waiting for Debian packages");
     }
-    let (setup, seconds) = setting_up.join().unwrap_or_else(|_| {
-        let left_out =
-            vec!["all that needs another program: the set-up panicked, see above".to_string()];
-        (
-            Setup {
-                variables: Vec::new(),
-                left_out,
-            },
+    let (variables, outcome_of_setup, seconds) = match setting_up.join() {
+        Ok((setup, seconds)) if setup.left_out.is_empty() => {
+            (setup.variables, Outcome::Ok, seconds)
+        }
+        Ok((setup, seconds)) => (setup.variables, Outcome::LeftOut(setup.left_out), seconds),
+        Err(_) => (
+            Vec::new(),
+            Outcome::Failed("it panicked, see above".to_string()),
             0.0,
-        )
-    });
-    summary.steps.push(Step {
-        name: "setup",
-        outcome: Outcome::Ok,
-        seconds,
-    });
+        ),
+    };
+    summary.push("setup", outcome_of_setup, seconds);
 
     let mut tally = Tally::default();
     summary.step("test", || {
         let mut test = cargo(&["test", "--workspace", "--no-fail-fast"]);
-        test.envs(setup.variables);
+        test.envs(variables);
         outcome(process::stream(&mut test, |line| tally.see(line)))
     });
     summary.tally = tally;
-    summary.left_out = setup.left_out;
     summary.seconds = start.elapsed().as_secs_f64();
     print!("{summary}");
     summary.passed()
@@ -80,9 +75,13 @@ impl Summary {
     fn step(&mut self, name: &'static str, run: impl FnOnce() -> Outcome) {
         println!("\n== {name}");
         let (outcome, seconds) = timed(run);
-        if let Outcome::Failed(why) | Outcome::LeftOut(why) = &outcome {
+        if let Outcome::Failed(why) = &outcome {
             println!("{name}: {why}");
         }
+        self.push(name, outcome, seconds);
+    }
+
+    fn push(&mut self, name: &'static str, outcome: Outcome, seconds: f64) {
         self.steps.push(Step {
             name,
             outcome,
@@ -94,9 +93,10 @@ impl Summary {
 /// Runs a command that a Rust installation may lack.
 fn component(subcommand: &str, component: &str, command: &mut Command) -> Outcome {
     if process::output(&mut cargo(&[subcommand, "--version"])).is_err() {
-        return Outcome::LeftOut(format!(
-            "there is no {component}; `rustup component add {component}` brings it"
-        ));
+        let line = format!(
+            "step {subcommand}: there is no {component}; `rustup component add {component}` brings it"
+        );
+        return Outcome::LeftOut(vec![line]);
     }
     outcome(process::run(command))
 }
