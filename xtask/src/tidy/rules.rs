@@ -20,7 +20,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "clock",
         why: "time is injected, so that a run can be repeated in virtual time",
-        remedy: "take the time from the clock that you are given, or name this file as a clock in xtask/src/tidy/allow.rs",
+        remedy: "use tokio's `Instant`, or name this file as a clock in xtask/src/tidy/allow.rs",
         check: clock,
     },
     Rule {
@@ -82,9 +82,28 @@ pub(super) const RULES: &[Rule] = &[
 /// Lines of a file that are not tests, and all its lines.
 const LENGTHS: (usize, usize) = (400, 900);
 
+/// tokio's `Instant` is the injected clock, which a test can stop; the machine's own are not.
 fn clock(source: &Source) -> Vec<Found> {
-    let mut found = in_code(source, &["Instant::now", "SystemTime::now"], "is read here");
-    found.retain(|(line, _)| !source.is_test(*line));
+    let is_tokios = |statement: &str| words(statement, "Instant").next().is_some();
+    let mut imports = source
+        .code
+        .split("use tokio::")
+        .skip(1)
+        .filter_map(|rest| rest.split(';').next());
+    let instant = if imports.any(is_tokios) {
+        "std::time::Instant::now"
+    } else {
+        "Instant::now"
+    };
+    let mut found = in_code(
+        source,
+        &[instant, "StdInstant::now", "SystemTime::now"],
+        "is read here",
+    );
+    found.retain(|(line, _)| {
+        let code = source.code.lines().nth(line - 1).unwrap_or_default();
+        !source.is_test(*line) && !code.contains("tokio::time::Instant::now")
+    });
     found
 }
 
@@ -319,6 +338,40 @@ mod tests {
             broken("clock", LIB, "MyInstant::now(); Instant::nowhere();"),
             [0; 0]
         );
+        assert_eq!(
+            broken(
+                "clock",
+                LIB,
+                "use std::time::Instant as StdInstant;\nStdInstant::now();"
+            ),
+            [2]
+        );
+        for import in [
+            "use tokio::time::Instant;",
+            "use tokio::{\n    task,\n    time::{Duration, Instant},\n};",
+        ] {
+            assert_eq!(
+                broken("clock", LIB, &format!("{import}\nInstant::now();")),
+                [0; 0]
+            );
+            assert_ne!(
+                broken(
+                    "clock",
+                    LIB,
+                    &format!("{import}\nstd::time::Instant::now();")
+                ),
+                [0; 0]
+            );
+        }
+        assert_eq!(
+            broken(
+                "clock",
+                LIB,
+                "use tokio::task;\nuse std::time::Instant;\nInstant::now();"
+            ),
+            [3]
+        );
+        assert_eq!(broken("clock", LIB, "tokio::time::Instant::now();"), [0; 0]);
         assert_eq!(broken("clock", "a/README.md", "Instant::now()"), [0; 0]);
     }
 
