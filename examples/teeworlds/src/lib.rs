@@ -4,5 +4,8 @@ pub mod huffman;
 pub mod messages;
 pub mod packer;
 pub mod packet;
+pub mod play;
+pub mod protocol;
 pub mod snapshot;
 pub mod varint;
+pub mod vital;
