@@ -15,6 +15,7 @@ mod seed;
 mod segment;
 mod shape;
 mod think;
+mod threshold;
 mod ticks;
 mod timer;
 
@@ -26,11 +27,11 @@ pub use failure::{Error, Failure, Kind, Result};
 pub use metrics::{
     Applied, Collector, FailureSample, GaugeDelta, GaugeReading, Histogram, HistogramDelta, MetricId, MetricSink, Point,
     Recorder, RunId, Sample, SeriesStep, Snapshot, SnapshotKey, StepDelta, StepTotals, Totals, TrendDelta, TrendTotals,
-    Unit, names,
+    TrendUnit, names,
 };
 pub use mix::{Weights, WeightsError};
 pub use party::Party;
-pub use plan::{DurationError, Plan, format_duration, parse_duration};
+pub use plan::{DurationError, Overrides, Plan, PlanBuilder, PlanError, Problem, format_duration, parse_duration};
 pub use run::{RunInfo, Target};
 pub use seed::{Rng, Seed, SeedError};
 pub use segment::{Segment, SegmentError};
@@ -39,5 +40,6 @@ pub use shape::{
     StageKind, StagePart,
 };
 pub use think::Think;
+pub use threshold::{Clock, Comparison, Limit, Metric, Outcome, Percentile, Stat, Threshold, ThresholdError, Unit};
 pub use ticks::{Hz, Tick, Ticks};
 pub use timer::{Alarm, Sleep, Timers, TokioTimer, WakeTimer};

@@ -147,8 +147,8 @@ fn prepare<S: Scenario>(scenario: &S, job: &Job) -> Result<RunInfo, RunError> {
     };
     let accounts = plan.accounts().map(|path| load(path, "accounts")).transpose()?;
     let data: Result<BTreeMap<_, _>, _> =
-        plan.data().iter().map(|(name, path)| Ok((name.clone(), load(path, name)?))).collect();
-    let weights = scenario.personas().with(plan.personas()).map_err(RunError::Personas)?;
+        plan.data().map(|(name, path)| Ok((name.to_owned(), load(path, name)?))).collect();
+    let weights = scenario.personas().with(plan.personas().collect()).map_err(RunError::Personas)?;
     let (id, target, seed) = (job.id, job.target.clone(), job.seed);
     Ok(RunInfo { id, target, seed, weights, accounts, data: data?, plan })
 }

@@ -31,7 +31,7 @@ impl MetricId {
 /// What a trend's values are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Unit {
+pub enum TrendUnit {
     /// Microseconds.
     #[default]
     Micros,
@@ -42,14 +42,14 @@ pub enum Unit {
 /// A value that a trend takes: a time, or a whole number that is not negative.
 pub trait Sample {
     /// The unit of [`Sample::value`].
-    const UNIT: Unit;
+    const UNIT: TrendUnit;
 
     /// The value in that unit.
     fn value(self) -> u64;
 }
 
 impl Sample for Duration {
-    const UNIT: Unit = Unit::Micros;
+    const UNIT: TrendUnit = TrendUnit::Micros;
 
     fn value(self) -> u64 {
         micros(self)
@@ -59,7 +59,7 @@ impl Sample for Duration {
 macro_rules! number_sample {
     ($($number:ty),*) => {$(
         impl Sample for $number {
-            const UNIT: Unit = Unit::Number;
+            const UNIT: TrendUnit = TrendUnit::Number;
 
             fn value(self) -> u64 {
                 u64::try_from(self).unwrap_or(u64::MAX)
@@ -121,7 +121,7 @@ impl StepTotals {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrendTotals {
     /// What the values are.
-    pub unit: Unit,
+    pub unit: TrendUnit,
     /// Their distribution.
     pub values: Histogram,
 }
@@ -266,7 +266,7 @@ impl Recorder {
     }
 
     #[inline]
-    fn trend_value(&mut self, id: MetricId, unit: Unit, value: u64) {
+    fn trend_value(&mut self, id: MetricId, unit: TrendUnit, value: u64) {
         if let Some(trend) = self.trends.get(id) {
             trend.unit = unit;
             trend.values.record(value);
@@ -329,6 +329,6 @@ impl Default for Recorder {
     }
 }
 
-fn unit_of<S: Sample>(_: &S) -> Unit {
+fn unit_of<S: Sample>(_: &S) -> TrendUnit {
     S::UNIT
 }

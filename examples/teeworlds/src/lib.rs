@@ -1,0 +1,11 @@
+//! Bots for a game server that we did not write: Teeworlds 0.7, over its own protocol.
+
+pub mod huffman;
+pub mod messages;
+pub mod packer;
+pub mod packet;
+pub mod play;
+pub mod protocol;
+pub mod snapshot;
+pub mod varint;
+pub mod vital;
