@@ -8,7 +8,7 @@ impl std::fmt::Display for DataError { fn fmt(&self, f: &mut std::fmt::Formatter
 impl Table { pub fn load(_: &Path) -> Result<Arc<Table>, DataError> { Err(DataError) } pub fn row(&self, _: usize) -> Option<Row<'_>> { None } pub fn require(&self, _: u64, _: &str) -> Result<(), DataError> { Ok(()) } }
 impl<'a> Row<'a> { pub fn get(&self, _: &str) -> Option<&'a str> { None } pub fn first(&self) -> Option<&'a str> { None } }
 
-use std::path::Path;
+
 pub(crate) fn is_supported(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "csv" || e == "jsonl")
 }
