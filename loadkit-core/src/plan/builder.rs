@@ -103,7 +103,12 @@ impl PlanBuilder {
     pub fn threshold(mut self, text: &str) -> Self {
         match Threshold::parse(text) {
             Ok(threshold) => self.draft.thresholds.push(threshold),
-            Err(error) => self.problems.push(Problem::new(error.to_string(), None)),
+            Err(error) => {
+                let message = format!("the threshold `{text}`: {}", error.message());
+                let mut problem = Problem::new(message, None);
+                problem.help = error.advice().map(str::to_owned);
+                self.problems.push(problem);
+            }
         }
         self
     }

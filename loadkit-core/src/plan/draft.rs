@@ -105,6 +105,9 @@ impl Draft {
         let mut problems = Vec::new();
         self.check_settings(&mut problems);
         self.check_personas(&mut problems);
+        if !self.stages.is_empty() {
+            self.check_forms(&mut problems);
+        }
         problems
     }
 

@@ -124,14 +124,13 @@ pub(crate) fn render(
     place: Option<(Option<&str>, &str, Range<usize>)>,
     help: Option<&str>,
 ) -> String {
-    let mut group = match place {
-        Some((name, text, span)) => {
-            let annotation = AnnotationKind::Primary.span(inside(text, span));
-            let snippet = Snippet::source(text).path(name).annotation(annotation);
-            Level::ERROR.primary_title(message).element(snippet)
-        }
-        None => annotate_snippets::Group::with_title(Level::ERROR.primary_title(message)),
+    let Some((name, text, span)) = place else {
+        let help = help.map(|help| format!("\n  = help: {help}"));
+        return format!("error: {message}{}", help.unwrap_or_default());
     };
+    let annotation = AnnotationKind::Primary.span(inside(text, span));
+    let snippet = Snippet::source(text).path(name).annotation(annotation);
+    let mut group = Level::ERROR.primary_title(message).element(snippet);
     if let Some(help) = help {
         group = group.element(Level::HELP.message(help));
     }
