@@ -11,7 +11,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn simulate<S: Scenario>(scenario: S, plan: Plan, shards: u32) -> Collector {
     let mut collector = Collector::new(plan.interval());
     let job = Job { shards, ..Job::whole(RunId(1), plan, Target::default(), Seed(7)) };
-    let ended = run(&Arc::new(scenario), &job, &Virtual, &Control::new(), &mut collector).unwrap();
+    let ended = run(&Arc::new(scenario), &job, &(Arc::new(Virtual) as Arc<dyn Host>), &Control::new(), &mut collector).unwrap();
     assert_eq!(ended.shards_lost, 0);
     collector
 }

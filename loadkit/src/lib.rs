@@ -36,8 +36,6 @@
 mod host;
 mod timer;
 
-#[cfg(feature = "cli")]
-pub mod cli;
 
 pub use host::{Os, free_descriptors};
 pub use loadkit_core as core;

@@ -39,6 +39,7 @@ mod linux {
     }
 
     impl TimerFdTimer {
+        #[expect(deprecated, reason = "sound here: `Fd` owns its descriptor, and its number never changes")]
         pub(super) fn new() -> io::Result<TimerFdTimer> {
             let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
             let fd = Fd(TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?);

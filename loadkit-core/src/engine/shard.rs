@@ -136,14 +136,14 @@ impl Shard {
         self.recorder.borrow_mut().trend(self.builtin.start_lag, lag);
     }
 
-    pub(crate) fn bot_ended(&self, seat: u64, result: &Result<(), Error>) {
+    pub(crate) fn bot_ended(&self, seat: u64, result: Result<(), Error>) {
         let mut tally = self.tally.borrow_mut();
         self.active.set(self.active.get().saturating_sub(1));
         let failed = match result {
-            Err(error) if error.kind() != Kind::STOPPED.name() => {
+            Err(mut error) if error.kind() != Kind::STOPPED.name() => {
                 count_kind(&mut tally.failed, error.kind(), 1);
-                if !error.sampled {
-                    self.recorder.borrow_mut().sample("", error.kind(), error, seat, self.elapsed());
+                if error.take_sample() {
+                    self.recorder.borrow_mut().sample("", error.kind(), &error, seat, self.elapsed());
                 }
                 true
             }
