@@ -39,7 +39,7 @@ pub struct Table {
 #[derive(Debug)]
 enum Format {
     /// Comma-separated values (RFC 4180) under a row of names.
-    Csv(Box<[Box<str>]>),
+    Csv(csv_rows::Names),
     /// One JSON object a line.
     Json,
 }

@@ -18,9 +18,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
-use draft::{
-    DEFAULT_BOTS, DEFAULT_DURATION, DEFAULT_GRACE, DEFAULT_INTERVAL, DEFAULT_REFILL, Draft, Located,
-};
+use draft::{DEFAULT_BOTS, DEFAULT_DURATION, DEFAULT_GRACE, DEFAULT_INTERVAL, DEFAULT_REFILL, Draft, Located};
 
 use crate::seed::Seed;
 use crate::shape::{Rate, Shape};
@@ -45,10 +43,7 @@ pub struct Plan {
 impl Default for Plan {
     /// 10 players at once for 10 seconds.
     fn default() -> Plan {
-        Plan {
-            draft: Draft::default(),
-            shape: Shape::flat(DEFAULT_BOTS, DEFAULT_DURATION),
-        }
+        Plan { draft: Draft::default(), shape: Shape::flat(DEFAULT_BOTS, DEFAULT_DURATION) }
     }
 }
 
@@ -74,21 +69,15 @@ impl Plan {
         let path = path.as_ref();
         let name = path.display().to_string();
         let fail = |why: String, help: &str| {
-            PlanError::of(vec![
-                Problem::new(format!("the plan {name} {why}"), None).help(help),
-            ])
+            PlanError::of(vec![Problem::new(format!("the plan {name} {why}"), None).help(help)])
         };
         let mut bytes = Vec::new();
-        let read = std::fs::File::open(path)
-            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
+        let read = std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
         if let Err(error) = read {
             return Err(fail(format!("cannot be read: {error}"), "check the path"));
         }
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(fail(
-                "is larger than 1 MiB".into(),
-                "move rows of data to a file that the plan names",
-            ));
+            return Err(fail("is larger than 1 MiB".into(), "move rows of data to a file that the plan names"));
         }
         match String::from_utf8(bytes) {
             Ok(text) => Plan::parse(&text, &name),
@@ -112,10 +101,8 @@ impl Plan {
                 draft.stages.clear();
                 draft.duration = Some(Located::nowhere(self.shape.duration()));
                 if !load && self.shape.peak() == 0 {
-                    let problem = Problem::new(
-                        "the plan's stages are replaced, and nothing says by which players",
-                        None,
-                    );
+                    let problem =
+                        Problem::new("the plan's stages are replaced, and nothing says by which players", None);
                     return Err(PlanError::of(vec![
                         problem.help("give the number of bots or the rate of arrivals too"),
                     ]));
@@ -141,18 +128,12 @@ impl Plan {
 
     /// The scenario to run, if the program has several.
     pub fn scenario(&self) -> Option<&str> {
-        self.draft
-            .scenario
-            .as_ref()
-            .map(|scenario| scenario.value.as_str())
+        self.draft.scenario.as_ref().map(|scenario| scenario.value.as_str())
     }
 
     /// The address of the server under test, as its author wrote it.
     pub fn target(&self) -> Option<&str> {
-        self.draft
-            .target
-            .as_ref()
-            .map(|target| target.value.as_str())
+        self.draft.target.as_ref().map(|target| target.value.as_str())
     }
 
     /// The seed, if the plan fixes one; otherwise each run draws its own.
@@ -182,26 +163,17 @@ impl Plan {
 
     /// The pause before a seat whose player ended early is filled again; none if it never is. One second by default.
     pub fn refill(&self) -> Option<Duration> {
-        self.draft
-            .refill
-            .as_ref()
-            .map_or(Some(DEFAULT_REFILL), |refill| refill.value)
+        self.draft.refill.as_ref().map_or(Some(DEFAULT_REFILL), |refill| refill.value)
     }
 
     /// How long players may take to leave after a stop. Ten seconds by default.
     pub fn grace(&self) -> Duration {
-        self.draft
-            .grace
-            .as_ref()
-            .map_or(DEFAULT_GRACE, |grace| grace.value)
+        self.draft.grace.as_ref().map_or(DEFAULT_GRACE, |grace| grace.value)
     }
 
     /// The length of a metrics interval, 0.1 s to 60 s. One second by default; the shorter, the larger are reports.
     pub fn interval(&self) -> Duration {
-        self.draft
-            .interval
-            .as_ref()
-            .map_or(DEFAULT_INTERVAL, |interval| interval.value)
+        self.draft.interval.as_ref().map_or(DEFAULT_INTERVAL, |interval| interval.value)
     }
 
     /// What the result must be.
@@ -211,10 +183,7 @@ impl Plan {
 
     /// Weights of personas that override those of the code.
     pub fn personas(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.draft
-            .personas
-            .iter()
-            .map(|persona| (persona.value.0.as_str(), persona.value.1))
+        self.draft.personas.iter().map(|persona| (persona.value.0.as_str(), persona.value.1))
     }
 
     /// The file of accounts.
@@ -224,10 +193,7 @@ impl Plan {
 
     /// The files of other rows, by name.
     pub fn data(&self) -> impl Iterator<Item = (&str, &Path)> {
-        self.draft
-            .data
-            .iter()
-            .map(|(name, path)| (name.as_str(), path.as_path()))
+        self.draft.data.iter().map(|(name, path)| (name.as_str(), path.as_path()))
     }
 }
 

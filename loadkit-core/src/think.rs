@@ -47,8 +47,8 @@ impl Think {
     /// `sigma` is the standard deviation of the pause's logarithm: 0.5 is usual, 0 is constant. It is held in 0 to 4, and
     /// what is no number counts as 0.
     pub fn log_normal(median: Duration, sigma: f64) -> Think {
-        // `max` takes the number of the two.
-        Think(Kind::LogNormal(median.min(LONGEST), sigma.max(0.0).min(WIDEST_SIGMA)))
+        let sigma = if sigma.is_nan() { 0.0 } else { sigma.clamp(0.0, WIDEST_SIGMA) };
+        Think(Kind::LogNormal(median.min(LONGEST), sigma))
     }
 
     /// Draws a pause.

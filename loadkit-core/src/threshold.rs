@@ -105,9 +105,7 @@ impl Threshold {
     pub fn evaluate(&self, look: impl Fn(&Metric) -> Option<f64>) -> Outcome {
         match look(&self.metric).filter(|actual| !actual.is_nan()) {
             None => Outcome::NoData,
-            Some(actual) if self.comparison.holds(actual, self.limit.value()) => {
-                Outcome::Met { actual }
-            }
+            Some(actual) if self.comparison.holds(actual, self.limit.value()) => Outcome::Met { actual },
             Some(actual) => Outcome::Missed { actual },
         }
     }
@@ -158,13 +156,7 @@ impl FromStr for Threshold {
 impl fmt::Display for Threshold {
     /// As [`Threshold::parse`] reads it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} {}",
-            self.metric,
-            self.comparison.symbol(),
-            self.limit
-        )
+        write!(f, "{} {} {}", self.metric, self.comparison.symbol(), self.limit)
     }
 }
 
@@ -215,11 +207,7 @@ impl ThresholdError {
 impl fmt::Display for ThresholdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = (None, self.text.as_str(), self.span.clone());
-        f.write_str(&crate::plan::render(
-            &self.message,
-            Some(place),
-            self.help.as_deref(),
-        ))
+        f.write_str(&crate::plan::render(&self.message, Some(place), self.help.as_deref()))
     }
 }
 

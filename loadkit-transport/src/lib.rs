@@ -7,6 +7,7 @@
 mod codec;
 mod link;
 mod protocol;
+pub mod rudp;
 
 pub use codec::{Calls, Codec, Raw, Request, malformed};
 pub use link::{Link, MAX_DATAGRAM, Received};

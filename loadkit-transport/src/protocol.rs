@@ -175,6 +175,11 @@ pub trait Protocol {
     /// Says goodbye. [`Event::Closed`] follows, at once or when the goodbye has been said.
     fn close(&mut self, now: Instant);
 
+    /// Says goodbye without waiting for what is under way: what is not drained from `poll_transmit` now is never sent.
+    fn abort(&mut self, now: Instant) {
+        self.close(now);
+    }
+
     /// What it measured. Packets and bytes are counted by the driver and may be left at 0.
     fn stats(&self) -> Stats {
         Stats::default()

@@ -1,5 +1,6 @@
 //! Bots for a game server that we did not write: Teeworlds 0.7, over its own protocol.
 
+pub mod codec;
 pub mod huffman;
 pub mod messages;
 pub mod packer;
@@ -9,3 +10,6 @@ pub mod protocol;
 pub mod snapshot;
 pub mod varint;
 pub mod vital;
+
+#[cfg(test)]
+mod transcript;

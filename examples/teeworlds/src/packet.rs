@@ -2,12 +2,11 @@
 //!
 //! ```text
 //! packet          RRff ffAA  AAAA AAAA  nnnn nnnn  token: 4 bytes
-//! connectionless  RRff ffVV  token: 4 bytes  token for the answer: 4 bytes
 //! chunk           FFss ssss  00ss ssss
 //! vital chunk     FFss ssss  SSss ssss  SSSS SSSS
 //! ```
 //!
-//! `f`: connectionless, compressed, resend wanted, control. `V`: 1. `A`: all vital chunks
+//! `f`: connectionless, compressed, resend wanted, control. `A`: all vital chunks
 //! up to this sequence have arrived. `n`: number of chunks. `F`: resent, vital. `s`: size. `S`: sequence.
 
 use crate::huffman::{self, HuffmanError};
@@ -17,8 +16,6 @@ use std::fmt;
 pub const MAX_PACKET: usize = 1400;
 /// Bytes before the payload of a packet that belongs to a connection.
 pub const HEADER_LEN: usize = 7;
-/// Bytes before the payload of a packet that does not.
-const CONNLESS_HEADER_LEN: usize = 9;
 /// The longest payload, before its compression.
 pub const MAX_PAYLOAD: usize = MAX_PACKET - HEADER_LEN;
 /// Bytes before a vital chunk's data, which is the most that a chunk needs.
@@ -82,13 +79,8 @@ pub enum Control<'a> {
 /// A packet, read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packet<'a> {
-    /// Outside any connection: questions about the server, and their answers.
-    Connless {
-        /// The token of the packet's receiver.
-        token: Token,
-        /// What is asked or answered.
-        payload: &'a [u8],
-    },
+    /// Outside any connection (server lists); not read further.
+    Connless,
     /// A message of the connection itself.
     Control(Header, Control<'a>),
     /// Messages of the game.
@@ -135,15 +127,11 @@ impl<'a> Packet<'a> {
         if datagram.len() > MAX_PACKET {
             return Err(PacketError::Long);
         }
-        let (&[first, ack, chunks, t0, t1, t2, t3], payload) =
+        let (&[first, ack, _, t0, t1, t2, t3], payload) =
             datagram.split_first_chunk().ok_or(PacketError::Short)?;
         let flags = first >> 2 & 0xf;
         if flags & FLAG_CONNLESS != 0 {
-            let token = Token([ack, chunks, t0, t1]);
-            let payload = datagram
-                .get(CONNLESS_HEADER_LEN..)
-                .ok_or(PacketError::Short)?;
-            return Ok(Self::Connless { token, payload });
+            return Ok(Self::Connless);
         }
         let header = Header {
             token: Token([t0, t1, t2, t3]),
@@ -301,15 +289,6 @@ impl<'a> Iterator for Chunks<'a> {
     }
 }
 
-/// Appends a packet outside the connection to `out`, which is empty: `to` is its receiver's token, `from` its sender's.
-pub fn write_connless(to: Token, from: Token, payload: &[u8], out: &mut Vec<u8>) {
-    const VERSION: u8 = 1;
-    out.push(FLAG_CONNLESS << 2 | VERSION);
-    out.extend_from_slice(&to.0);
-    out.extend_from_slice(&from.0);
-    out.extend_from_slice(payload);
-}
-
 /// Appends a packet with `chunks` already written chunks, `payload`, to `out`, which is empty. The payload is
 /// compressed if that makes it shorter.
 pub fn write_chunks(header: Header, chunks: u8, payload: &[u8], out: &mut Vec<u8>) {
@@ -411,21 +390,6 @@ mod tests {
             assert_eq!(chunks.by_ref().count(), 1);
             assert_eq!(chunks.left(), len - whole);
         }
-    }
-
-    #[test]
-    fn reads_the_question_it_wrote() {
-        let mut out = Vec::new();
-        write_connless(Token([1, 2, 3, 4]), Token([5, 6, 7, 8]), b"who?", &mut out);
-        let packet = Packet::Connless {
-            token: Token([1, 2, 3, 4]),
-            payload: b"who?",
-        };
-        assert_eq!(Packet::read(&out, &mut Vec::new()), Ok(packet));
-        assert_eq!(
-            Packet::read(&out[..8], &mut Vec::new()),
-            Err(PacketError::Short)
-        );
     }
 
     proptest! {

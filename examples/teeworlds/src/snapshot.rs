@@ -36,8 +36,11 @@ impl Kind {
 }
 
 /// How many integers items have whose number is not told with them, by their kind (from 1 on).
+///
+/// The last, the damage event, has 7: the real server sends so, and the fields in the protocol's description add up to
+/// that. The table in libtw2's doc/snapshot.md has 5.
 const SIZES: [usize; 22] = [
-    10, 6, 5, 3, 3, 3, 2, 4, 15, 22, 3, 4, 58, 5, 32, 2, 2, 2, 2, 3, 3, 5,
+    10, 6, 5, 3, 3, 3, 2, 4, 15, 22, 3, 4, 58, 5, 32, 2, 2, 2, 2, 3, 3, 7,
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! has all, drops whatever is not the next one, and asks for all that it lacks to be sent again; a sender repeats
 //! what stays unacknowledged for a second without being asked. (libtw2, doc/protocol.md)
 
-use crate::packet::{Chunk, MAX_CHUNK, MAX_PAYLOAD, SEQUENCES, Vital};
+use crate::packet::{Chunk, MAX_PAYLOAD, SEQUENCES, Vital};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -49,7 +49,7 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Queues a vital chunk. Its data is at most [`MAX_CHUNK`] long.
+    /// Queues a vital chunk. Its data is at most [`MAX_CHUNK`](crate::packet::MAX_CHUNK) long.
     ///
     /// # Errors
     /// [`MAX_UNACKED`] or [`MAX_UNACKED_BYTES`] is reached.
@@ -71,7 +71,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Queues a chunk that may get lost. Its data is at most [`MAX_CHUNK`] long.
+    /// Queues a chunk that may get lost. Its data is at most [`MAX_CHUNK`](crate::packet::MAX_CHUNK) long.
     ///
     /// # Errors
     /// [`MAX_LOOSE_BYTES`] wait already.
@@ -128,6 +128,15 @@ impl Outbox {
     /// Vital chunks that were sent more than once, counted each time.
     pub fn resent(&self) -> u64 {
         self.resent
+    }
+
+    /// Forgets all chunks.
+    pub fn clear(&mut self) {
+        *self = Self {
+            sequence: self.sequence,
+            resent: self.resent,
+            ..Self::default()
+        };
     }
 
     /// Moves what fits into the payload of one packet, which is empty; gives the number of chunks.
@@ -218,9 +227,6 @@ impl Inbox {
         self.ack
     }
 }
-
-/// The longest message that a chunk can carry.
-pub const MAX_MESSAGE: usize = MAX_CHUNK;
 
 #[cfg(test)]
 mod tests {

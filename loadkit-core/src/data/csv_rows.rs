@@ -7,17 +7,20 @@ use csv::{Error, ErrorKind, Reader, ReaderBuilder, StringRecord};
 use super::error::{DataError, Place};
 use super::{MAX_ROW, Row};
 
+/// The names of the columns.
+pub(super) type Names = Box<[Box<str>]>;
+
 fn reader(text: &str) -> Reader<&[u8]> {
     // Fields are counted here, for a message that says what to do.
     ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes())
 }
 
 /// Where the rows of a file begin and the last one ends, and the names of the columns.
-pub(super) fn index(file: &str, text: &str) -> Result<(Vec<u32>, Box<[Box<str>]>), DataError> {
+pub(super) fn index(file: &str, text: &str) -> Result<(Vec<u32>, Names), DataError> {
     let mut reader = reader(text);
     let mut record = StringRecord::new();
     let mut offsets = Vec::new();
-    let mut names: Option<Box<[Box<str>]>> = None;
+    let mut names: Option<Names> = None;
     loop {
         let start = reader.position().byte();
         let found = reader.read_record(&mut record).map_err(|error| refuse(file, text, start, &error))?;
@@ -26,7 +29,8 @@ pub(super) fn index(file: &str, text: &str) -> Result<(Vec<u32>, Box<[Box<str>]>
         }
         let end = reader.position().byte();
         // Blank lines before a row are skipped with it.
-        let blank = text.as_bytes().iter().skip(start as usize).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let blank =
+            text.as_bytes().iter().skip(start as usize).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let place = || Place::new(file, text.as_bytes(), start as usize + blank);
         if end.saturating_sub(start) > MAX_ROW as u64 {
             let help = "shorten it, or close a quote that is left open";
@@ -45,13 +49,15 @@ pub(super) fn index(file: &str, text: &str) -> Result<(Vec<u32>, Box<[Box<str>]>
         }
     }
     let Some(names) = names else {
-        return Err(Place::line(file, 1).refuse("the file is empty", "write the names of the columns in its first line"));
+        return Err(
+            Place::line(file, 1).refuse("the file is empty", "write the names of the columns in its first line")
+        );
     };
     offsets.push(text.len() as u32);
     Ok((offsets, names))
 }
 
-fn header(record: &StringRecord, place: &Place<'_>) -> Result<Box<[Box<str>]>, DataError> {
+fn header(record: &StringRecord, place: &Place<'_>) -> Result<Names, DataError> {
     let names: Vec<Box<str>> = record.iter().map(|name| name.trim().into()).collect();
     for (i, name) in names.iter().enumerate() {
         if name.is_empty() {

@@ -54,7 +54,9 @@ impl fmt::Display for DataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DataError::Read { file, source } => write!(f, "{file} cannot be read: {source}"),
-            DataError::Kind { file } => write!(f, "{file} is of an unknown kind: use a file that ends in .csv or .jsonl"),
+            DataError::Kind { file } => {
+                write!(f, "{file} is of an unknown kind: use a file that ends in .csv or .jsonl")
+            }
             DataError::TooLarge { file } => {
                 write!(f, "{file} is larger than 1 GiB: split it, or leave out columns that the bots do not use")
             }

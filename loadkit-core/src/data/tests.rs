@@ -20,7 +20,8 @@ fn csv_rows_come_as_written() {
 
 #[test]
 fn json_rows_come_as_written() {
-    let text = "\u{feff}{\"name\": \"ada\", \"level\": 7, \"tags\": [1, 2], \"none\": null}\r\n\n  \n{\"name\":\"bob\"}";
+    let text =
+        "\u{feff}{\"name\": \"ada\", \"level\": 7, \"tags\": [1, 2], \"none\": null}\r\n\n  \n{\"name\":\"bob\"}";
     let table = table("a.jsonl", text);
     assert_eq!(table.len(), 2);
     let ada = table.row(0).unwrap();

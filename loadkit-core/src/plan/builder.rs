@@ -63,9 +63,7 @@ impl PlanBuilder {
 
     /// Long form: adds stages at the end.
     pub fn stages(mut self, stages: impl IntoIterator<Item = Stage>) -> Self {
-        self.draft
-            .stages
-            .extend(stages.into_iter().map(DraftStage::nowhere));
+        self.draft.stages.extend(stages.into_iter().map(DraftStage::nowhere));
         self
     }
 
@@ -116,9 +114,7 @@ impl PlanBuilder {
     /// The weight of a persona, overriding that of the code. May be called repeatedly; the last word of a name counts.
     pub fn persona(mut self, name: impl Into<String>, weight: f64) -> Self {
         let name = name.into();
-        self.draft
-            .personas
-            .retain(|persona| persona.value.0 != name);
+        self.draft.personas.retain(|persona| persona.value.0 != name);
         self.draft.personas.push(Located::nowhere((name, weight)));
         self
     }

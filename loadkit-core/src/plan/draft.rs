@@ -74,13 +74,7 @@ pub(super) struct DraftStage {
 
 impl DraftStage {
     pub(super) fn nowhere(stage: Stage) -> DraftStage {
-        DraftStage {
-            stage,
-            whole: None,
-            kind: None,
-            over: None,
-            at: None,
-        }
+        DraftStage { stage, whole: None, kind: None, over: None, at: None }
     }
 }
 
@@ -130,33 +124,23 @@ impl Draft {
     /// The stages of the short form: up to the level over `ramp`, and there until `duration`.
     fn short_stages(&self, problems: &mut Vec<Problem>) -> Option<Vec<Stage>> {
         let before = problems.len();
-        let value = |part: &Option<Located<Duration>>, default| {
-            part.as_ref().map_or(default, |part| part.value)
-        };
-        let span =
-            |part: &Option<Located<Duration>>| part.as_ref().and_then(|part| part.span.clone());
+        let value = |part: &Option<Located<Duration>>, default| part.as_ref().map_or(default, |part| part.value);
+        let span = |part: &Option<Located<Duration>>| part.as_ref().and_then(|part| part.span.clone());
         let duration = value(&self.duration, DEFAULT_DURATION);
         let ramp = value(&self.ramp, Duration::ZERO);
         if duration.is_zero() {
             let problem = Problem::new("the `duration` is zero", span(&self.duration));
             problems.push(problem.help("write one such as \"20s\""));
         } else if ramp > duration {
-            let default = if self.duration.is_none() {
-                ", the default"
-            } else {
-                ""
-            };
+            let default = if self.duration.is_none() { ", the default" } else { "" };
             let (long, short) = (format_duration(ramp), format_duration(duration));
-            let message =
-                format!("the `ramp` ({long}) is longer than the `duration` ({short}{default})");
+            let message = format!("the `ramp` ({long}) is longer than the `duration` ({short}{default})");
             let help = "the duration counts from the start and includes the ramp: raise it or shorten the ramp";
             problems.push(Problem::new(message, span(&self.ramp)).help(help));
         }
         if let (Some(_), Some(arrivals)) = (&self.bots, &self.arrivals) {
-            let problem = Problem::new(
-                "`bots` and `arrivals` cannot be combined in the short form",
-                arrivals.span.clone(),
-            );
+            let problem =
+                Problem::new("`bots` and `arrivals` cannot be combined in the short form", arrivals.span.clone());
             problems.push(problem.help("leave one of them out, or write both as [[stages]]"));
         }
         if let Some(bots) = self.bots.as_ref().filter(|bots| bots.value == 0) {
@@ -227,22 +211,14 @@ impl Draft {
         }
         if self.stages.is_empty() {
             let bots = self.bots.as_ref().and_then(|bots| bots.span.clone());
-            let load = bots.or_else(|| {
-                self.arrivals
-                    .as_ref()
-                    .and_then(|arrivals| arrivals.span.clone())
-            });
-            let duration = self
-                .duration
-                .as_ref()
-                .and_then(|duration| duration.span.clone());
-            return if fault.part() == StagePart::Kind {
-                load
-            } else {
-                duration.or(load)
-            };
+            let load = bots.or_else(|| self.arrivals.as_ref().and_then(|arrivals| arrivals.span.clone()));
+            let duration = self.duration.as_ref().and_then(|duration| duration.span.clone());
+            return if fault.part() == StagePart::Kind { load } else { duration.or(load) };
         }
-        let stage = self.stages.get(fault.stage().unwrap_or(0))?;
+        let Some(number) = fault.stage() else {
+            return self.stages.first().and_then(|stage| stage.whole.clone());
+        };
+        let stage = self.stages.get(number)?;
         let part = match fault.part() {
             StagePart::Kind => &stage.kind,
             StagePart::Over => &stage.over,
@@ -257,44 +233,22 @@ impl Draft {
             if let Some(text) = value
                 && (text.value.trim().is_empty() || text.value.len() > 500)
             {
-                let long = if text.value.len() > 500 {
-                    "too long"
-                } else {
-                    "empty"
-                };
-                problems.push(Problem::new(
-                    format!("the `{name}` is {long}"),
-                    text.span.clone(),
-                ));
+                let long = if text.value.len() > 500 { "too long" } else { "empty" };
+                problems.push(Problem::new(format!("the `{name}` is {long}"), text.span.clone()));
             }
         }
-        if let Some(party) = self
-            .party
-            .as_ref()
-            .filter(|party| !(1..=MAX_PARTY).contains(&party.value))
-        {
-            let problem = Problem::new(
-                format!("a party of {} seats", party.value),
-                party.span.clone(),
-            );
+        if let Some(party) = self.party.as_ref().filter(|party| !(1..=MAX_PARTY).contains(&party.value)) {
+            let problem = Problem::new(format!("a party of {} seats", party.value), party.span.clone());
             problems.push(problem.help("a party has 1 to 10000 seats"));
         }
-        let refill = self.refill.as_ref().and_then(|refill| {
-            refill.value.map(|value| Located {
-                value,
-                span: refill.span.clone(),
-            })
-        });
+        let refill = self
+            .refill
+            .as_ref()
+            .and_then(|refill| refill.value.map(|value| Located { value, span: refill.span.clone() }));
         let day = Duration::from_secs(86_400);
         within("refill", &refill, Duration::from_millis(1), day, problems);
         within("grace", &self.grace, Duration::ZERO, MAX_GRACE, problems);
-        within(
-            "interval",
-            &self.interval,
-            Duration::from_millis(100),
-            Duration::from_secs(60),
-            problems,
-        );
+        within("interval", &self.interval, Duration::from_millis(100), Duration::from_secs(60), problems);
         if self.stages.is_empty() {
             within("ramp", &self.ramp, Duration::ZERO, MAX_DURATION, problems);
         }
@@ -308,10 +262,7 @@ impl Draft {
         for persona in &self.personas {
             let (name, weight) = &persona.value;
             if !(0.0..=MAX_WEIGHT).contains(weight) {
-                let problem = Problem::new(
-                    format!("the weight of `{name}` is {weight}"),
-                    persona.span.clone(),
-                );
+                let problem = Problem::new(format!("the weight of `{name}` is {weight}"), persona.span.clone());
                 problems.push(problem.help("a weight is a number from 0 to a billion"));
             }
         }
@@ -322,10 +273,8 @@ impl Draft {
         if let Some(first) = self.personas.first()
             && self.personas.iter().all(|persona| persona.value.1 == 0.0)
         {
-            let problem = Problem::new(
-                "the weights of all personas are 0, so nobody can be picked",
-                first.span.clone(),
-            );
+            let problem =
+                Problem::new("the weights of all personas are 0, so nobody can be picked", first.span.clone());
             problems.push(problem.help("give at least one of them a weight above 0"));
         }
     }
@@ -336,33 +285,19 @@ impl Draft {
             return;
         };
         if shape.arrivals() > 0 && !shape.peak().is_multiple_of(party.value) {
-            let message = format!(
-                "the population of {} is not whole parties of {}",
-                shape.peak(),
-                party.value
-            );
+            let message = format!("the population of {} is not whole parties of {}", shape.peak(), party.value);
             let help = "where arrivals follow, the highest level must be a multiple of `party`";
             problems.push(Problem::new(message, party.span.clone()).help(help));
         }
     }
 }
 
-fn within(
-    name: &str,
-    part: &Option<Located<Duration>>,
-    low: Duration,
-    high: Duration,
-    problems: &mut Vec<Problem>,
-) {
+fn within(name: &str, part: &Option<Located<Duration>>, low: Duration, high: Duration, problems: &mut Vec<Problem>) {
     if let Some(part) = part
         && !(low..=high).contains(&part.value)
     {
         let message = format!("the `{name}` is {}", format_duration(part.value));
-        let help = format!(
-            "it can be from {} to {}",
-            format_duration(low),
-            format_duration(high)
-        );
+        let help = format!("it can be from {} to {}", format_duration(low), format_duration(high));
         problems.push(Problem::new(message, part.span.clone()).help(help));
     }
 }

@@ -39,10 +39,7 @@ pub struct Problem {
 impl PlanError {
     /// Problems of a plan without a text.
     pub(super) fn of(problems: Vec<Problem>) -> PlanError {
-        PlanError {
-            source: None,
-            problems,
-        }
+        PlanError { source: None, problems }
     }
 
     /// Problems of a text.
@@ -50,16 +47,9 @@ impl PlanError {
         problems.sort_by_key(|problem| problem.span.as_ref().map_or(usize::MAX, |span| span.start));
         for problem in &mut problems {
             let start = problem.span.as_ref().map(|span| span.start);
-            problem.line =
-                start.map(|start| text.bytes().take(start).filter(|b| *b == b'\n').count() + 1);
+            problem.line = start.map(|start| text.bytes().take(start).filter(|b| *b == b'\n').count() + 1);
         }
-        PlanError {
-            source: Some(Source {
-                name: name.into(),
-                text: text.into(),
-            }),
-            problems,
-        }
+        PlanError { source: Some(Source { name: name.into(), text: text.into() }), problems }
     }
 
     /// Everything that is wrong, from the top of the plan.
@@ -70,12 +60,7 @@ impl PlanError {
 
 impl Problem {
     pub(super) fn new(message: impl Into<String>, span: Option<Range<usize>>) -> Problem {
-        Problem {
-            message: message.into(),
-            span,
-            line: None,
-            help: None,
-        }
+        Problem { message: message.into(), span, line: None, help: None }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Problem {
@@ -119,11 +104,7 @@ impl fmt::Display for PlanError {
 impl Error for PlanError {}
 
 /// A message with its place (a name, a text, bytes of it), as plain text.
-pub(crate) fn render(
-    message: &str,
-    place: Option<(Option<&str>, &str, Range<usize>)>,
-    help: Option<&str>,
-) -> String {
+pub(crate) fn render(message: &str, place: Option<(Option<&str>, &str, Range<usize>)>, help: Option<&str>) -> String {
     let Some((name, text, span)) = place else {
         let help = help.map(|help| format!("\n  = help: {help}"));
         return format!("error: {message}{}", help.unwrap_or_default());

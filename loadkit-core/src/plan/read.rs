@@ -41,24 +41,12 @@ pub(super) fn read(text: &str, origin: &str) -> Result<Plan, Vec<Problem>> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         // What was recovered behind a syntax error may not be what was meant; further problems would mislead.
-        return Err(errors
-            .iter()
-            .map(|error| Problem::new(error.message(), error.span()))
-            .collect());
+        return Err(errors.iter().map(|error| Problem::new(error.message(), error.span())).collect());
     }
     let folder = Path::new(origin).parent().unwrap_or(Path::new(""));
-    let mut reader = Reader {
-        text,
-        folder,
-        problems: Vec::new(),
-        load_is_broken: false,
-    };
+    let mut reader = Reader { text, folder, problems: Vec::new(), load_is_broken: false };
     let draft = reader.plan(table.get_ref());
-    let Reader {
-        mut problems,
-        load_is_broken,
-        ..
-    } = reader;
+    let Reader { mut problems, load_is_broken, .. } = reader;
     if load_is_broken {
         problems.extend(draft.problems_without_load());
         return Err(problems);
@@ -128,11 +116,7 @@ impl Reader<'_> {
         };
         if stages.is_empty() {
             self.load_is_broken = true;
-            return self.wrong(
-                value,
-                "the list of `stages` is empty".into(),
-                "add a stage, or leave it out",
-            );
+            return self.wrong(value, "the list of `stages` is empty".into(), "add a stage, or leave it out");
         }
         for stage in stages.iter().take(MAX_STAGES_READ) {
             if let Some(stage) = self.load(|reader| reader.stage(stage)) {
@@ -159,8 +143,7 @@ impl Reader<'_> {
                     let quoted = self.text.get(span.clone()).unwrap_or("");
                     let inner = match quoted.find(text) {
                         Some(offset) if !text.is_empty() => {
-                            span.start + offset + error.span().start
-                                ..span.start + offset + error.span().end
+                            span.start + offset + error.span().start..span.start + offset + error.span().end
                         }
                         _ => span,
                     };
@@ -181,18 +164,14 @@ impl Reader<'_> {
             let name = key.get_ref();
             if let Some(weight) = self.weight(name, value) {
                 let value = (name.to_string(), weight.value);
-                draft.personas.push(Located {
-                    value,
-                    span: weight.span,
-                });
+                draft.personas.push(Located { value, span: weight.span });
             }
         }
     }
 
     fn data(&mut self, value: &Value<'_>, draft: &mut Draft) {
         let Some(table) = value.get_ref().as_table() else {
-            let help =
-                "write a table for each file: [data.items] and below it file = \"items.jsonl\"";
+            let help = "write a table for each file: [data.items] and below it file = \"items.jsonl\"";
             return self.wrong(value, format!("`data` is {}", article(value)), help);
         };
         for (key, value) in table {
@@ -209,13 +188,11 @@ impl Reader<'_> {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("the keys of {place} are {}", known.join(", ")),
         };
-        self.problems
-            .push(Problem::new(format!("unknown key `{name}`"), Some(key.span())).help(help));
+        self.problems.push(Problem::new(format!("unknown key `{name}`"), Some(key.span())).help(help));
     }
 
     fn wrong(&mut self, value: &Value<'_>, message: String, help: &str) {
-        self.problems
-            .push(Problem::new(message, Some(value.span())).help(help));
+        self.problems.push(Problem::new(message, Some(value.span())).help(help));
     }
 }
 

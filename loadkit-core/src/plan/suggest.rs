@@ -7,9 +7,7 @@ pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         return None;
     }
     let word = word.to_lowercase();
-    let near = known
-        .into_iter()
-        .map(|other| (distance(&word, &other.to_lowercase()), other));
+    let near = known.into_iter().map(|other| (distance(&word, &other.to_lowercase()), other));
     let (distance, other) = near.min_by_key(|(distance, _)| *distance)?;
     let allowed = (other.chars().count() / 3).clamp(1, 3);
     (distance <= allowed).then_some(other)
@@ -29,9 +27,7 @@ fn distance(a: &str, b: &str) -> usize {
     for i in 1..=a.len() {
         for j in 1..=b.len() {
             let change = usize::from(a[i - 1] != b[j - 1]);
-            let mut best = (rows[i - 1][j] + 1)
-                .min(rows[i][j - 1] + 1)
-                .min(rows[i - 1][j - 1] + change);
+            let mut best = (rows[i - 1][j] + 1).min(rows[i][j - 1] + 1).min(rows[i - 1][j - 1] + change);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 best = best.min(rows[i - 2][j - 2] + 1);
             }

@@ -109,19 +109,13 @@ impl Unit {
 fn significant(value: f64) -> String {
     let text = format!("{value:.3}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text.is_empty() {
-        "0".into()
-    } else {
-        text.into()
-    }
+    if text.is_empty() { "0".into() } else { text.into() }
 }
 
 impl Percentile {
     /// From thousandths of a percent, 1 to 100,000: `99_900` is the 99.9th percentile.
     pub fn from_thousandths(thousandths: u32) -> Option<Percentile> {
-        (1..=100_000)
-            .contains(&thousandths)
-            .then_some(Percentile(thousandths))
+        (1..=100_000).contains(&thousandths).then_some(Percentile(thousandths))
     }
 
     /// As a fraction, above 0 and up to 1.
@@ -163,17 +157,9 @@ impl fmt::Display for Metric {
         if name.chars().all(is_bare) {
             write!(f, "({name}")?;
         } else {
-            write!(
-                f,
-                "(\"{}\"",
-                name.replace('\\', "\\\\").replace('"', "\\\"")
-            )?;
+            write!(f, "(\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))?;
         }
-        f.write_str(if self.clock == Clock::Service {
-            ", service)"
-        } else {
-            ")"
-        })
+        f.write_str(if self.clock == Clock::Service { ", service)" } else { ")" })
     }
 }
 

@@ -17,12 +17,7 @@ pub(super) fn parse(text: &str) -> Result<Threshold, ThresholdError> {
         let shown: String = text.chars().take(40).collect();
         let span = 0..shown.len();
         let message = "the threshold is longer than 500 bytes".into();
-        return Err(ThresholdError {
-            text: shown,
-            span,
-            message,
-            help: None,
-        });
+        return Err(ThresholdError { text: shown, span, message, help: None });
     }
     let mut parser = Parser { text, at: 0 };
     let (stat, word) = parser.stat()?;
@@ -32,22 +27,9 @@ pub(super) fn parse(text: &str) -> Result<Threshold, ThresholdError> {
     let (limit, unit) = parser.limit(stat)?;
     if unit == Unit::Plain && clock == Clock::Service {
         let help = "a trend has no service time: write a time such as 250ms for a step";
-        return Err(parser.fail(
-            word.start..text.len(),
-            "a service time compared with a plain number",
-            help,
-        ));
+        return Err(parser.fail(word.start..text.len(), "a service time compared with a plain number", help));
     }
-    Ok(Threshold {
-        metric: Metric {
-            stat,
-            name,
-            clock,
-            unit,
-        },
-        comparison,
-        limit,
-    })
+    Ok(Threshold { metric: Metric { stat, name, clock, unit }, comparison, limit })
 }
 
 struct Parser<'a> {
@@ -84,24 +66,10 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn fail(
-        &self,
-        span: Range<usize>,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) -> ThresholdError {
+    fn fail(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> ThresholdError {
         // A fault at the end still needs something to stand under.
-        let span = if span.is_empty() {
-            span.start..(span.end + 1).min(self.text.len())
-        } else {
-            span
-        };
-        ThresholdError {
-            text: self.text.to_owned(),
-            span,
-            message: message.into(),
-            help: Some(help.into()),
-        }
+        let span = if span.is_empty() { span.start..(span.end + 1).min(self.text.len()) } else { span };
+        ThresholdError { text: self.text.to_owned(), span, message: message.into(), help: Some(help.into()) }
     }
 
     fn stat(&mut self) -> Result<(Stat, Range<usize>), ThresholdError> {
@@ -113,11 +81,7 @@ impl<'a> Parser<'a> {
             "rate" => Stat::Rate,
             "count" => Stat::Count,
             "" => {
-                return Err(self.fail(
-                    span,
-                    "a metric is missing",
-                    "write one such as p99(login) < 250ms",
-                ));
+                return Err(self.fail(span, "a metric is missing", "write one such as p99(login) < 250ms"));
             }
             "drift" => {
                 return Err(self.fail(
@@ -152,20 +116,12 @@ impl<'a> Parser<'a> {
     }
 
     /// `(name)` or `(name, service)`; nothing for `errors` of the run.
-    fn arguments(
-        &mut self,
-        stat: Stat,
-        word: Range<usize>,
-    ) -> Result<(Option<String>, Clock), ThresholdError> {
+    fn arguments(&mut self, stat: Stat, word: Range<usize>) -> Result<(Option<String>, Clock), ThresholdError> {
         if !self.eat('(') {
             if stat == Stat::Errors {
                 return Ok((None, Clock::Response));
             }
-            return Err(self.fail(
-                word,
-                format!("`{stat}` of what?"),
-                format!("name a step: {stat}(login)"),
-            ));
+            return Err(self.fail(word, format!("`{stat}` of what?"), format!("name a step: {stat}(login)")));
         }
         let name = self.name(stat)?;
         let mut clock = Clock::Response;
@@ -183,11 +139,7 @@ impl<'a> Parser<'a> {
                 }
             };
             if !matches!(stat, Stat::Percentile(_) | Stat::Mean | Stat::Max) {
-                return Err(self.fail(
-                    span,
-                    format!("`{stat}` is no time"),
-                    "leave the second part out",
-                ));
+                return Err(self.fail(span, format!("`{stat}` is no time"), "leave the second part out"));
             }
         }
         if !self.eat(')') {
@@ -205,11 +157,7 @@ impl<'a> Parser<'a> {
             (name.to_owned(), span)
         };
         if name.is_empty() {
-            return Err(self.fail(
-                span,
-                "the name is missing",
-                format!("name a step: {stat}(login)"),
-            ));
+            return Err(self.fail(span, "the name is missing", format!("name a step: {stat}(login)")));
         }
         Ok(name)
     }
@@ -233,11 +181,7 @@ impl<'a> Parser<'a> {
                 _ => name.push(c),
             }
         }
-        Err(self.fail(
-            start..self.text.len(),
-            "the name does not end",
-            "close it with a quote",
-        ))
+        Err(self.fail(start..self.text.len(), "the name does not end", "close it with a quote"))
     }
 
     /// `over 30s`: known, and not yet there.
@@ -247,10 +191,7 @@ impl<'a> Parser<'a> {
         if !self.rest().starts_with("over") {
             return Ok(());
         }
-        let len = self
-            .rest()
-            .find(['<', '>', '='])
-            .unwrap_or(self.rest().len());
+        let len = self.rest().find(['<', '>', '=']).unwrap_or(self.rest().len());
         let window = self.rest().get(..len).unwrap_or("").trim_end().len();
         Err(self.fail(
             start..start + window,
@@ -266,18 +207,10 @@ impl<'a> Parser<'a> {
             "<=" => Ok(Comparison::AtMost),
             ">" => Ok(Comparison::More),
             ">=" => Ok(Comparison::AtLeast),
-            "" => Err(self.fail(
-                span,
-                "a comparison is missing",
-                "write <, <=, > or >=, and a limit",
-            )),
+            "" => Err(self.fail(span, "a comparison is missing", "write <, <=, > or >=, and a limit")),
             "=<" => Err(self.fail(span, "unknown comparison `=<`", "write <=")),
             "=>" => Err(self.fail(span, "unknown comparison `=>`", "write >=")),
-            other => Err(self.fail(
-                span,
-                format!("unknown comparison `{other}`"),
-                "use <, <=, > or >=",
-            )),
+            other => Err(self.fail(span, format!("unknown comparison `{other}`"), "use <, <=, > or >=")),
         }
     }
 
@@ -301,18 +234,11 @@ impl<'a> Parser<'a> {
                     "m" => 60,
                     "h" => 3600,
                     _ => {
-                        return Err(self.fail(
-                            span,
-                            "the rate does not say per what",
-                            example(stat),
-                        ));
+                        return Err(self.fail(span, "the rate does not say per what", example(stat)));
                     }
                 };
                 match number_of(number.trim()) {
-                    Some(number) => Ok((
-                        Limit::Per(number, Duration::from_secs(per)),
-                        Unit::PerSecond,
-                    )),
+                    Some(number) => Ok((Limit::Per(number, Duration::from_secs(per)), Unit::PerSecond)),
                     None => Err(self.fail(span, "the limit is no rate", example(stat))),
                 }
             }
@@ -323,12 +249,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn time(
-        &self,
-        text: &str,
-        span: Range<usize>,
-        stat: Stat,
-    ) -> Result<(Limit, Unit), ThresholdError> {
+    fn time(&self, text: &str, span: Range<usize>, stat: Stat) -> Result<(Limit, Unit), ThresholdError> {
         if let Some(number) = number_of(text) {
             return Ok((Limit::Number(number), Unit::Plain));
         }
@@ -346,11 +267,8 @@ impl<'a> Parser<'a> {
         let Some(number) = number_of(percent.unwrap_or(text).trim()) else {
             return Err(self.fail(span, "the limit is no share", example(Stat::Errors)));
         };
-        let (limit, most) = if percent.is_some() {
-            (Limit::Percent(number), 100.0)
-        } else {
-            (Limit::Number(number), 1.0)
-        };
+        let (limit, most) =
+            if percent.is_some() { (Limit::Percent(number), 100.0) } else { (Limit::Number(number), 1.0) };
         if number > most {
             return Err(self.fail(span, "a share above 100%", example(Stat::Errors)));
         }
@@ -365,23 +283,15 @@ fn percentile(word: &str) -> Option<Option<Percentile>> {
         return None;
     }
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let valid = fraction.len() <= 3
-        && !number.ends_with('.')
-        && fraction.bytes().all(|b| b.is_ascii_digit());
+    let valid = fraction.len() <= 3 && !number.ends_with('.') && fraction.bytes().all(|b| b.is_ascii_digit());
     let thousandths = format!("{whole}{fraction:0<3}").parse().ok();
-    Some(
-        thousandths
-            .filter(|_| valid)
-            .and_then(Percentile::from_thousandths),
-    )
+    Some(thousandths.filter(|_| valid).and_then(Percentile::from_thousandths))
 }
 
 /// A decimal number without sign or exponent.
 fn number_of(text: &str) -> Option<f64> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    text.parse()
-        .ok()
-        .filter(|number: &f64| plain && number.is_finite())
+    text.parse().ok().filter(|number: &f64| plain && number.is_finite())
 }
 
 fn example(stat: Stat) -> &'static str {

@@ -10,9 +10,7 @@ use crate::plan::draft::{DraftStage, Located};
 use crate::plan::problem::Problem;
 use crate::shape::{Rate, Stage};
 
-const KEYS: [&str; 8] = [
-    "ramp", "hold", "step", "spike", "arrivals", "over", "spacing", "at",
-];
+const KEYS: [&str; 8] = ["ramp", "hold", "step", "spike", "arrivals", "over", "spacing", "at"];
 const KINDS: [&str; 5] = ["ramp", "hold", "step", "spike", "arrivals"];
 
 impl Reader<'_> {
@@ -29,9 +27,7 @@ impl Reader<'_> {
             }
         }
         let at = table.get("at").and_then(|at| self.duration("at", at));
-        let stage = self
-            .kind_of(table, value)
-            .and_then(|(key, what)| self.body(table, key, what, value));
+        let stage = self.kind_of(table, value).and_then(|(key, what)| self.body(table, key, what, value));
         // Even a stage that could be made out is not to be trusted beside a key that could not.
         if self.problems.len() > before {
             return None;
@@ -50,24 +46,16 @@ impl Reader<'_> {
         table: &'v DeTable<'t>,
         value: &Value<'_>,
     ) -> Option<(&'v Spanned<DeString<'t>>, &'v Value<'t>)> {
-        let mut kinds = table
-            .iter()
-            .filter(|(key, _)| KINDS.contains(&key.get_ref().as_ref()));
+        let mut kinds = table.iter().filter(|(key, _)| KINDS.contains(&key.get_ref().as_ref()));
         let Some(first) = kinds.next() else {
             let help = "add one of ramp, hold, step, spike and arrivals";
             self.wrong(value, "the stage does not say what it does".into(), help);
             return None;
         };
         if let Some((second, _)) = kinds.next() {
-            let message = format!(
-                "the stage has both `{}` and `{}`",
-                first.0.get_ref(),
-                second.get_ref()
-            );
+            let message = format!("the stage has both `{}` and `{}`", first.0.get_ref(), second.get_ref());
             let problem = Problem::new(message, Some(second.span()));
-            self.problems.push(
-                problem.help("make two stages of it, each under a line [[stages]] of its own"),
-            );
+            self.problems.push(problem.help("make two stages of it, each under a line [[stages]] of its own"));
             return None;
         }
         Some(first)
@@ -91,8 +79,7 @@ impl Reader<'_> {
             "hold" => {
                 if let Some((over, _)) = table.get_key_value("over") {
                     let problem = Problem::new("a hold has no `over`", Some(over.span()));
-                    self.problems
-                        .push(problem.help("it says itself how long it is: hold = \"10m\""));
+                    self.problems.push(problem.help("it says itself how long it is: hold = \"10m\""));
                 }
                 let over = self.duration(name, what)?;
                 (Stage::hold(over.value), over)
@@ -112,27 +99,12 @@ impl Reader<'_> {
                 (level_stage(name, level.value, over.value), over)
             }
         };
-        Some(DraftStage {
-            stage,
-            whole: Some(whole.span()),
-            kind: Some(what.span()),
-            over: over.span,
-            at: None,
-        })
+        Some(DraftStage { stage, whole: Some(whole.span()), kind: Some(what.span()), over: over.span, at: None })
     }
 
-    fn over(
-        &mut self,
-        table: &DeTable<'_>,
-        name: &str,
-        whole: &Value<'_>,
-    ) -> Option<Located<Duration>> {
+    fn over(&mut self, table: &DeTable<'_>, name: &str, whole: &Value<'_>) -> Option<Located<Duration>> {
         let Some(over) = table.get("over") else {
-            self.wrong(
-                whole,
-                format!("the {name} does not say how long it takes"),
-                "add over = \"30s\"",
-            );
+            self.wrong(whole, format!("the {name} does not say how long it takes"), "add over = \"30s\"");
             return None;
         };
         self.duration("over", over)
@@ -141,9 +113,7 @@ impl Reader<'_> {
     /// A constant rate, or `{ from, to }`.
     fn rates(&mut self, value: &Value<'_>) -> Option<(Rate, Rate)> {
         let Some(table) = value.get_ref().as_table() else {
-            return self
-                .rate("arrivals", value)
-                .map(|rate| (rate.value, rate.value));
+            return self.rate("arrivals", value).map(|rate| (rate.value, rate.value));
         };
         for (key, _) in table {
             if !["from", "to"].contains(&key.get_ref().as_ref()) {
@@ -152,11 +122,7 @@ impl Reader<'_> {
         }
         let (Some(from), Some(to)) = (table.get("from"), table.get("to")) else {
             let help = "write arrivals = { from = \"0/s\", to = \"500/s\" }";
-            self.wrong(
-                value,
-                "a changing rate needs both `from` and `to`".into(),
-                help,
-            );
+            self.wrong(value, "a changing rate needs both `from` and `to`".into(), help);
             return None;
         };
         let (from, to) = (self.rate("from", from), self.rate("to", to));
@@ -172,11 +138,7 @@ impl Reader<'_> {
             Some("poisson") => true,
             Some("even") => false,
             _ => {
-                self.wrong(
-                    spacing,
-                    "the spacing is unknown".into(),
-                    "use \"even\" or \"poisson\"",
-                );
+                self.wrong(spacing, "the spacing is unknown".into(), "use \"even\" or \"poisson\"");
                 false
             }
         }

@@ -15,16 +15,9 @@ use crate::shape::Rate;
 impl Reader<'_> {
     pub(super) fn string(&mut self, name: &str, value: &Value<'_>) -> Option<Located<String>> {
         if let Some(text) = value.get_ref().as_str() {
-            return Some(Located {
-                value: text.to_owned(),
-                span: Some(value.span()),
-            });
+            return Some(Located { value: text.to_owned(), span: Some(value.span()) });
         }
-        self.wrong(
-            value,
-            format!("`{name}` is {}", article(value)),
-            "write a text in quotes",
-        );
+        self.wrong(value, format!("`{name}` is {}", article(value)), "write a text in quotes");
         None
     }
 
@@ -32,14 +25,7 @@ impl Reader<'_> {
     pub(super) fn whole(&mut self, name: &str, value: &Value<'_>) -> Option<Located<u64>> {
         let help = "write a whole number, such as 1000";
         let Some(number) = value.get_ref().as_integer() else {
-            self.wrong(
-                value,
-                format!(
-                    "`{name}` is {}, not a whole number",
-                    article_of_number(value)
-                ),
-                help,
-            );
+            self.wrong(value, format!("`{name}` is {}, not a whole number", article_of_number(value)), help);
             return None;
         };
         if number.as_str().starts_with('-') {
@@ -50,10 +36,7 @@ impl Reader<'_> {
             self.wrong(value, format!("`{name}` is too large"), help);
             return None;
         };
-        Some(Located {
-            value: number,
-            span: Some(value.span()),
-        })
+        Some(Located { value: number, span: Some(value.span()) })
     }
 
     pub(super) fn duration(&mut self, name: &str, value: &Value<'_>) -> Option<Located<Duration>> {
@@ -63,25 +46,13 @@ impl Reader<'_> {
             DeValue::Integer(_) | DeValue::Float(_) => {
                 let number = self.written(value);
                 let negative = number.starts_with('-');
-                let message = if negative {
-                    "is negative".into()
-                } else {
-                    format!("is {number} of what?")
-                };
+                let message = if negative { "is negative".into() } else { format!("is {number} of what?") };
                 let seconds = format!("write \"{number}s\" in quotes if it is seconds");
-                self.wrong(
-                    value,
-                    format!("`{name}` {message}"),
-                    if negative { help } else { &seconds },
-                );
+                self.wrong(value, format!("`{name}` {message}"), if negative { help } else { &seconds });
                 None
             }
             _ => {
-                self.wrong(
-                    value,
-                    format!("`{name}` is {}, not a duration", article(value)),
-                    help,
-                );
+                self.wrong(value, format!("`{name}` is {}, not a duration", article(value)), help);
                 None
             }
         }
@@ -102,16 +73,10 @@ impl Reader<'_> {
     /// A duration, or never.
     pub(super) fn refill(&mut self, value: &Value<'_>) -> Option<Located<Option<Duration>>> {
         if value.get_ref().as_str() == Some("never") {
-            return Some(Located {
-                value: None,
-                span: Some(value.span()),
-            });
+            return Some(Located { value: None, span: Some(value.span()) });
         }
         let pause = self.duration("refill", value)?;
-        Some(Located {
-            value: Some(pause.value),
-            span: pause.span,
-        })
+        Some(Located { value: Some(pause.value), span: pause.span })
     }
 
     pub(super) fn seed(&mut self, value: &Value<'_>) -> Option<Seed> {
@@ -128,17 +93,10 @@ impl Reader<'_> {
             _ => None,
         };
         let Some(number) = number else {
-            self.wrong(
-                value,
-                format!("the weight of `{name}` is {}", article(value)),
-                "write a number, such as 3",
-            );
+            self.wrong(value, format!("the weight of `{name}` is {}", article(value)), "write a number, such as 3");
             return None;
         };
-        Some(Located {
-            value: number,
-            span: Some(value.span()),
-        })
+        Some(Located { value: number, span: Some(value.span()) })
     }
 
     /// A table with one key, `file`, whose rows can be read.
@@ -154,7 +112,10 @@ impl Reader<'_> {
             }
         }
         let Some(file) = table.get("file") else {
-            self.wrong(value, format!("`{name}` names no file"), &help);
+            // An unknown key was reported, and is likely the one that was meant.
+            if table.is_empty() {
+                self.wrong(value, format!("`{name}` names no file"), &help);
+            }
             return None;
         };
         let path = self.string("file", file)?.value;
@@ -169,19 +130,11 @@ impl Reader<'_> {
         Some(self.folder.join(path))
     }
 
-    fn parsed<T, E: Display>(
-        &mut self,
-        value: &Value<'_>,
-        result: Result<T, E>,
-    ) -> Option<Located<T>> {
+    fn parsed<T, E: Display>(&mut self, value: &Value<'_>, result: Result<T, E>) -> Option<Located<T>> {
         match result {
-            Ok(parsed) => Some(Located {
-                value: parsed,
-                span: Some(value.span()),
-            }),
+            Ok(parsed) => Some(Located { value: parsed, span: Some(value.span()) }),
             Err(error) => {
-                self.problems
-                    .push(super::Problem::new(error.to_string(), Some(value.span())));
+                self.problems.push(super::Problem::new(error.to_string(), Some(value.span())));
                 None
             }
         }
@@ -189,21 +142,12 @@ impl Reader<'_> {
 
     /// What stands in the text.
     fn written(&self, value: &Value<'_>) -> String {
-        self.text
-            .get(value.span())
-            .unwrap_or("")
-            .chars()
-            .take(40)
-            .collect()
+        self.text.get(value.span()).unwrap_or("").chars().take(40).collect()
     }
 }
 
 fn article_of_number(value: &Value<'_>) -> &'static str {
-    if value.get_ref().is_float() {
-        "a number with decimals"
-    } else {
-        article(value)
-    }
+    if value.get_ref().is_float() { "a number with decimals" } else { article(value) }
 }
 
 fn unsigned(number: &DeInteger<'_>) -> Option<u64> {
@@ -211,7 +155,5 @@ fn unsigned(number: &DeInteger<'_>) -> Option<u64> {
 }
 
 fn signed(number: &DeInteger<'_>) -> Option<f64> {
-    i64::from_str_radix(number.as_str(), number.radix())
-        .ok()
-        .map(|number| number as f64)
+    i64::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number as f64)
 }
