@@ -50,13 +50,16 @@ impl Histogram {
         self.add_exact(u128::from(value), value, value);
     }
 
+    #[inline]
     fn record_n(&mut self, value: u64, count: u64) {
         // Cannot fail: the histogram resizes itself, and the value is bounded.
         let _ = self.buckets.record_n(value.min(LARGEST), count);
     }
 
+    #[inline]
     fn add_exact(&mut self, sum: u128, min: u64, max: u64) {
-        self.sum = self.sum.saturating_add(sum);
+        // 2^64 values of 64 bits cannot overflow 128.
+        self.sum = self.sum.wrapping_add(sum);
         self.min = self.min.min(min);
         self.max = self.max.max(max);
     }
