@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
+use super::interval::IntervalHistogram;
 use super::snapshot::{FailureSample, GaugeDelta, StepDelta, TrendDelta};
 
 /// At most so many names of each kind (steps, trends, counts, gauges); what comes after is counted as left out.
@@ -107,7 +108,17 @@ impl StepTotals {
             count_kind(&mut self.failures, kind, *count);
         }
     }
+}
 
+/// A step within the interval.
+#[derive(Default)]
+struct StepRow {
+    service: IntervalHistogram,
+    response: IntervalHistogram,
+    failures: Vec<(String, u64)>,
+}
+
+impl StepRow {
     fn take(&mut self) -> Option<StepDelta> {
         if self.response.is_empty() && self.failures.is_empty() {
             return None;
@@ -118,6 +129,13 @@ impl StepTotals {
             failures: std::mem::take(&mut self.failures),
         })
     }
+}
+
+/// A trend within the interval.
+#[derive(Default)]
+struct TrendRow {
+    unit: TrendUnit,
+    values: IntervalHistogram,
 }
 
 /// What a trend gathered.
@@ -212,8 +230,8 @@ impl<T: Default> Table<T> {
 
 /// All that a shard records in one interval. No locks; allocates only for new names and larger values.
 pub struct Recorder {
-    steps: Table<StepTotals>,
-    trends: Table<TrendTotals>,
+    steps: Table<StepRow>,
+    trends: Table<TrendRow>,
     counts: Table<u64>,
     gauges: Table<Option<GaugeDelta>>,
     samples: Vec<FailureSample>,
@@ -333,7 +351,7 @@ impl Recorder {
             self.count(id, left_out);
         }
         Taken {
-            steps: self.steps.take(StepTotals::take),
+            steps: self.steps.take(StepRow::take),
             trends: self.trends.take(|trend| {
                 (!trend.values.is_empty()).then(|| TrendDelta { unit: trend.unit, values: trend.values.take() })
             }),
