@@ -10,13 +10,16 @@ mod metrics;
 mod mix;
 mod party;
 mod plan;
+mod report;
 mod run;
 mod seed;
 mod segment;
 mod shape;
 mod think;
+mod threshold;
 mod ticks;
 mod timer;
+mod verdict;
 
 pub use bot::{Bot, Scenario, Seat};
 pub use cx::{BotRng, Connect, Cx, Drive};
@@ -31,6 +34,10 @@ pub use metrics::{
 pub use mix::{Weights, WeightsError};
 pub use party::Party;
 pub use plan::{DurationError, Plan, format_duration, parse_duration};
+pub use report::{
+    CountFigures, Distribution, Figures, GaugeFigures, PlanSummary, Players, Report, ReportError, RunFacts, Series, SeriesPoint,
+    SeriesStepFigures, StepFigures, Times, check_writable, format, summary, write_json, write_report,
+};
 pub use run::{RunInfo, Target};
 pub use seed::{Rng, Seed, SeedError};
 pub use segment::{Segment, SegmentError};
@@ -41,3 +48,4 @@ pub use shape::{
 pub use think::Think;
 pub use ticks::{Hz, Tick, Ticks};
 pub use timer::{Alarm, Sleep, Timers, TokioTimer, WakeTimer};
+pub use verdict::{Check, Checked, Conditions, Judgement, Reason, Verdict, judge};
