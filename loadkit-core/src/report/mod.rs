@@ -8,9 +8,12 @@ mod axis;
 mod build;
 #[cfg(feature = "html")]
 mod charts;
+mod failures;
 pub mod format;
 #[cfg(feature = "html")]
 mod html;
+#[cfg(feature = "html")]
+mod plot;
 mod text;
 mod write;
 

@@ -95,9 +95,10 @@ fn names(totals: &Totals, stat: Stat) -> Vec<&str> {
 }
 
 fn listed(names: &[&str]) -> String {
-    match names.len() {
-        0 => "nothing was recorded".to_owned(),
-        n if n <= MAX_LISTED => format!("there are: {}", names.join(", ")),
-        n => format!("there are: {} and {} more", names[..MAX_LISTED].join(", "), n - MAX_LISTED),
+    let shown = names.iter().take(MAX_LISTED).map(|name| format::fit(name, 40)).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MAX_LISTED) {
+        0 if names.is_empty() => "nothing was recorded".to_owned(),
+        0 => format!("there are: {shown}"),
+        more => format!("there are: {shown} and {more} more"),
     }
 }
