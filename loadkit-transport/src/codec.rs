@@ -79,9 +79,7 @@ impl Raw {
 
     /// Sends on `channel`.
     pub const fn on(channel: Channel) -> Raw {
-        Raw {
-            channel: Some(channel),
-        }
+        Raw { channel: Some(channel) }
     }
 }
 
