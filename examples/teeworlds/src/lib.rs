@@ -1,6 +1,7 @@
 //! Bots for a game server that we did not write: Teeworlds 0.7, over its own protocol.
 
 pub mod codec;
+pub mod hands;
 pub mod huffman;
 pub mod messages;
 pub mod packer;
