@@ -33,6 +33,8 @@
 //! - `cli` (default): the command line of a client binary, [`main!`].
 //! - `prost` (default): the Protobuf codec.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 mod host;
 mod timer;
 

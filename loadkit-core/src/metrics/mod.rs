@@ -2,6 +2,7 @@
 
 mod collect;
 mod histogram;
+mod interval;
 pub mod names;
 mod recorder;
 mod snapshot;

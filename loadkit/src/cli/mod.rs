@@ -69,7 +69,7 @@ impl Client {
         };
         ExitCode::from(done.unwrap_or_else(|error| {
             eprintln!("error: {error}");
-            outcome::WRONG_USE
+            error.exit_code()
         }))
     }
 

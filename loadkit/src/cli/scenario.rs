@@ -14,7 +14,7 @@ pub(super) trait AnyScenario: Send + Sync {
     fn run(
         &self,
         job: &Job,
-        host: &dyn Host,
+        host: &Arc<dyn Host>,
         control: &Control,
         sink: &mut dyn MetricSink,
     ) -> Result<Ended, RunError>;
@@ -49,7 +49,7 @@ impl<S: Scenario> AnyScenario for Named<S> {
     fn run(
         &self,
         job: &Job,
-        host: &dyn Host,
+        host: &Arc<dyn Host>,
         control: &Control,
         sink: &mut dyn MetricSink,
     ) -> Result<Ended, RunError> {
