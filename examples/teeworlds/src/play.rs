@@ -82,6 +82,8 @@ struct Taken {
 #[derive(Debug)]
 pub struct Player {
     name: String,
+    /// Has asked to come in. What comes before is of the map before.
+    entered: bool,
     history: History,
     /// The own client id.
     own: Option<u16>,
@@ -102,6 +104,7 @@ impl Player {
     pub fn new(name: String) -> Self {
         Self {
             name,
+            entered: false,
             history: History::default(),
             own: None,
             last_snapshot: None,
@@ -140,7 +143,10 @@ impl Player {
             ServerMessage::ConReady => {
                 Some(ClientMessage::StartInfo { name: self.name.clone(), clan: "loadkit".to_owned() })
             }
-            ServerMessage::ReadyToEnter => Some(ClientMessage::EnterGame),
+            ServerMessage::ReadyToEnter => {
+                self.entered = true;
+                Some(ClientMessage::EnterGame)
+            }
             ServerMessage::Ping => Some(ClientMessage::PingReply),
             _ => None,
         }
@@ -153,7 +159,7 @@ impl Player {
                 self.own = u16::try_from(client).ok();
                 None
             }
-            ServerMessage::Snapshot(part) => self.learn_snapshot(at, part),
+            ServerMessage::Snapshot(part) if self.entered => self.learn_snapshot(at, part),
             ServerMessage::InputTiming { tick, time_left_ms } => self.learn_timing(at, tick, time_left_ms),
             _ => None,
         }
@@ -278,6 +284,7 @@ mod tests {
 
     fn in_game(now: Instant) -> Player {
         let mut player = Player::new("tee".into());
+        player.answer(&ServerMessage::ReadyToEnter);
         let team = crate::messages::Team::Red;
         player.learn(now, ServerMessage::ClientInfo { client: 4, own: true, team, name: "tee".into() });
         told(player.learn(now, tee(50, 0)));
@@ -294,6 +301,7 @@ mod tests {
         let ready = player.answer(&ServerMessage::MapChange { name: "dm2".into() });
         assert_eq!(ready, Some(ClientMessage::Ready));
         assert!(player.world().is_none() && player.place().is_none());
+        assert_eq!(player.learn(Instant::now(), tee(240, 0)), None, "of the map before");
         assert_eq!(player.act(Instant::now(), PlayerInput::default()), None);
         let start = player.answer(&ServerMessage::ConReady);
         assert_eq!(start, Some(ClientMessage::StartInfo { name: "tee".into(), clan: "loadkit".into() }));
