@@ -10,6 +10,7 @@ mod metrics;
 mod mix;
 mod party;
 mod plan;
+mod report;
 mod run;
 mod seed;
 mod segment;
@@ -18,6 +19,7 @@ mod think;
 mod threshold;
 mod ticks;
 mod timer;
+mod verdict;
 
 pub use bot::{Bot, Scenario, Seat};
 pub use cx::{BotRng, Connect, Cx, Drive};
@@ -32,6 +34,10 @@ pub use metrics::{
 pub use mix::{Weights, WeightsError};
 pub use party::Party;
 pub use plan::{DurationError, Overrides, Plan, PlanBuilder, PlanError, Problem, format_duration, parse_duration};
+pub use report::{
+    CountFigures, Distribution, Figures, GaugeFigures, PlanSummary, Players, Report, ReportError, RunFacts, Series, SeriesPoint,
+    SeriesStepFigures, StepFigures, Times, check_writable, format, summary, write_json, write_report,
+};
 pub use run::{RunInfo, Target};
 pub use seed::{Rng, Seed, SeedError};
 pub use segment::{Segment, SegmentError};
@@ -43,3 +49,4 @@ pub use think::Think;
 pub use threshold::{Clock, Comparison, Limit, Metric, Outcome, Percentile, Stat, Threshold, ThresholdError, Unit};
 pub use ticks::{Hz, Tick, Ticks};
 pub use timer::{Alarm, Sleep, Timers, TokioTimer, WakeTimer};
+pub use verdict::{Check, Checked, Conditions, Judgement, Reason, Verdict, judge};

@@ -1,0 +1,194 @@
+//! `Report -> SVG files`: players, rates, failures and percentiles over time.
+//!
+//! An SVG here has presentation attributes only: no style sheet, no script, no font of its own. So it shows under a
+//! content-security policy that forbids those.
+
+use std::collections::BTreeSet;
+
+use super::plot::{Line, Plot, Scale};
+use super::{Report, SeriesPoint, SeriesStepFigures, format};
+
+/// At most so many steps have a chart of percentiles of their own.
+const MAX_PERCENTILE_CHARTS: usize = 12;
+/// At most so many lines are in one chart: as many as there are colours that all people can tell apart.
+pub(super) const MAX_LINES: usize = 7;
+/// At this ratio of the largest to the smallest value, percentiles are on a logarithmic scale.
+const LOG_RATIO: f64 = 20.0;
+
+/// Colours that colour-blind people can tell apart, on white: Okabe and Ito, "Color Universal Design", 2008, without
+/// its yellow, which is too light for lines.
+const PALETTE: [(u8, u8, u8); MAX_LINES] =
+    [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (0, 0, 0)];
+const BLUE: (u8, u8, u8) = PALETTE[0];
+const RED: (u8, u8, u8) = PALETTE[1];
+const ORANGE: (u8, u8, u8) = PALETTE[4];
+const BLACK: (u8, u8, u8) = PALETTE[6];
+
+/// A chart in a file.
+pub(super) struct Chart {
+    /// The file's name.
+    pub(super) file: String,
+    /// What it shows, for those who cannot see it.
+    pub(super) description: String,
+    /// The file's text.
+    pub(super) svg: String,
+    /// The height of its legend, by which it is higher than [`super::plot::SIZE`].
+    pub(super) legend_px: u32,
+}
+
+/// The charts of a report.
+#[derive(Default)]
+pub(super) struct Charts {
+    /// All, in the order in which they are to be looked at.
+    pub(super) all: Vec<Chart>,
+    /// Steps that are in no chart of percentiles, because there are too many.
+    pub(super) left_out: Vec<String>,
+}
+
+/// Draws the charts that there is something to see in.
+pub(super) fn charts(report: &Report) -> Charts {
+    let mut charts = Charts::default();
+    let points = &report.series.points;
+    if points.is_empty() || report.lasted_s <= 0.0 {
+        return charts;
+    }
+    let steps = most_frequent(report, |step| step.succeeded > 0 || step.failed > 0);
+    let mut add = |file: String, description: String, plot: Plot| {
+        let legend_px = plot.legend_px();
+        charts.all.extend(plot.svg().map(|svg| Chart { file, description, svg, legend_px }));
+    };
+    add("players.svg".into(), players_description(report), players(report));
+    let few: Vec<&str> = steps.iter().copied().take(MAX_LINES).collect();
+    if !few.is_empty() {
+        let plot = rates(report, &title("Steps that succeeded", steps.len()), &few, |step| step.succeeded);
+        add("rate.svg".into(), "How many steps succeeded a second, over time".into(), plot);
+    }
+    let failing = most_frequent(report, |step| step.failed > 0);
+    let few: Vec<&str> = failing.iter().copied().take(MAX_LINES).collect();
+    if !few.is_empty() {
+        let plot = rates(report, &title("Steps that failed", failing.len()), &few, |step| step.failed);
+        add("failures.svg".into(), "How many steps failed a second, over time".into(), plot);
+    }
+    let timed = most_frequent(report, |step| step.succeeded > 0);
+    let mut names = FileNames::default();
+    let mut shown: Vec<&str> = timed.iter().copied().take(MAX_PERCENTILE_CHARTS).collect();
+    shown.sort_unstable();
+    for step in shown {
+        let file = names.make("percentiles-", step);
+        let description = format!("Percentiles of the response time of {}, over time", format::fit(step, 60));
+        add(file, description, percentiles(report, step));
+    }
+    charts.left_out = timed.iter().skip(MAX_PERCENTILE_CHARTS).map(|step| (*step).to_owned()).collect();
+    charts
+}
+
+fn title(what: &str, steps: usize) -> String {
+    match steps.saturating_sub(MAX_LINES) {
+        0 => format!("{what}, per second"),
+        more => format!("{what}, per second (the {MAX_LINES} most frequent; {more} more are in the table)"),
+    }
+}
+
+/// The steps for which something in the series holds, the most frequent first.
+fn most_frequent(report: &Report, holds: impl Fn(&SeriesStepFigures) -> bool) -> Vec<&str> {
+    let in_series: BTreeSet<&str> = report
+        .series
+        .points
+        .iter()
+        .flat_map(|point| point.steps.iter().filter(|(_, step)| holds(step)).map(|(name, _)| name.as_str()))
+        .collect();
+    let mut steps: Vec<(u64, &str)> =
+        in_series.into_iter().map(|name| (report.steps.get(name).map_or(0, |step| step.count), name)).collect();
+    steps.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
+    steps.into_iter().map(|(_, name)| name).collect()
+}
+
+fn players(report: &Report) -> Plot {
+    let at_end = |of: fn(&SeriesPoint) -> u64| {
+        let points = report.series.points.iter().map(|point| (point.to_s, of(point) as f64));
+        vec![std::iter::once((0.0, 0.0)).chain(points).collect::<Vec<_>>()]
+    };
+    let lines = vec![
+        Line { area: true, ..Line::new("planned", BLACK, at_end(|point| point.planned)) },
+        Line { width: 3, ..Line::new("at work", BLUE, at_end(|point| point.active)) },
+        Line::new("connected", ORANGE, at_end(|point| point.connected)),
+    ];
+    Plot { title: "Players".into(), lasted_s: report.lasted_s, scale: Scale::Linear(format::number), lines }
+}
+
+fn players_description(report: &Report) -> String {
+    let players = &report.players;
+    format!(
+        "Players over time: at most {} planned, {} at work and {} connected at once",
+        format::count(players.peak_planned),
+        format::count(players.peak_active),
+        format::count(players.peak_connected)
+    )
+}
+
+fn rates(report: &Report, title: &str, steps: &[&str], of: fn(&SeriesStepFigures) -> u64) -> Plot {
+    let width_s = report.series.width_s;
+    // A rate over a sliver of time says nothing.
+    let whole: Vec<&SeriesPoint> =
+        report.series.points.iter().filter(|point| point.to_s - point.from_s >= width_s / 2.0).collect();
+    let line = |(step, colour): (&&str, (u8, u8, u8))| {
+        let points = whole.iter().map(|point| {
+            let n = point.steps.get(*step).map_or(0, of);
+            (middle(point), n as f64 / (point.to_s - point.from_s))
+        });
+        Line::new(step, colour, vec![points.collect()])
+    };
+    let lines = steps.iter().zip(PALETTE).map(line).collect();
+    Plot { title: title.to_owned(), lasted_s: report.lasted_s, scale: Scale::Linear(format::rate), lines }
+}
+
+fn percentiles(report: &Report, step: &str) -> Plot {
+    let line = |name: &str, colour, of: fn(&SeriesStepFigures) -> Option<u64>| {
+        let at = |point: &SeriesPoint| Some((middle(point), point.steps.get(step).and_then(of)? as f64));
+        // Where nothing ended there is no percentile: the line has a gap.
+        let gaps = report.series.points.split(|point| at(point).is_none());
+        let parts = gaps.map(|part| part.iter().filter_map(at).collect::<Vec<_>>());
+        Line::new(name, colour, parts.filter(|part| !part.is_empty()).collect())
+    };
+    let lines =
+        vec![line("p99", RED, |s| s.p99_us), line("p95", ORANGE, |s| s.p95_us), line("p50", BLUE, |s| s.p50_us)];
+    let values = || lines.iter().flat_map(|line| line.parts.iter().flatten()).map(|(_, value)| value.max(1.0));
+    let (smallest, largest) = (values().fold(f64::MAX, f64::min), values().fold(1.0, f64::max));
+    let wide = largest / smallest >= LOG_RATIO;
+    let scale = if wide { Scale::Logarithmic(format::micros) } else { Scale::Linear(format::micros) };
+    let note = if wide { ", on a logarithmic scale" } else { "" };
+    let title = format!("{}: response time{note}", format::fit(step, 60));
+    Plot { title, lasted_s: report.lasted_s, scale, lines }
+}
+
+fn middle(point: &SeriesPoint) -> f64 {
+    f64::midpoint(point.from_s, point.to_s)
+}
+
+/// Makes file names that are safe on every file system and in every address, and unique.
+#[derive(Default)]
+pub(super) struct FileNames(BTreeSet<String>);
+
+impl FileNames {
+    /// `percentiles-log-in.svg` of `Log in`.
+    pub(super) fn make(&mut self, prefix: &str, name: &str) -> String {
+        let mut safe = String::new();
+        for c in name.chars() {
+            match c {
+                _ if safe.len() >= 40 => break,
+                c if c.is_ascii_alphanumeric() => safe.push(c.to_ascii_lowercase()),
+                _ if !safe.is_empty() && !safe.ends_with('-') => safe.push('-'),
+                _ => {}
+            }
+        }
+        let safe = match safe.trim_end_matches('-') {
+            "" => "step",
+            safe => safe,
+        };
+        let numbered =
+            (1_u32..).map(|n| if n == 1 { format!("{prefix}{safe}.svg") } else { format!("{prefix}{safe}-{n}.svg") });
+        let file = numbered.into_iter().find(|file| !self.0.contains(file)).unwrap_or_default();
+        self.0.insert(file.clone());
+        file
+    }
+}

@@ -1,0 +1,332 @@
+//! `Report -> report.html`, its style sheet and its charts.
+//!
+//! **The page is for a content-security policy that forbids scripts, inline styles, fonts and `data:`** (Jenkins serves
+//! archived reports under one), and for a file opened from a disk without a network. So it has a style sheet and images
+//! beside it, by relative address, and nothing else. All that a user could have named is escaped by maud.
+
+use std::time::Duration;
+
+use maud::{DOCTYPE, Markup, html};
+
+use super::charts::{Charts, charts};
+use super::failures::failure_rows;
+use super::{Distribution, Figures, Report, StepFigures, Times, format, plot};
+use crate::metrics::TrendUnit;
+use crate::verdict::{Check, Verdict};
+
+/// At most so many rows are in a table; the page says how many there are more.
+const MAX_ROWS: usize = 100;
+/// The longest name in a table.
+const MAX_NAME_CHARS: usize = 80;
+/// The longest reason, warning or message.
+const MAX_TEXT_CHARS: usize = 1_000;
+
+/// The files of the page: name and text. The page itself comes last, so that all it refers to is there before it.
+pub(super) fn files(report: &Report) -> Vec<(String, String)> {
+    let charts = charts(report);
+    let page = page(report, &charts).into_string();
+    let mut files: Vec<(String, String)> = charts.all.into_iter().map(|chart| (chart.file, chart.svg)).collect();
+    files.push(("report.css".to_owned(), include_str!("report.css").to_owned()));
+    files.push(("report.html".to_owned(), page));
+    files
+}
+
+fn page(report: &Report, charts: &Charts) -> Markup {
+    let name = |text: &str| format::fit(text, MAX_NAME_CHARS);
+    let title = match report.run.target.as_str() {
+        "" => name(&report.run.scenario),
+        target => format!("{} against {}", name(&report.run.scenario), name(target)),
+    };
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (report.judgement.verdict.name()) ": " (title) }
+                link rel="stylesheet" href="report.css";
+            }
+            body {
+                main {
+                    h1 { (title) }
+                    (verdict(report))
+                    (facts(report))
+                    (thresholds(report))
+                    (steps(report))
+                    (pictures(charts))
+                    (failures(report))
+                    (figures("What the game measured", "", &report.game))
+                    (figures("Connections", "The kit's own figures of all connections together.", &report.connections))
+                    (figures(
+                        "The load generator",
+                        "How this kit and its machine were doing. None of it is about the server: where it is bad, the run is invalid.",
+                        &report.generator,
+                    ))
+                    footer {
+                        p { "All figures, exact and over time, are in " a href="report.json" { "report.json" } "." }
+                        p { "Made by loadkit " (report.run.version) "." }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn verdict(report: &Report) -> Markup {
+    let judgement = &report.judgement;
+    let class = match judgement.verdict {
+        Verdict::Pass => "verdict pass",
+        Verdict::Fail => "verdict fail",
+        Verdict::Invalid => "verdict invalid",
+    };
+    html! {
+        section class=(class) {
+            p class="word" { (judgement.verdict.name()) }
+            @if judgement.reasons.is_empty() {
+                p { (format::fit(&judgement.headline(), MAX_TEXT_CHARS)) "." }
+            } @else {
+                ul { @for reason in judgement.reasons.iter().take(MAX_ROWS) { li { (format::fit(&reason.text, MAX_TEXT_CHARS)) } } }
+            }
+        }
+        @if !judgement.warnings.is_empty() {
+            section class="warnings" {
+                h2 { "To know" }
+                ul { @for warning in &judgement.warnings { li { (format::fit(warning, MAX_TEXT_CHARS)) } } }
+            }
+        }
+    }
+}
+
+fn facts(report: &Report) -> Markup {
+    let (run, players) = (&report.run, &report.players);
+    let seconds = |s: f64| format::clock(Duration::from_secs_f64(s.clamp(0.0, 1e9)));
+    let ended = format!(
+        "{} started, {} finished, {} failed ({}), {} cut off",
+        format::count(players.started),
+        format::count(players.finished),
+        format::count(players.failed),
+        format::share(players.error_share),
+        format::count(players.cut_off)
+    );
+    let at_once = format!(
+        "{} planned, {} at work, {} connected",
+        format::count(players.peak_planned),
+        format::count(players.peak_active),
+        format::count(players.peak_connected)
+    );
+    let parties = if run.plan.party > 1 { format!("; parties of {}", run.plan.party) } else { String::new() };
+    let rows = [
+        ("Players", ended),
+        ("At most at once", at_once),
+        ("Load", run.plan.stages.iter().take(20).cloned().collect::<Vec<_>>().join(", then ") + &parties),
+        ("Lasted", format!("{} ({} planned)", seconds(report.lasted_s), seconds(run.plan.duration_s))),
+        ("Started", format::moment(run.started_at_unix_s)),
+        (
+            "Run",
+            format!("{}, seed {}, {}", run.id, run.seed, format::counted(u64::from(run.shards), "shard", "shards")),
+        ),
+    ];
+    html! { dl class="facts" { @for (name, value) in &rows { div { dt { (name) } dd { (value) } } } } }
+}
+
+fn thresholds(report: &Report) -> Markup {
+    let rows = &report.judgement.thresholds;
+    html! {
+        @if !rows.is_empty() {
+            section {
+                h2 { "Thresholds" }
+                table {
+                    thead { tr { th { "must be" } th class="n" { "measured" } th { "" } } }
+                    tbody {
+                        @for row in rows.iter().take(MAX_ROWS) {
+                            @let (class, word) = match row.outcome {
+                                Check::Met => ("met", "met"),
+                                Check::Missed => ("missed", "missed"),
+                                Check::NoData => ("missed", "no data"),
+                            };
+                            tr {
+                                td class="name" { (format::fit(&row.threshold, MAX_NAME_CHARS)) }
+                                td class="n" { (row.measured.as_deref().unwrap_or("–")) }
+                                td class=(class) { (word) }
+                            }
+                        }
+                    }
+                }
+                (more(rows.len()))
+            }
+        }
+    }
+}
+
+fn steps(report: &Report) -> Markup {
+    let heads = ["succeeded", "a second", "failed", "", "p50", "p95", "p99", "max", "service p99"];
+    html! {
+        section {
+            h2 { "Steps" }
+            @if report.steps.is_empty() {
+                p { "No step was run." }
+            } @else {
+                table {
+                    thead {
+                        tr { th { "" } th class="n" colspan="4" { "how often" } th class="n" colspan="4" { "response time" } th {} }
+                        tr { th { "step" } @for head in heads { th class="n" { (head) } } }
+                    }
+                    tbody { @for (name, step) in report.steps.iter().take(MAX_ROWS) { (step_row(name, step)) } }
+                }
+                (more(report.steps.len()))
+                p class="note" {
+                    b { "Response time" }
+                    " counts from when a step should have begun, so it holds all that a player would have waited, also while the "
+                    "server kept its bot from acting. "
+                    b { "Service time" }
+                    " counts from when it did begin: what the server took for that one step."
+                }
+            }
+        }
+    }
+}
+
+fn step_row(name: &str, step: &StepFigures) -> Markup {
+    let time = |times: &Option<Times>, of: fn(&Times) -> u64| {
+        times.as_ref().map_or("–".to_owned(), |times| format::micros(of(times) as f64))
+    };
+    let response: [fn(&Times) -> u64; 4] = [|t| t.p50_us, |t| t.p95_us, |t| t.p99_us, |t| t.max_us];
+    html! {
+        tr {
+            td class="name" { (format::fit(name, MAX_NAME_CHARS)) }
+            td class="n" { (format::count(step.succeeded)) }
+            td class="n" { (format::rate(step.rate_per_s)) }
+            td class=(if step.failed > 0 { "n missed" } else { "n" }) { (format::count(step.failed)) }
+            td class="n" { (format::share(step.error_share)) }
+            @for of in response { td class="n" { (time(&step.response, of)) } }
+            td class="n" { (time(&step.service, |t| t.p99_us)) }
+        }
+    }
+}
+
+fn pictures(charts: &Charts) -> Markup {
+    let (width, least_height) = plot::SIZE;
+    html! {
+        @if !charts.all.is_empty() {
+            section class="charts" {
+                h2 { "Over time" }
+                @for chart in &charts.all {
+                    img src=(chart.file) alt=(chart.description) width=(width) height=(least_height + chart.legend_px);
+                }
+                @if !charts.left_out.is_empty() {
+                    @let names = charts.left_out.iter().take(20).map(|name| format::fit(name, 30)).collect::<Vec<_>>();
+                    p class="note" {
+                        "Not drawn, because they ran least: " (names.join(", "))
+                        @if charts.left_out.len() > names.len() { " and " (charts.left_out.len() - names.len()) " more" }
+                        "."
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn failures(report: &Report) -> Markup {
+    let rows = failure_rows(report);
+    html! {
+        section {
+            h2 { "Failures" }
+            @if rows.is_empty() {
+                p { "None." }
+            } @else {
+                table class="failures" {
+                    thead { tr { th { "step" } th { "kind" } th class="n" { "times" } th { "the first" } } }
+                    tbody {
+                        @for row in rows.iter().take(MAX_ROWS) {
+                            tr {
+                                td class="name" {
+                                    @if row.step.is_empty() { i { "outside of steps" } }
+                                    @else { (format::fit(row.step, MAX_NAME_CHARS)) }
+                                }
+                                td { (format::fit(row.kind, MAX_NAME_CHARS)) }
+                                td class="n" { (format::count(row.count)) }
+                                td {
+                                    @if let Some(sample) = row.sample {
+                                        @let at = format::clock(Duration::from_micros(sample.at_us));
+                                        (format::fit(&sample.message, MAX_TEXT_CHARS))
+                                        " " span class="note" { "(at " (at) ", seat " (sample.seat) ")" }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+                (more(rows.len()))
+            }
+        }
+    }
+}
+
+fn figures(title: &str, note: &str, figures: &Figures) -> Markup {
+    let Figures { trends, counts, gauges } = figures;
+    let empty = trends.is_empty() && counts.is_empty() && gauges.is_empty();
+    let gauge = |name: &str, value: Option<f64>| match value {
+        None => "–".to_owned(),
+        Some(size) if name == crate::metrics::names::MEMORY => format::bytes(size),
+        Some(value) => format::number(value),
+    };
+    html! {
+        @if !empty {
+            section {
+                h2 { (title) }
+                @if !note.is_empty() { p class="note" { (note) } }
+                @if !trends.is_empty() {
+                    table {
+                        thead { tr {
+                            th { "trend" }
+                            @for head in ["samples", "mean", "p50", "p95", "p99", "max"] { th class="n" { (head) } }
+                        } }
+                        tbody { @for (name, trend) in trends.iter().take(MAX_ROWS) { (trend_row(name, trend)) } }
+                    }
+                    (more(trends.len()))
+                }
+                @if !counts.is_empty() {
+                    table {
+                        thead { tr { th { "count" } th class="n" { "in all" } th class="n" { "a second" } } }
+                        tbody { @for (name, count) in counts.iter().take(MAX_ROWS) { tr {
+                            td class="name" { (format::fit(name, MAX_NAME_CHARS)) }
+                            td class="n" { (format::count(count.total)) }
+                            td class="n" { (format::rate(count.rate_per_s)) }
+                        } } }
+                    }
+                    (more(counts.len()))
+                }
+                @if !gauges.is_empty() {
+                    table {
+                        thead { tr { th { "gauge" } @for head in ["last", "smallest", "largest"] { th class="n" { (head) } } } }
+                        tbody { @for (name, values) in gauges.iter().take(MAX_ROWS) { tr {
+                            td class="name" { (format::fit(name, MAX_NAME_CHARS)) }
+                            @for value in [values.last, values.min, values.max] { td class="n" { (gauge(name, value)) } }
+                        } } }
+                    }
+                    (more(gauges.len()))
+                }
+            }
+        }
+    }
+}
+
+fn trend_row(name: &str, trend: &Distribution) -> Markup {
+    let value = |value: f64| match trend.unit {
+        TrendUnit::Micros => format::micros(value),
+        TrendUnit::Number => format::number(value),
+    };
+    let whole = [trend.p50, trend.p95, trend.p99, trend.max].map(|n| value(n as f64));
+    html! {
+        tr {
+            td class="name" { (format::fit(name, MAX_NAME_CHARS)) }
+            td class="n" { (format::count(trend.count)) }
+            td class="n" { (value(trend.mean)) }
+            @for text in whole { td class="n" { (text) } }
+        }
+    }
+}
+
+fn more(rows: usize) -> Markup {
+    html! { @if rows > MAX_ROWS { p class="note" { "And " (rows - MAX_ROWS) " more in report.json." } } }
+}

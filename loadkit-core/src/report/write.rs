@@ -1,0 +1,159 @@
+//! A report on disk: each file whole or not at all, and one clear error when it cannot be.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::Report;
+
+/// So much is written to see whether there is room. A report of a short run takes about this.
+const PROBE_BYTES: usize = 256 << 10;
+
+/// Why a report could not be written: the path and the system's reason. Nothing that was there before is lost.
+#[derive(Debug)]
+pub struct ReportError {
+    path: PathBuf,
+    what: &'static str,
+    source: io::Error,
+}
+
+impl ReportError {
+    fn at(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> ReportError + use<> {
+        let path = path.to_path_buf();
+        move |source| ReportError { path, what, source }
+    }
+
+    /// The file or directory at fault.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl fmt::Display for ReportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let advice = match self.source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space, or write it elsewhere",
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+                "something there is no directory: write it elsewhere"
+            }
+            _ => "make it writable, or write it elsewhere",
+        };
+        write!(f, "the report's {} {} cannot be written: {}: {advice}", self.what, self.path.display(), self.source)
+    }
+}
+
+impl std::error::Error for ReportError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Makes the directory for a report and sees whether files can be written there, and have room.
+///
+/// For before the start: it is a pity to find out at the end.
+///
+/// # Errors
+/// If it cannot be made, or a file in it cannot be written.
+pub fn check_writable(dir: &Path) -> Result<(), ReportError> {
+    fs::create_dir_all(dir).map_err(ReportError::at(dir, "directory"))?;
+    let probe = dir.join(".report.probe");
+    let written = write_through(&probe, &vec![b' '; PROBE_BYTES]);
+    let removed = fs::remove_file(&probe);
+    written.and(removed).map_err(ReportError::at(dir, "directory"))
+}
+
+/// Writes `report.json`, and with the feature `html` also `report.html` with its style sheet and charts, into a
+/// directory, which is made if it is not there.
+///
+/// `report.json` comes first, so that it is there if there is no room for the rest.
+///
+/// # Errors
+/// At the first file that cannot be written. Each file is whole or as it was before.
+pub fn write_report(dir: &Path, report: &Report) -> Result<(), ReportError> {
+    fs::create_dir_all(dir).map_err(ReportError::at(dir, "directory"))?;
+    write_json(&dir.join("report.json"), report)?;
+    #[cfg(feature = "html")]
+    for (name, text) in super::html::files(report) {
+        replace(&dir.join(name), text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Writes the report as JSON to this file.
+///
+/// # Errors
+/// If the file cannot be written. It is whole or as it was before.
+pub fn write_json(path: &Path, report: &Report) -> Result<(), ReportError> {
+    let json = serde_json::to_vec_pretty(report).map_err(io::Error::from);
+    let mut json = json.map_err(ReportError::at(path, "file"))?;
+    json.push(b'\n');
+    replace(path, &json)
+}
+
+/// Writes beside the file and then takes its place, which on one file system is one step.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    let beside = PathBuf::from(beside);
+    let written = write_through(&beside, bytes).and_then(|()| fs::rename(&beside, path));
+    written.map_err(|error| {
+        let _ = fs::remove_file(&beside);
+        ReportError::at(path, "file")(error)
+    })
+}
+
+/// Writes a file and waits until it is on the disk: some file systems say only then that they are full.
+fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::made_up;
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().join("deep/report");
+        check_writable(&at).unwrap();
+        write_report(&at, &made_up()).unwrap();
+        let json = fs::read(at.join("report.json")).unwrap();
+        let (read, written) = (serde_json::from_slice::<Report>(&json).unwrap(), made_up());
+        assert_eq!((read.run, read.judgement.reasons), (written.run, written.judgement.reasons));
+        assert_eq!(read.steps["move"].response.map(|t| t.p99_us), written.steps["move"].response.map(|t| t.p99_us));
+        assert_eq!((read.series.points.len(), read.failures), (written.series.points.len(), written.failures));
+        let left = fs::read_dir(&at).unwrap().filter(|file| {
+            let name = file.as_ref().unwrap().file_name().into_string().unwrap();
+            name.ends_with(".part") || name.ends_with(".probe")
+        });
+        assert_eq!(left.count(), 0, "nothing temporary stays");
+    }
+
+    #[test]
+    fn an_error_names_the_path_and_the_cause() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("taken");
+        fs::write(&file, "mine").unwrap();
+        for error in [check_writable(&file).unwrap_err(), write_report(&file, &made_up()).unwrap_err()] {
+            let text = error.to_string();
+            assert!(text.contains("taken") && text.contains("no directory"), "{text}");
+        }
+        assert_eq!(fs::read(&file).unwrap(), b"mine");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_is_noticed_and_nothing_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report.json");
+        fs::write(&path, "old").unwrap();
+        std::os::unix::fs::symlink("/dev/full", dir.path().join("report.json.part")).unwrap();
+        let text = write_json(&path, &made_up()).unwrap_err().to_string();
+        assert!(text.contains("report.json") && text.contains("free some space"), "{text}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+    }
+}

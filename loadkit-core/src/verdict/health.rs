@@ -1,0 +1,158 @@
+//! Whether the figures can be believed: the load generator's own health, and whether anything happened at all.
+
+use std::time::Duration;
+
+use super::Conditions;
+use crate::engine::Stop;
+use crate::metrics::{Totals, names};
+use crate::report::format;
+
+/// Ticks may be so late in the 99th percentile. It is half the time between two ticks at 50 Hz, the fastest that
+/// players of the games at hand send at: beyond it, a late tick may run into the next. A healthy shard shows 0.3 ms.
+const MAX_TICK_LAG: Duration = Duration::from_millis(10);
+/// Players may start so late in the 99th percentile: an interval of the default length, below which no figure of the
+/// report would show it.
+const MAX_START_LAG: Duration = Duration::from_secs(1);
+/// Replies may wait so long for their bot's turn in the 99th percentile: one tick of a server at 20 Hz. Beyond it, our
+/// own lag is of the size of what is measured.
+const MAX_WAKE_LAG: Duration = Duration::from_millis(50);
+/// With fewer samples, the 99th percentile is but the largest value.
+const MIN_SAMPLES: u64 = 100;
+/// The share of packets that the kernel may refuse: as much as a poor mobile network loses. Beyond it, the server gets
+/// another load than the plan's.
+const MAX_REFUSED_SHARE: f64 = 0.01;
+/// The share of all cores in use at which there is no CPU left: what remains goes to the kernel's own work.
+const SATURATED_SHARE: f64 = 0.95;
+
+/// Adds what is wrong with the load generator, and what is only to be known.
+pub(super) fn examine(totals: &Totals, conditions: &Conditions, reasons: &mut Vec<String>, warnings: &mut Vec<String>) {
+    let lags = lags(totals);
+    let late = !lags.is_empty();
+    reasons.extend(lags);
+    if let Some(text) = saturated(totals, conditions.cores) {
+        let to = if late { &mut *reasons } else { &mut *warnings };
+        to.push(text);
+    }
+    reasons.extend(refused(totals));
+    let Conditions { shards_lost, snapshots_lost, .. } = *conditions;
+    if shards_lost > 0 {
+        let shards = format::counted(u64::from(shards_lost), "shard", "shards");
+        reasons.push(format!(
+            "{shards} of the load generator died: the players of those stopped in the middle of the run"
+        ));
+    }
+    if snapshots_lost > 0 {
+        let snapshots = format::counted(snapshots_lost, "snapshot", "snapshots");
+        reasons.push(format!("{snapshots} of figures did not arrive: what they held is missing from the report"));
+    }
+    warn(totals, conditions, warnings);
+}
+
+fn lags(totals: &Totals) -> Vec<String> {
+    let advice = "response times hold our own delay; run fewer players on this machine, or use more of it";
+    let kinds = [
+        (names::TICK_LAG, MIN_SAMPLES, MAX_TICK_LAG, "ticks began", "after their time"),
+        (names::START_LAG, 1, MAX_START_LAG, "players started", "after their time"),
+        (names::WAKE_LAG, MIN_SAMPLES, MAX_WAKE_LAG, "replies waited", "for their player's turn"),
+    ];
+    let mut found = Vec::new();
+    for (name, least, limit, what, since) in kinds {
+        let Some(lag) = totals.trends.get(name).filter(|lag| lag.values.count() >= least) else { continue };
+        let p99 = Duration::from_micros(lag.values.quantile(0.99));
+        if p99 > limit {
+            let (p99, limit) = (format::time(p99), format::time(limit));
+            found.push(format!(
+                "the load generator was late: 1 % of {what} {p99} or more {since} (at most {limit} can be believed): {advice}"
+            ));
+        }
+    }
+    found
+}
+
+fn saturated(totals: &Totals, cores: u32) -> Option<String> {
+    let used = totals.gauge(names::CPU)?.max;
+    (cores > 0 && used >= SATURATED_SHARE * f64::from(cores)).then(|| {
+        let cores = format::counted(u64::from(cores), "core", "cores");
+        format!("the load generator had no CPU left: at its highest it used {} of {cores}", format::number(used))
+    })
+}
+
+fn refused(totals: &Totals) -> Option<String> {
+    let (refused, sent) = (totals.count(names::SENDS_REFUSED), totals.count("net.packets_sent"));
+    (refused > 0 && refused as f64 > MAX_REFUSED_SHARE * sent as f64).then(|| {
+        format!(
+            "this machine's kernel refused to send {} packets ({} were sent): the server got less load than planned; \
+             enlarge the socket buffers or run fewer players on this machine",
+            format::count(refused),
+            format::count(sent)
+        )
+    })
+}
+
+fn warn(totals: &Totals, conditions: &Conditions, warnings: &mut Vec<String>) {
+    if conditions.asked != Stop::No {
+        let at = format::clock(Duration::from_micros(totals.to_us));
+        let planned = format::clock(conditions.planned);
+        warnings.push(format!("the run was stopped at {at} of {planned}: the figures are of a part of the plan"));
+    }
+    if totals.cut_off > 0 {
+        let players = format::counted(totals.cut_off, "player", "players");
+        warnings.push(format!("{players} had not left when the grace time was over, and were cut off"));
+    }
+    let left_out = totals.count(names::NAMES_LEFT_OUT);
+    if left_out > 0 {
+        let records = format::counted(left_out, "record", "records");
+        warnings
+            .push(format!("{records} were left out: there are more metric names than the kit keeps; use fewer names"));
+    }
+    if !conditions.sharp_timers {
+        warnings.push(
+            "there is no high-resolution timer here: ticks, and with them response times, are up to 1 ms late".into(),
+        );
+    }
+    if let Some(error) = &conditions.teardown {
+        warnings.push(format!("the scenario's teardown failed: {error}"));
+    }
+}
+
+/// Why the figures say nothing about the server, if nothing happened.
+pub(super) fn worthless(totals: &Totals) -> Option<String> {
+    if totals.started == 0 {
+        return Some("no player was started".to_owned());
+    }
+    if totals.steps.values().any(|step| step.succeeded() > 0) {
+        return None;
+    }
+    let players = format::counted(totals.started, "player", "players");
+    let steps_failed: u64 = totals.steps.values().map(|step| step.failed()).sum();
+    match most_frequent_failure(totals) {
+        Some(failure) if steps_failed > 0 || totals.finished == 0 => Some(format!(
+            "of {players} that tried, none got a single step done. {failure} Is the server running, and is this its address?"
+        )),
+        None if totals.finished == 0 && !anything_recorded(totals) => {
+            Some(format!("{players} started, and none of them got a step done, failed or finished before the end"))
+        }
+        _ => None,
+    }
+}
+
+/// Whether bots recorded something of their own, steps aside.
+fn anything_recorded(totals: &Totals) -> bool {
+    let names = totals.trends.keys().chain(totals.counts.keys());
+    names.into_iter().any(|name| !name.starts_with("loadkit."))
+}
+
+/// `Most often connect failed with timed-out (97 times): "no answer".`
+fn most_frequent_failure(totals: &Totals) -> Option<String> {
+    let of_steps = totals
+        .steps
+        .iter()
+        .flat_map(|(name, step)| step.failures.iter().map(move |(kind, n)| (*n, name.as_str(), kind.as_str())));
+    let of_players = totals.failed.iter().map(|(kind, n)| (*n, "", kind.as_str()));
+    let (n, step, kind) = of_steps.max().or_else(|| of_players.max())?;
+    let sample = totals.samples.iter().find(|sample| sample.step == step && sample.kind == kind);
+    let message = sample.map_or(".".to_owned(), |sample| format!(": \"{}\".", format::fit(&sample.message, 160)));
+    let what = if step.is_empty() { "they" } else { step };
+    let times = format::counted(n, "time", "times");
+    Some(format!("Most often {what} failed with {kind} ({times}){message}"))
+}
