@@ -189,3 +189,6 @@ impl Server {
         *count += 1;
     }
 }
+
+#[cfg(test)]
+mod tests;
