@@ -8,6 +8,7 @@ pub mod packer;
 pub mod packet;
 pub mod play;
 pub mod protocol;
+pub mod server;
 pub mod snapshot;
 pub mod varint;
 pub mod vital;
