@@ -6,8 +6,13 @@
 
 mod arrival;
 mod codec;
+mod connection;
+mod dial;
+mod driver;
+mod failures;
 mod link;
 pub mod mem;
+mod plain;
 mod protocol;
 mod recv;
 pub mod rudp;
@@ -16,7 +21,10 @@ mod tcp;
 mod udp;
 
 pub use codec::{Calls, Codec, Raw, Request, malformed};
+pub use connection::Connection;
+pub use dial::{Datagram, Datagrams, Dial, Framed, Rudp, Speak};
 pub use link::{Link, MAX_DATAGRAM, Received};
+pub use plain::Plain;
 pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
 pub use sources::SourcePool;
 pub use tcp::{Framing, Prefix, Tcp};
