@@ -175,7 +175,7 @@ impl Cx {
                 let mut error = error.into();
                 if error.kind() != Kind::STOPPED.name() {
                     recorder.step_failed(id, error.kind());
-                    if !std::mem::replace(&mut error.sampled, true) {
+                    if error.take_sample() {
                         recorder.sample(name, error.kind(), &error, self.0.seat.index, shard.elapsed());
                     }
                 }
@@ -193,9 +193,7 @@ impl Cx {
 
     /// Adds `n` to a count.
     pub fn count(&self, name: &str, n: u64) {
-        let mut recorder = self.0.shard.recorder.borrow_mut();
-        let id = recorder.count_id(name);
-        recorder.count(id, n);
+        self.0.shard.count(name, n);
     }
 
     /// Sets a gauge. Reports show its last, smallest and largest value over all bots.
@@ -233,6 +231,8 @@ impl Cx {
         let drive: Rc<dyn Drive> = drive.clone();
         let mut drives = self.0.drives.borrow_mut();
         drives.retain(|known| known.strong_count() > 0);
+        // Most bots have one connection: no room for more until there are.
+        drives.reserve_exact(1);
         drives.push(Rc::downgrade(&drive));
     }
 

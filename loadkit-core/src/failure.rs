@@ -88,11 +88,14 @@ impl StdError for Failure {}
 ///
 /// It is counted by [`Error::kind`]: the kind of the first [`Failure`] in the chain of sources, the kind of an
 /// [`std::io::Error`], or else the name of the error's type.
-pub struct Error {
+pub struct Error(Box<Inner>);
+
+/// Boxed, so that a result is one word: bots keep results in their futures.
+struct Inner {
     kind: Cow<'static, str>,
     source: Box<dyn StdError>,
     /// A step has kept its message already.
-    pub(crate) sampled: bool,
+    sampled: bool,
 }
 
 impl Error {
@@ -103,25 +106,30 @@ impl Error {
 
     /// What it is counted by.
     pub fn kind(&self) -> &str {
-        &self.kind
+        &self.0.kind
+    }
+
+    /// Whether its message is still to be kept as a sample; only the first who asks is told so.
+    pub(crate) fn take_sample(&mut self) -> bool {
+        !std::mem::replace(&mut self.0.sampled, true)
     }
 
     /// The error as a type of its own, if it is one.
     pub fn downcast_ref<E: StdError + 'static>(&self) -> Option<&E> {
-        self.source.downcast_ref()
+        self.0.source.downcast_ref()
     }
 }
 
 impl<E: StdError + 'static> From<E> for Error {
     fn from(error: E) -> Error {
-        Error { kind: kind_of(&error), source: Box::new(error), sampled: false }
+        Error(Box::new(Inner { kind: kind_of(&error), source: Box::new(error), sampled: false }))
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.source)?;
-        let mut cause = self.source.source();
+        write!(f, "{}", self.0.source)?;
+        let mut cause = self.0.source.source();
         while let Some(error) = cause {
             write!(f, ": {error}")?;
             cause = error.source();
@@ -132,7 +140,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {self}", self.kind)
+        write!(f, "{}: {self}", self.0.kind)
     }
 }
 

@@ -27,16 +27,16 @@ pub use data::{DataError, Row, Table};
 pub use engine::{Control, Ended, Host, Job, RunError, Stop, Usage, Virtual, run};
 pub use failure::{Error, Failure, Kind, Result};
 pub use metrics::{
-    Applied, Collector, FailureSample, GaugeDelta, GaugeReading, Histogram, HistogramDelta, MetricId, MetricSink, Point,
-    Recorder, RunId, Sample, SeriesStep, Snapshot, SnapshotKey, StepDelta, StepTotals, Totals, TrendDelta, TrendTotals,
-    Unit, names,
+    Applied, Collector, FailureSample, GaugeDelta, GaugeReading, Histogram, HistogramDelta, MetricId, MetricSink,
+    Point, Recorder, RunId, Sample, SeriesStep, Snapshot, SnapshotKey, StepDelta, StepTotals, Totals, TrendDelta,
+    TrendTotals, TrendUnit, names,
 };
 pub use mix::{Weights, WeightsError};
 pub use party::Party;
-pub use plan::{DurationError, Plan, format_duration, parse_duration};
+pub use plan::{DurationError, Overrides, Plan, PlanBuilder, PlanError, Problem, format_duration, parse_duration};
 pub use report::{
-    CountFigures, Distribution, Figures, GaugeFigures, PlanSummary, Players, Report, ReportError, RunFacts, Series, SeriesPoint,
-    SeriesStepFigures, StepFigures, Times, check_writable, format, summary, write_json, write_report,
+    CountFigures, Distribution, Figures, GaugeFigures, PlanSummary, Players, Report, ReportError, RunFacts, Series,
+    SeriesPoint, SeriesStepFigures, StepFigures, Times, check_writable, format, summary, write_json, write_report,
 };
 pub use run::{RunInfo, Target};
 pub use seed::{Rng, Seed, SeedError};
@@ -46,6 +46,7 @@ pub use shape::{
     StageKind, StagePart,
 };
 pub use think::Think;
+pub use threshold::{Clock, Comparison, Limit, Metric, Outcome, Percentile, Stat, Threshold, ThresholdError, Unit};
 pub use ticks::{Hz, Tick, Ticks};
 pub use timer::{Alarm, Sleep, Timers, TokioTimer, WakeTimer};
 pub use verdict::{Check, Checked, Conditions, Judgement, Reason, Verdict, judge};

@@ -31,21 +31,13 @@ impl Seed {
     /// If the text is neither, or does not fit 64 bits.
     pub fn parse(text: &str) -> Result<Seed, SeedError> {
         let trimmed = text.trim();
-        let hex = trimmed
-            .strip_prefix("0x")
-            .or_else(|| trimmed.strip_prefix("0X"));
+        let hex = trimmed.strip_prefix("0x").or_else(|| trimmed.strip_prefix("0X"));
         let (digits, radix) = hex.map_or((trimmed, 10), |digits| (digits, 16));
         // from_str_radix takes a leading plus sign, which is no digit.
         if !digits.starts_with(|c: char| c.is_digit(radix)) {
-            return Err(SeedError {
-                text: text.chars().take(40).collect(),
-            });
+            return Err(SeedError { text: text.chars().take(40).collect() });
         }
-        u64::from_str_radix(digits, radix)
-            .map(Seed)
-            .map_err(|_| SeedError {
-                text: text.chars().take(40).collect(),
-            })
+        u64::from_str_radix(digits, radix).map(Seed).map_err(|_| SeedError { text: text.chars().take(40).collect() })
     }
 
     /// 64 bits that depend on the seed, a label that says what they are for, and two numbers (a seat and a life, say).
@@ -89,9 +81,7 @@ fn absorb(state: u64, word: u64) -> u64 {
 
 /// A label as a number: FNV-1a, 64 bits (RFC 9923).
 fn hash_label(label: &str) -> u64 {
-    label.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-    })
+    label.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
 }
 
 /// The text is no seed: write a whole number of at most 64 bits, decimal or with `0x`.
@@ -102,11 +92,7 @@ pub struct SeedError {
 
 impl fmt::Display for SeedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`{}` is no seed: write a whole number of at most 64 bits, such as 42 or 0x2a",
-            self.text
-        )
+        write!(f, "`{}` is no seed: write a whole number of at most 64 bits, such as 42 or 0x2a", self.text)
     }
 }
 
@@ -120,26 +106,10 @@ mod tests {
 
     #[test]
     fn reads_what_people_write() {
-        for (text, seed) in [
-            ("0", 0),
-            ("42", 42),
-            (" 0x2A ", 42),
-            ("0XfF", 255),
-            ("18446744073709551615", u64::MAX),
-        ] {
+        for (text, seed) in [("0", 0), ("42", 42), (" 0x2A ", 42), ("0XfF", 255), ("18446744073709551615", u64::MAX)] {
             assert_eq!(Seed::parse(text), Ok(Seed(seed)), "{text}");
         }
-        for text in [
-            "",
-            "x",
-            "-1",
-            "+1",
-            "0x",
-            "0x+1",
-            "1.5",
-            "18446744073709551616",
-            "ten",
-        ] {
+        for text in ["", "x", "-1", "+1", "0x", "0x+1", "1.5", "18446744073709551616", "ten"] {
             assert!(Seed::parse(text).is_err(), "{text}");
         }
         assert_eq!(Seed(7).to_string().parse(), Ok(Seed(7)));
@@ -159,10 +129,7 @@ mod tests {
             for label in ["", "bot", "mix"] {
                 for a in 0..32 {
                     for b in 0..32 {
-                        assert!(
-                            seen.insert(Seed(seed).stream(label, a, b)),
-                            "{seed} {label} {a} {b}"
-                        );
+                        assert!(seen.insert(Seed(seed).stream(label, a, b)), "{seed} {label} {a} {b}");
                     }
                 }
             }
@@ -172,11 +139,8 @@ mod tests {
     #[test]
     fn neighbours_are_unlike() {
         // A changed bit in the seat should flip about half of the 64 bits.
-        let flips: u32 = (0..64)
-            .map(|bit| {
-                (Seed(1).stream("bot", 0, 0) ^ Seed(1).stream("bot", 1 << bit, 0)).count_ones()
-            })
-            .sum();
+        let flips: u32 =
+            (0..64).map(|bit| (Seed(1).stream("bot", 0, 0) ^ Seed(1).stream("bot", 1 << bit, 0)).count_ones()).sum();
         assert!((27..=37).contains(&(flips / 64)), "{}", flips / 64);
     }
 }

@@ -65,10 +65,7 @@ impl Segment {
     pub fn split(self, parts: u64, part: u64) -> Result<Segment, SegmentError> {
         let inner = Segment::new(part, parts)?;
         // A party of ours is index + count * k; the part owns the k with k % parts == part.
-        let count = self
-            .count
-            .checked_mul(inner.count)
-            .ok_or(SegmentError::TooMany)?;
+        let count = self.count.checked_mul(inner.count).ok_or(SegmentError::TooMany)?;
         Segment::new(self.index + self.count * inner.index, count)
     }
 
@@ -83,11 +80,7 @@ impl Segment {
     pub fn seat_count(self, total: u64, party_size: u64) -> u64 {
         let size = party_size.max(1);
         let whole = total / size;
-        let mine = if whole > self.index {
-            (whole - self.index - 1) / self.count + 1
-        } else {
-            0
-        };
+        let mine = if whole > self.index { (whole - self.index - 1) / self.count + 1 } else { 0 };
         let short = if self.owns(whole) { total % size } else { 0 };
         mine * size + short
     }
@@ -95,22 +88,14 @@ impl Segment {
     /// The first party at or after `party` that this share plays, if it can be counted.
     fn at_or_after(self, party: u64) -> Option<u64> {
         let rest = party % self.count;
-        let ahead = if rest <= self.index {
-            self.index - rest
-        } else {
-            self.count - rest + self.index
-        };
+        let ahead = if rest <= self.index { self.index - rest } else { self.count - rest + self.index };
         party.checked_add(ahead)
     }
 
     /// The last party at or before `party` that this share plays, if there is one.
     fn at_or_before(self, party: u64) -> Option<u64> {
         let rest = party % self.count;
-        let back = if rest >= self.index {
-            rest - self.index
-        } else {
-            self.count - self.index + rest
-        };
+        let back = if rest >= self.index { rest - self.index } else { self.count - self.index + rest };
         party.checked_sub(back)
     }
 }
@@ -133,12 +118,7 @@ pub(crate) struct Climb {
 
 impl Climb {
     pub(crate) fn new(segment: Segment, low: u64, high: u64, party_size: u64) -> Climb {
-        Climb {
-            segment,
-            next: low,
-            high,
-            party_size: party_size.max(1),
-        }
+        Climb { segment, next: low, high, party_size: party_size.max(1) }
     }
 }
 
@@ -148,10 +128,7 @@ impl Iterator for Climb {
     fn next(&mut self) -> Option<u64> {
         let party = self.next / self.party_size;
         if !self.segment.owns(party) {
-            let mine = self
-                .segment
-                .at_or_after(party)
-                .and_then(|p| p.checked_mul(self.party_size));
+            let mine = self.segment.at_or_after(party).and_then(|p| p.checked_mul(self.party_size));
             self.next = mine.unwrap_or(self.high);
         }
         if self.next >= self.high {
@@ -175,12 +152,7 @@ pub(crate) struct Descend {
 
 impl Descend {
     pub(crate) fn new(segment: Segment, low: u64, high: u64, party_size: u64) -> Descend {
-        Descend {
-            segment,
-            low,
-            high,
-            party_size: party_size.max(1),
-        }
+        Descend { segment, low, high, party_size: party_size.max(1) }
     }
 }
 
@@ -191,10 +163,7 @@ impl Iterator for Descend {
         let party = self.high.checked_sub(1)? / self.party_size;
         if !self.segment.owns(party) {
             // The party is below the one at `high`, so its end is a seat number and cannot overflow.
-            let mine = self
-                .segment
-                .at_or_before(party)
-                .map(|p| (p + 1) * self.party_size);
+            let mine = self.segment.at_or_before(party).map(|p| (p + 1) * self.party_size);
             self.high = mine.unwrap_or(0);
         }
         if self.high <= self.low {
@@ -228,15 +197,9 @@ impl fmt::Display for SegmentError {
             SegmentError::Empty => {
                 write!(f, "a run cannot be divided into 0 segments: use at least 1")
             }
-            SegmentError::TooMany => write!(
-                f,
-                "a run cannot be divided into more than {MAX_COUNT} segments"
-            ),
+            SegmentError::TooMany => write!(f, "a run cannot be divided into more than {MAX_COUNT} segments"),
             SegmentError::Index { index, count } => {
-                write!(
-                    f,
-                    "there is no segment {index} of {count}: the index counts from 0 and must be below {count}"
-                )
+                write!(f, "there is no segment {index} of {count}: the index counts from 0 and must be below {count}")
             }
         }
     }
@@ -252,10 +215,7 @@ mod tests {
     #[test]
     fn refuses_what_is_no_share() {
         assert_eq!(Segment::new(0, 0), Err(SegmentError::Empty));
-        assert_eq!(
-            Segment::new(3, 3),
-            Err(SegmentError::Index { index: 3, count: 3 })
-        );
+        assert_eq!(Segment::new(3, 3), Err(SegmentError::Index { index: 3, count: 3 }));
         assert_eq!(Segment::new(0, MAX_COUNT + 1), Err(SegmentError::TooMany));
         let wide = Segment::new(7, MAX_COUNT).unwrap();
         assert_eq!(wide.split(2, 1), Err(SegmentError::TooMany));
@@ -267,28 +227,16 @@ mod tests {
     fn parties_stay_whole_and_the_last_may_be_short() {
         let second = Segment::new(1, 2).unwrap();
         assert_eq!(second.seats(11, 3).collect::<Vec<_>>(), [3, 4, 5, 9, 10]);
-        assert_eq!(
-            Descend::new(second, 4, 11, 3).collect::<Vec<_>>(),
-            [10, 9, 5, 4]
-        );
-        assert_eq!(
-            Climb::new(second, 4, 11, 3).collect::<Vec<_>>(),
-            [4, 5, 9, 10]
-        );
+        assert_eq!(Descend::new(second, 4, 11, 3).collect::<Vec<_>>(), [10, 9, 5, 4]);
+        assert_eq!(Climb::new(second, 4, 11, 3).collect::<Vec<_>>(), [4, 5, 9, 10]);
     }
 
     #[test]
     fn the_ends_of_the_numbers_do_not_overflow() {
         let last = Segment::new(1, 2).unwrap();
-        assert_eq!(
-            Climb::new(last, u64::MAX - 1, u64::MAX, u64::MAX).count(),
-            0
-        );
+        assert_eq!(Climb::new(last, u64::MAX - 1, u64::MAX, u64::MAX).count(), 0);
         assert_eq!(Segment::WHOLE.seat_count(u64::MAX, 1), u64::MAX);
-        assert_eq!(
-            Climb::new(last, u64::MAX - 2, u64::MAX, 1).collect::<Vec<_>>(),
-            [u64::MAX - 2]
-        );
+        assert_eq!(Climb::new(last, u64::MAX - 2, u64::MAX, 1).collect::<Vec<_>>(), [u64::MAX - 2]);
     }
 
     proptest! {

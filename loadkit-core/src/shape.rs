@@ -76,10 +76,7 @@ impl Shape {
     /// # Errors
     /// All that is wrong with it: stages that last no time, overlap, change nothing or bring nobody, and sizes beyond
     /// [`MAX_SEATS`] and [`MAX_DURATION`]; a total below what the population stages start.
-    pub fn new(
-        stages: impl IntoIterator<Item = Stage>,
-        total: Option<u64>,
-    ) -> Result<Shape, ShapeError> {
+    pub fn new(stages: impl IntoIterator<Item = Stage>, total: Option<u64>) -> Result<Shape, ShapeError> {
         let stages: Vec<Stage> = stages.into_iter().map(Stage::in_microseconds).collect();
         let faults = error::faults_of(&stages);
         if !faults.is_empty() {
@@ -87,11 +84,7 @@ impl Shape {
         }
         let shape = Shape::compile(&stages, total);
         let faults = error::faults_of_whole(&shape);
-        if faults.is_empty() {
-            Ok(shape)
-        } else {
-            Err(ShapeError::new(faults))
-        }
+        if faults.is_empty() { Ok(shape) } else { Err(ShapeError::new(faults)) }
     }
 
     /// `bots` players at once for a duration: the shape of a plan that says nothing. Its numbers must be sane.
@@ -156,11 +149,7 @@ impl Shape {
             match run {
                 Run::Change(change) if change.at <= at => {
                     let moved = change.moved(at);
-                    level = if change.to >= change.from {
-                        change.from + moved
-                    } else {
-                        change.from - moved
-                    };
+                    level = if change.to >= change.from { change.from + moved } else { change.from - moved };
                 }
                 _ => {}
             }
@@ -229,20 +218,9 @@ impl Layout {
             }
             StageKind::Arrivals { from, to, spacing } => {
                 self.fall();
-                let integral = Integral {
-                    from: from.raw(),
-                    to: to.raw(),
-                    over: nanos(stage.over) / 1000,
-                };
+                let integral = Integral { from: from.raw(), to: to.raw(), over: nanos(stage.over) / 1000 };
                 let (at, number) = (nanos(start) / 1000, self.stages.len() as u64);
-                self.runs.push(Run::Arrivals(Arrivals {
-                    at,
-                    integral,
-                    spacing,
-                    first: 0,
-                    count: 0,
-                    stage: number,
-                }));
+                self.runs.push(Run::Arrivals(Arrivals { at, integral, spacing, first: 0, count: 0, stage: number }));
             }
         }
         self.end = start + stage.over;
@@ -258,12 +236,7 @@ impl Layout {
     fn change(&mut self, from: u64, to: u64, over: Duration) {
         self.peak = self.peak.max(to);
         if from != to {
-            self.runs.push(Run::Change(Change {
-                at: nanos(self.end),
-                over: nanos(over),
-                from,
-                to,
-            }));
+            self.runs.push(Run::Change(Change { at: nanos(self.end), over: nanos(over), from, to }));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Whole runs of the engine in virtual time.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use loadkit_core::*;
@@ -11,13 +11,13 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn simulate<S: Scenario>(scenario: S, plan: Plan, shards: u32) -> Collector {
     let mut collector = Collector::new(plan.interval());
     let job = Job { shards, ..Job::whole(RunId(1), plan, Target::default(), Seed(7)) };
-    let ended = run(scenario, &job, &Virtual, &Control::new(), &mut collector).unwrap();
+    let ended = run(&Arc::new(scenario), &job, &(Arc::new(Virtual) as Arc<dyn Host>), &Control::new(), &mut collector).unwrap();
     assert_eq!(ended.shards_lost, 0);
     collector
 }
 
 fn plan(stages: Vec<Stage>) -> Plan {
-    Plan::stub(stages, None)
+    Plan::builder().stages(stages).build().unwrap()
 }
 
 /// A player that thinks, works for a while by its own random numbers, and does so again at 10 Hz.
@@ -163,9 +163,8 @@ impl Bot for Member {
 
 #[test]
 fn a_party_meets_whole_or_its_members_fail() {
-    let mut plan = plan(vec![Stage::ramp(8, Duration::from_secs(2)), Stage::hold(Duration::from_secs(8))]);
-    plan.party = 3;
-    plan.refill = None;
+    let stages = [Stage::ramp(8, Duration::from_secs(2)), Stage::hold(Duration::from_secs(8))];
+    let plan = Plan::builder().stages(stages).party(3).refill(None).build().unwrap();
     let collector = simulate(Club, plan, 2);
     assert_eq!(collector.totals().failed, [("rendezvous-unmet".to_owned(), 2)]);
     let mut met = SHARED.lock().unwrap().clone();

@@ -1,1 +1,65 @@
-//! Under construction.
+//! `Scenario -> client binary`: write a player as one async function, and run thousands of them.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use loadkit::{Bot, Cx, Hz, Result, Scenario, Seat};
+//!
+//! struct Stroll; // the scenario: makes players
+//! struct Walker; // the bot: is one player
+//!
+//! impl Scenario for Stroll {
+//!     type Bot = Walker;
+//!
+//!     fn bot(&self, _: Seat) -> Walker {
+//!         Walker
+//!     }
+//! }
+//!
+//! impl Bot for Walker {
+//!     async fn run(&mut self, cx: &Cx) -> Result {
+//!         let mut ticks = cx.ticks(Hz(10.0)).take_for(Duration::from_secs(60));
+//!         while let Some(_tick) = ticks.next().await {
+//!             cx.count("steps walked", 1);
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! loadkit::main!(Stroll);
+//! ```
+//!
+//! # Features
+//! - `cli` (default): the command line of a client binary, [`main!`].
+//! - `prost` (default): the Protobuf codec.
+
+#[cfg(feature = "cli")]
+pub mod cli;
+mod host;
+mod timer;
+
+
+pub use host::{Os, free_descriptors};
+pub use loadkit_core as core;
+pub use loadkit_core::{
+    Bot, BotRng, Cx, Error, Failure, Hz, Kind, Party, Plan, Result, RunInfo, Scenario, Seat, Think, Tick, Ticks,
+};
+pub use loadkit_transport as transport;
+
+/// Makes the `main` of a client binary from one or more scenarios.
+///
+/// ```ignore
+/// loadkit::main!(Arena);
+/// loadkit::main!(Lobby, Arena::ranked());
+/// ```
+#[cfg(feature = "cli")]
+#[macro_export]
+macro_rules! main {
+    ($($scenario:expr),+ $(,)?) => {
+        fn main() -> ::std::process::ExitCode {
+            $crate::cli::Client::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+                $(.scenario($scenario))+
+                .main()
+        }
+    };
+}

@@ -1,2 +1,109 @@
-//! This repository's own chores.
-fn main() {}
+//! This repository's own chores: `cargo xtask test | tidy | bench | help`.
+//!
+//! On a fresh machine this crate compiles before anything else can start, so it uses the standard library only.
+
+mod process;
+mod purity;
+mod setup;
+mod summary;
+mod test;
+mod tidy;
+
+use std::env;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+The chores of the loadkit repository.
+
+    cargo xtask test            set up what is missing, then check everything
+    cargo xtask tidy            check the style rules that rustc and clippy do not know
+    cargo xtask bench [NAME...] measure, and print one JSON line for each figure
+    cargo xtask help            this text
+
+test
+    Installs the Debian packages that some tests need (as root, or by sudo without a
+    password), then runs these steps. All of them run, also after one has failed:
+        fmt     cargo fmt --all --check
+        tidy    cargo xtask tidy
+        purity  loadkit-core depends on no socket, TLS, HTTP or AWS crate
+        clippy  cargo clippy --workspace --all-targets -- -D warnings
+        doc     cargo doc --workspace --no-deps, warnings denied
+        test    cargo test --workspace, doctests included
+    What cannot be set up is named with the command that would set it up, and what was
+    left out for it stands in the last lines. With CI=true in the environment, leaving
+    anything out is a failure. The last line counts the tests: '12 passed, 0 failed'.
+
+    Two variables tell the tests where the programs are that they drive. Set one
+    yourself to use a program that is somewhere else:
+        LOADKIT_TEST_TEEWORLDS  a Teeworlds 0.7 server
+        LOADKIT_TEST_CHROMIUM   a Chromium browser
+
+tidy
+    Each fault is one line: 'file:line: what; why; what to do'. The rules are in
+    xtask/src/tidy/rules.rs, their exceptions and the reasons in xtask/src/tidy/allow.rs.
+
+bench
+    NAME picks figures; without one, all are measured. The figures go to stdout, all
+    else to stderr, so 'cargo xtask bench > figures.jsonl' keeps them.
+
+The exit code is 0 when all is well, 1 when a check failed, 2 for wrong use; 'bench'
+passes on the code of the benchmark.
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        [] | ["help" | "--help" | "-h", ..] => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        ["test"] => code(test::run()),
+        ["tidy"] => code(tidy::run().inspect_err(|why| eprintln!("{why}")).is_ok()),
+        ["bench", names @ ..] => bench(names),
+        [task @ ("test" | "tidy"), rest @ ..] => wrong_use(&format!(
+            "`{task}` takes no arguments, and got `{}`",
+            rest.join(" ")
+        )),
+        [unknown, ..] => wrong_use(&format!("there is no task `{unknown}`")),
+    }
+}
+
+fn bench(names: &[&str]) -> ExitCode {
+    let run = [
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "loadkit-tests",
+        "--bin",
+        "bench",
+        "--",
+    ];
+    match process::cargo(&run).args(names).status() {
+        // A benchmark that a signal ended has no code of its own: that is a failure too.
+        Ok(status) => ExitCode::from(
+            status
+                .code()
+                .and_then(|n| u8::try_from(n).ok())
+                .unwrap_or(1),
+        ),
+        Err(why) => {
+            eprintln!("cargo could not be started: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn wrong_use(what: &str) -> ExitCode {
+    eprintln!("{what}; `cargo xtask help` lists the tasks");
+    ExitCode::from(2)
+}
+
+fn code(passed: bool) -> ExitCode {
+    if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

@@ -1,2 +1,2 @@
-//! Under construction.
+//! The arena's command: `arena`, `arena server …`, `arena run …`.
 fn main() {}

@@ -115,18 +115,17 @@ impl std::error::Error for RunError {}
 /// # Errors
 /// Only before the start; see [`RunError`]. What goes wrong later is data.
 pub fn run<S: Scenario>(
-    scenario: S,
+    scenario: &Arc<S>,
     job: &Job,
-    host: &dyn Host,
+    host: &Arc<dyn Host>,
     control: &Control,
     sink: &mut dyn MetricSink,
 ) -> Result<Ended, RunError> {
-    let scenario = Arc::new(scenario);
-    let run = Arc::new(prepare(&*scenario, job)?);
+    let run = Arc::new(prepare(&**scenario, job)?);
     let runtime = runtime(false).map_err(RunError::System)?;
     runtime.block_on(scenario.setup(&run)).map_err(RunError::Setup)?;
     let mut ended = Ended::default();
-    run_shards(&scenario, job, host, control, &run, |snapshot| {
+    run_shards(scenario, job, host, control, &run, |snapshot| {
         if runtime.block_on(sink.publish(&snapshot)).is_err() {
             ended.snapshots_lost += 1;
         }
@@ -148,8 +147,8 @@ fn prepare<S: Scenario>(scenario: &S, job: &Job) -> Result<RunInfo, RunError> {
     };
     let accounts = plan.accounts().map(|path| load(path, "accounts")).transpose()?;
     let data: Result<BTreeMap<_, _>, _> =
-        plan.data().iter().map(|(name, path)| Ok((name.clone(), load(path, name)?))).collect();
-    let weights = scenario.personas().with(plan.personas()).map_err(RunError::Personas)?;
+        plan.data().map(|(name, path)| Ok((name.to_owned(), load(path, name)?))).collect();
+    let weights = scenario.personas().with(plan.personas().collect()).map_err(RunError::Personas)?;
     let (id, target, seed) = (job.id, job.target.clone(), job.seed);
     Ok(RunInfo { id, target, seed, weights, accounts, data: data?, plan })
 }
@@ -166,7 +165,7 @@ fn runtime(paused: bool) -> std::io::Result<LocalRuntime> {
 fn run_shards<S: Scenario>(
     scenario: &Arc<S>,
     job: &Job,
-    host: &dyn Host,
+    host: &Arc<dyn Host>,
     control: &Control,
     run: &Arc<RunInfo>,
     mut publish: impl FnMut(Snapshot),
@@ -181,7 +180,7 @@ fn run_shards<S: Scenario>(
         let mut handles = Vec::new();
         for (shard, segment) in (0..).zip(segments) {
             let key = SnapshotKey { run: job.id, worker: job.worker, shard, attempt: job.attempt, seq: 0 };
-            let part = Part { key, segment, begin, host, snapshots: sender.clone() };
+            let part = Part { key, segment, begin, host: host.clone(), snapshots: sender.clone() };
             let (scenario, run, stop) = (scenario.clone(), run.clone(), control.subscribe());
             let body = move || part.play(scenario, run, stop);
             match std::thread::Builder::new().name(format!("shard-{shard}")).spawn_scoped(threads, body) {
@@ -206,26 +205,30 @@ fn drain_into(snapshots: &Receiver<Snapshot>, publish: &mut impl FnMut(Snapshot)
 }
 
 /// What a shard's thread is started with.
-struct Part<'a> {
+struct Part {
     key: SnapshotKey,
     segment: Segment,
     begin: Instant,
-    host: &'a dyn Host,
+    host: Arc<dyn Host>,
     snapshots: SyncSender<Snapshot>,
 }
 
-impl Part<'_> {
+impl Part {
     fn play<S: Scenario>(self, scenario: Arc<S>, run: Arc<RunInfo>, stop: watch::Receiver<Stop>) {
         let is_virtual = self.host.is_virtual();
         // Without a runtime the thread dies, which the engine counts as a lost shard.
         let Ok(runtime) = runtime(is_virtual) else { std::panic::panic_any("no runtime for a shard") };
-        let shard = runtime.block_on(async {
+        let body = async move {
             let begin = if is_virtual { Instant::now() } else { self.begin };
             let shard = Rc::new(Shard::new(run, begin, self.key));
-            tokio::task::spawn_local(shard.timers.clone().drive(self.host.timer()));
+            let timer = self.host.timer();
+            if !timer.is_sharp() && !is_virtual {
+                shard.count(names::COARSE_TIMERS, 1);
+            }
+            tokio::task::spawn_local(shard.timers.clone().drive(timer));
             scenario.shard(&shard.run);
             let spawner = Spawner::new(scenario, shard.clone(), self.segment);
-            let mut outlet = Outlet { snapshots: &self.snapshots, waits: is_virtual, held: None };
+            let mut outlet = Outlet { snapshots: self.snapshots.clone(), waits: is_virtual, held: None };
             tokio::select! {
                 // An order, so that runs in virtual time repeat: what is due at the end of an interval is in the next.
                 biased;
@@ -233,17 +236,20 @@ impl Part<'_> {
                 () = spawner.run(stop) => {}
             }
             outlet.last(shard.cut(shard.elapsed()));
-            shard
-        });
+        };
+        // As a task it takes its turn behind the bots that it has spawned; the future of `block_on` would go first.
+        let ended = runtime.block_on(async { tokio::task::spawn_local(body).await });
         // Ends all that still runs; nothing is sent after this.
         drop(runtime);
-        drop(shard);
+        if let Err(error) = ended {
+            std::panic::resume_unwind(error.into_panic());
+        }
     }
 
     /// Cuts a snapshot at every end of an interval. Never ends.
-    async fn cut_every_interval(&self, shard: &Rc<Shard>, outlet: &mut Outlet<'_>) {
+    async fn cut_every_interval(&self, shard: &Rc<Shard>, outlet: &mut Outlet) {
         let interval = shard.run.plan().interval();
-        let mut usage = UsageMeter::new(self.host, self.key.shard == 0);
+        let mut usage = UsageMeter::new(&*self.host, self.key.shard == 0);
         for n in 1.. {
             let at = interval.saturating_mul(n);
             shard.timers.sleep_until(shard.start + at).await;
@@ -251,21 +257,21 @@ impl Part<'_> {
             if outlet.has_room() {
                 outlet.send(shard.cut(at));
             } else {
-                shard.recorder.borrow_mut().count(shard.builtin.snapshots_deferred, 1);
+                shard.count(names::SNAPSHOTS_DEFERRED, 1);
             }
         }
     }
 }
 
 /// The way of a shard's snapshots to the collector. A shard that plays never waits for it.
-struct Outlet<'a> {
-    snapshots: &'a SyncSender<Snapshot>,
+struct Outlet {
+    snapshots: SyncSender<Snapshot>,
     /// In virtual time it may wait, so that every interval comes through.
     waits: bool,
     held: Option<Snapshot>,
 }
 
-impl Outlet<'_> {
+impl Outlet {
     /// Whether a snapshot sent now will be on its way, or be held here, without pushing out another.
     fn has_room(&mut self) -> bool {
         if let Some(held) = self.held.take() {

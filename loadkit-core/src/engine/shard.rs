@@ -23,7 +23,6 @@ pub(crate) struct Builtin {
     pub(crate) start_lag: MetricId,
     pub(crate) ticks: MetricId,
     pub(crate) ticks_behind: MetricId,
-    pub(crate) snapshots_deferred: MetricId,
 }
 
 impl Builtin {
@@ -34,7 +33,6 @@ impl Builtin {
             start_lag: recorder.trend_id(names::START_LAG),
             ticks: recorder.count_id(names::TICKS),
             ticks_behind: recorder.count_id(names::TICKS_BEHIND),
-            snapshots_deferred: recorder.count_id(names::SNAPSHOTS_DEFERRED),
         }
     }
 }
@@ -99,6 +97,13 @@ impl Shard {
         Instant::now().saturating_duration_since(self.start)
     }
 
+    /// Adds to a count.
+    pub(crate) fn count(&self, name: &str, n: u64) {
+        let mut recorder = self.recorder.borrow_mut();
+        let id = recorder.count_id(name);
+        recorder.count(id, n);
+    }
+
     pub(crate) fn party(&self, seat: &Seat) -> Rc<Party> {
         let mut parties = self.parties.borrow_mut();
         if let Some(party) = parties.get(&seat.party()).and_then(Weak::upgrade) {
@@ -131,14 +136,14 @@ impl Shard {
         self.recorder.borrow_mut().trend(self.builtin.start_lag, lag);
     }
 
-    pub(crate) fn bot_ended(&self, seat: u64, result: &Result<(), Error>) {
+    pub(crate) fn bot_ended(&self, seat: u64, result: Result<(), Error>) {
         let mut tally = self.tally.borrow_mut();
         self.active.set(self.active.get().saturating_sub(1));
         let failed = match result {
-            Err(error) if error.kind() != Kind::STOPPED.name() => {
+            Err(mut error) if error.kind() != Kind::STOPPED.name() => {
                 count_kind(&mut tally.failed, error.kind(), 1);
-                if !error.sampled {
-                    self.recorder.borrow_mut().sample("", error.kind(), error, seat, self.elapsed());
+                if error.take_sample() {
+                    self.recorder.borrow_mut().sample("", error.kind(), &error, seat, self.elapsed());
                 }
                 true
             }

@@ -26,6 +26,8 @@ use crate::shape::{Event, EventKind, Events};
 /// Spawns in one go before the spawner lets the bots that play have their turn. Measured elsewhere: a ramp that does
 /// not yield gave bots a p99 of 3.5 s; yielding every 64 spawns, 0.5 ms.
 const SPAWNS_PER_TURN: usize = 64;
+/// Seats for which there is room from the start; about 32 bytes each.
+const MOST_RESERVED: usize = 1 << 20;
 /// The least pause before a seat is filled again: keeps a bot that ends at once from spinning.
 const LEAST_REFILL: Duration = Duration::from_millis(1);
 
@@ -66,7 +68,11 @@ impl<S: Scenario> Spawner<S> {
             // Consecutive differences of floor(spare * i / count) sum to the spare exactly.
             (spare * (index + 1) / count - spare * index / count) as u64
         });
-        let (slots, refills) = (FxHashMap::default(), BinaryHeap::new());
+        // Room for the whole population from the start: to grow among a hundred thousand players takes milliseconds.
+        let mine = segment.seat_count(shape.peak(), plan.party());
+        let mut slots = FxHashMap::default();
+        slots.reserve(usize::try_from(mine).unwrap_or(MOST_RESERVED).min(MOST_RESERVED));
+        let refills = BinaryHeap::new();
         Spawner { scenario, shard, events, slots, refills, refills_left, draining: false }
     }
 
@@ -203,10 +209,10 @@ impl<S: Scenario> Spawner<S> {
         let run = &self.shard.run;
         let persona = run.weights().pick(run.seed(), index / run.plan().party());
         let seat = Seat { run: run.clone(), index, life: slot.life, persona: persona as u32 };
-        let cx = Cx::new(self.shard.clone(), seat.clone(), intended);
+        let cx = Cx::new(self.shard.clone(), seat, intended);
         slot.player = Some(cx.clone());
         self.shard.bot_started(intended);
-        tokio::task::spawn_local(play(self.scenario.clone(), seat, cx));
+        tokio::task::spawn_local(play(self.scenario.clone(), cx));
     }
 
     /// Waits for `until`, for a bot to end, or for a word to stop.
@@ -229,11 +235,11 @@ impl<S: Scenario> Spawner<S> {
 }
 
 /// One life of a bot, from its making to its end.
-async fn play<S: Scenario>(scenario: Arc<S>, seat: Seat, cx: Cx) {
+async fn play<S: Scenario>(scenario: Arc<S>, cx: Cx) {
     let mut life = Life { cx, result: None };
     let outcome = {
         let cx = &life.cx;
-        let mut playing = pin!(async move { scenario.bot(seat).run(cx).await });
+        let mut playing = pin!(async { scenario.bot(cx.seat().clone()).run(cx).await });
         poll_fn(|task| {
             cx.turn(task, |task| match panics::contain(|| playing.as_mut().poll(task)) {
                 Ok(poll) => poll,
@@ -255,6 +261,6 @@ impl Drop for Life {
     fn drop(&mut self) {
         let dropped = || Err(Failure::new(Kind::PANIC, "the bot panicked as it was dropped").into());
         let result = self.result.take().unwrap_or_else(dropped);
-        self.cx.0.shard.bot_ended(self.cx.seat().index(), &result);
+        self.cx.0.shard.bot_ended(self.cx.seat().index(), result);
     }
 }

@@ -8,7 +8,7 @@ const DIGITS: u8 = 3;
 
 /// The largest value kept; what is larger counts as this. One hour in microseconds is 3.6·10⁹; plain numbers get
 /// three more orders of magnitude.
-const LARGEST: u64 = 1 << 42;
+pub(super) const LARGEST: u64 = 1 << 42;
 
 /// A distribution of whole numbers (of microseconds, for times), to 3 significant digits.
 ///
@@ -50,13 +50,16 @@ impl Histogram {
         self.add_exact(u128::from(value), value, value);
     }
 
+    #[inline]
     fn record_n(&mut self, value: u64, count: u64) {
         // Cannot fail: the histogram resizes itself, and the value is bounded.
         let _ = self.buckets.record_n(value.min(LARGEST), count);
     }
 
+    #[inline]
     fn add_exact(&mut self, sum: u128, min: u64, max: u64) {
-        self.sum = self.sum.saturating_add(sum);
+        // 2^64 values of 64 bits cannot overflow 128.
+        self.sum = self.sum.wrapping_add(sum);
         self.min = self.min.min(min);
         self.max = self.max.max(max);
     }
@@ -105,18 +108,6 @@ impl Histogram {
             self.add_exact(delta.sum, delta.min, delta.max);
         }
     }
-
-    /// Takes all that is in it as a delta, and leaves it empty with its memory kept.
-    pub fn take(&mut self) -> HistogramDelta {
-        if self.is_empty() {
-            return HistogramDelta::default();
-        }
-        let delta =
-            HistogramDelta { buckets: self.buckets().collect(), sum: self.sum, min: self.min, max: self.max };
-        self.buckets.reset();
-        (self.sum, self.min, self.max) = (0, u64::MAX, 0);
-        delta
-    }
 }
 
 impl Default for Histogram {
@@ -136,6 +127,20 @@ impl HistogramDelta {
     /// How many values.
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|&(_, count)| count).fold(0, u64::saturating_add)
+    }
+
+    /// The value below or at which the share `quantile` (0 to 1) of all values lies, to 3 digits, as
+    /// [`Histogram::quantile`] has it; 0 when empty.
+    pub fn quantile(&self, quantile: f64) -> u64 {
+        let rank = ((quantile * self.count() as f64).ceil() as u64).max(1);
+        let mut below = 0;
+        for &(value, count) in &self.buckets {
+            below += count;
+            if below >= rank {
+                return value.min(self.max);
+            }
+        }
+        self.max
     }
 
     /// Joins another delta to this one, as if the values of both had been recorded in one interval.
@@ -170,14 +175,16 @@ impl HistogramDelta {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::metrics::interval::IntervalHistogram;
 
     proptest! {
         #[test]
         fn parts_taken_in_any_order_make_the_whole(parts in prop::collection::vec(prop::collection::vec(any::<u64>(), 0..50), 1..6)) {
             let mut whole = Histogram::new();
-            let mut shard = Histogram::new();
+            let mut shard = IntervalHistogram::default();
             let mut deltas = Vec::new();
             for part in &parts {
                 for &value in part {
@@ -191,14 +198,21 @@ mod tests {
             prop_assert_eq!(&merged, &whole);
             let mut joined = HistogramDelta::default();
             deltas.iter().for_each(|delta| joined.merge(delta));
-            prop_assert_eq!(joined, whole.take());
+            for quantile in [0.5, 0.9, 0.99, 0.999, 1.0] {
+                prop_assert_eq!(joined.quantile(quantile), whole.quantile(quantile));
+            }
+            let mut of_joined = Histogram::new();
+            of_joined.apply(&joined);
+            prop_assert_eq!(of_joined, whole);
         }
     }
 
     #[test]
     fn sums_and_extremes_are_exact() {
         let mut histogram = Histogram::new();
-        [1, 1_000_003, 2_000_001].map(|value| histogram.record(value));
+        for value in [1, 1_000_003, 2_000_001] {
+            histogram.record(value);
+        }
         assert_eq!((histogram.min(), histogram.max(), histogram.count()), (1, 2_000_001, 3));
         assert_eq!(histogram.mean(), 3_000_005.0 / 3.0);
         assert_eq!(histogram.quantile(1.0), 2_000_001);

@@ -2,6 +2,7 @@
 
 mod collect;
 mod histogram;
+mod interval;
 pub mod names;
 mod recorder;
 mod snapshot;
@@ -9,5 +10,5 @@ mod snapshot;
 pub use collect::{Applied, Collector, MetricSink, Point, SeriesStep, Totals};
 pub use histogram::{Histogram, HistogramDelta};
 pub(crate) use recorder::{count_kind, micros};
-pub use recorder::{GaugeReading, MetricId, Recorder, Sample, StepTotals, TrendTotals, Unit};
+pub use recorder::{GaugeReading, MetricId, Recorder, Sample, StepTotals, TrendTotals, TrendUnit};
 pub use snapshot::{FailureSample, GaugeDelta, RunId, Snapshot, SnapshotKey, StepDelta, TrendDelta};

@@ -25,3 +25,5 @@ pub const CPU: &str = "loadkit.cpu_cores";
 pub const DESCRIPTORS: &str = "loadkit.descriptors";
 /// Gauge: resident memory of this process, bytes.
 pub const MEMORY: &str = "loadkit.memory";
+/// Count: shards without a sharp timer; their ticks and response times can be up to 1 ms late by the kit's own fault.
+pub const COARSE_TIMERS: &str = "loadkit.coarse_timers";

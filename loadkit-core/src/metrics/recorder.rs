@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
+use super::interval::IntervalHistogram;
 use super::snapshot::{FailureSample, GaugeDelta, StepDelta, TrendDelta};
 
 /// At most so many names of each kind (steps, trends, counts, gauges); what comes after is counted as left out.
@@ -31,7 +32,7 @@ impl MetricId {
 /// What a trend's values are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Unit {
+pub enum TrendUnit {
     /// Microseconds.
     #[default]
     Micros,
@@ -42,15 +43,16 @@ pub enum Unit {
 /// A value that a trend takes: a time, or a whole number that is not negative.
 pub trait Sample {
     /// The unit of [`Sample::value`].
-    const UNIT: Unit;
+    const UNIT: TrendUnit;
 
     /// The value in that unit.
     fn value(self) -> u64;
 }
 
 impl Sample for Duration {
-    const UNIT: Unit = Unit::Micros;
+    const UNIT: TrendUnit = TrendUnit::Micros;
 
+    #[inline]
     fn value(self) -> u64 {
         micros(self)
     }
@@ -59,8 +61,9 @@ impl Sample for Duration {
 macro_rules! number_sample {
     ($($number:ty),*) => {$(
         impl Sample for $number {
-            const UNIT: Unit = Unit::Number;
+            const UNIT: TrendUnit = TrendUnit::Number;
 
+            #[inline]
             fn value(self) -> u64 {
                 u64::try_from(self).unwrap_or(u64::MAX)
             }
@@ -72,7 +75,8 @@ number_sample!(u8, u16, u32, u64, usize);
 /// Whole microseconds, rounded to the nearest.
 #[inline]
 pub(crate) fn micros(time: Duration) -> u64 {
-    time.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(time.subsec_nanos() + 500) / 1_000)
+    // Bounded at 136 years, so that the rest needs no checks.
+    time.as_secs().min(u64::from(u32::MAX)) * 1_000_000 + u64::from((time.subsec_nanos() + 500) / 1_000)
 }
 
 /// What a step gathered.
@@ -104,7 +108,17 @@ impl StepTotals {
             count_kind(&mut self.failures, kind, *count);
         }
     }
+}
 
+/// A step within the interval.
+#[derive(Default)]
+struct StepRow {
+    service: IntervalHistogram,
+    response: IntervalHistogram,
+    failures: Vec<(String, u64)>,
+}
+
+impl StepRow {
     fn take(&mut self) -> Option<StepDelta> {
         if self.response.is_empty() && self.failures.is_empty() {
             return None;
@@ -117,11 +131,18 @@ impl StepTotals {
     }
 }
 
+/// A trend within the interval.
+#[derive(Default)]
+struct TrendRow {
+    unit: TrendUnit,
+    values: IntervalHistogram,
+}
+
 /// What a trend gathered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrendTotals {
     /// What the values are.
-    pub unit: Unit,
+    pub unit: TrendUnit,
     /// Their distribution.
     pub values: Histogram,
 }
@@ -146,27 +167,45 @@ pub(crate) fn count_kind(failures: &mut Vec<(String, u64)>, kind: &str, count: u
     }
 }
 
+/// Names that were asked for lately, a power of two.
+const RECENT: usize = 64;
+
 /// Names and what was gathered under them, bounded.
 struct Table<T> {
     ids: FxHashMap<Box<str>, u32>,
     rows: Vec<(Box<str>, T)>,
+    /// Where the text of a name stood that was asked for, and its id. Bots name their steps by literals, so the place
+    /// nearly always gives the id away, at a third of what hashing the text takes; the text is compared all the same.
+    recent: [(usize, u32); RECENT],
 }
 
 impl<T: Default> Table<T> {
     fn new() -> Table<T> {
-        Table { ids: FxHashMap::default(), rows: Vec::new() }
+        Table { ids: FxHashMap::default(), rows: Vec::new(), recent: [(0, u32::MAX); RECENT] }
     }
 
     /// The id of a name, given out on first use; counts in `left_out` when the table is full.
     #[inline]
     fn id(&mut self, name: &str, left_out: &mut u64) -> MetricId {
-        match self.ids.get(name) {
-            Some(&id) => MetricId(id),
-            None => self.intern(name, left_out),
+        let place = name.as_ptr() as usize;
+        let (known, id) = self.recent[(place ^ (place >> 6)) % RECENT];
+        if known == place && self.rows.get(id as usize).is_some_and(|(text, _)| **text == *name) {
+            return MetricId(id);
         }
+        self.look_up(name, left_out)
     }
 
     #[cold]
+    fn look_up(&mut self, name: &str, left_out: &mut u64) -> MetricId {
+        let place = name.as_ptr() as usize;
+        let id = match self.ids.get(name) {
+            Some(&id) => MetricId(id),
+            None => self.intern(name, left_out),
+        };
+        self.recent[(place ^ (place >> 6)) % RECENT] = (place, id.0);
+        id
+    }
+
     fn intern(&mut self, name: &str, left_out: &mut u64) -> MetricId {
         if self.rows.len() >= MAX_NAMES {
             *left_out += 1;
@@ -191,8 +230,8 @@ impl<T: Default> Table<T> {
 
 /// All that a shard records in one interval. No locks; allocates only for new names and larger values.
 pub struct Recorder {
-    steps: Table<StepTotals>,
-    trends: Table<TrendTotals>,
+    steps: Table<StepRow>,
+    trends: Table<TrendRow>,
     counts: Table<u64>,
     gauges: Table<Option<GaugeDelta>>,
     samples: Vec<FailureSample>,
@@ -266,7 +305,7 @@ impl Recorder {
     }
 
     #[inline]
-    fn trend_value(&mut self, id: MetricId, unit: Unit, value: u64) {
+    fn trend_value(&mut self, id: MetricId, unit: TrendUnit, value: u64) {
         if let Some(trend) = self.trends.get(id) {
             trend.unit = unit;
             trend.values.record(value);
@@ -312,7 +351,7 @@ impl Recorder {
             self.count(id, left_out);
         }
         Taken {
-            steps: self.steps.take(StepTotals::take),
+            steps: self.steps.take(StepRow::take),
             trends: self.trends.take(|trend| {
                 (!trend.values.is_empty()).then(|| TrendDelta { unit: trend.unit, values: trend.values.take() })
             }),
@@ -329,6 +368,7 @@ impl Default for Recorder {
     }
 }
 
-fn unit_of<S: Sample>(_: &S) -> Unit {
+#[inline]
+fn unit_of<S: Sample>(_: &S) -> TrendUnit {
     S::UNIT
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::HistogramDelta;
-use super::recorder::{GaugeReading, Unit, micros};
+use super::recorder::{GaugeReading, TrendUnit, micros};
 
 /// A run's name among all runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ pub struct StepDelta {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrendDelta {
     /// What the values are.
-    pub unit: Unit,
+    pub unit: TrendUnit,
     /// The values.
     pub values: HistogramDelta,
 }

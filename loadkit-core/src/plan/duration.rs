@@ -25,12 +25,7 @@ const UNITS: [(&str, u64); 8] = [
 /// years.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let trimmed = text.trim();
-    let fail = |why: Why| {
-        Err(DurationError {
-            text: trimmed.chars().take(40).collect(),
-            why,
-        })
-    };
+    let fail = |why: Why| Err(DurationError { text: trimmed.chars().take(40).collect(), why });
     if trimmed.is_empty() {
         return fail(Why::Empty);
     }
@@ -44,13 +39,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let mut total: u64 = 0;
     let mut shortest = u64::MAX;
     while !rest.is_empty() {
-        let number_len = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
+        let number_len = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, tail) = rest.split_at(number_len);
-        let unit_len = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.' || c == '-')
-            .unwrap_or(tail.len());
+        let unit_len = tail.find(|c: char| c.is_ascii_digit() || c == '.' || c == '-').unwrap_or(tail.len());
         let (name, tail) = tail.split_at(unit_len);
         if number.is_empty() {
             return fail(Why::Number);
@@ -58,11 +49,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
         if name.trim().is_empty() {
             return fail(Why::NoUnit(number.chars().take(20).collect()));
         }
-        let Some(unit) = UNITS
-            .iter()
-            .find(|(unit, _)| *unit == name.trim())
-            .map(|(_, nanos)| *nanos)
-        else {
+        let Some(unit) = UNITS.iter().find(|(unit, _)| *unit == name.trim()).map(|(_, nanos)| *nanos) else {
             return fail(Why::Unit(name.trim().chars().take(20).collect()));
         };
         if unit >= shortest {
@@ -87,22 +74,12 @@ fn scaled(number: &str, unit: u64) -> Option<u64> {
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
         return None;
     }
-    let whole: u64 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().ok()?
-    };
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     // More digits than these are below a nanosecond even of a day.
     let digits = fraction.get(..fraction.len().min(18)).unwrap_or("");
-    let mut part: u128 = if digits.is_empty() {
-        0
-    } else {
-        digits.parse().ok()?
-    };
+    let mut part: u128 = if digits.is_empty() { 0 } else { digits.parse().ok()? };
     part = part * u128::from(unit) / 10u128.pow(u32::try_from(digits.len()).ok()?);
-    whole
-        .checked_mul(unit)?
-        .checked_add(u64::try_from(part).ok()?)
+    whole.checked_mul(unit)?.checked_add(u64::try_from(part).ok()?)
 }
 
 /// Writes a duration as [`parse_duration`] reads it, exactly: `1m30s`, `1.5s`, `250ms`, `0s`.
@@ -169,31 +146,18 @@ impl fmt::Display for DurationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = &self.text;
         match &self.why {
-            Why::Empty => write!(
-                f,
-                "a duration is missing: write one such as 250ms, 1.5s or 1h30m"
-            ),
+            Why::Empty => write!(f, "a duration is missing: write one such as 250ms, 1.5s or 1h30m"),
             Why::Negative => write!(f, "the duration `{text}` is negative"),
             Why::NoUnit(number) => {
-                write!(
-                    f,
-                    "the duration `{text}` has a number without a unit: write {number}s, or ms, m or h"
-                )
+                write!(f, "the duration `{text}` has a number without a unit: write {number}s, or ms, m or h")
             }
             Why::Unit(unit) => {
-                write!(
-                    f,
-                    "the duration `{text}` has an unknown unit `{unit}`: use us, ms, s, m, h or d"
-                )
+                write!(f, "the duration `{text}` has an unknown unit `{unit}`: use us, ms, s, m, h or d")
             }
-            Why::Order => write!(
-                f,
-                "the duration `{text}` has its units out of order: write the longest first, as 1h30m"
-            ),
-            Why::Number => write!(
-                f,
-                "the duration `{text}` has no number that can be read, or one that is too large"
-            ),
+            Why::Order => {
+                write!(f, "the duration `{text}` has its units out of order: write the longest first, as 1h30m")
+            }
+            Why::Number => write!(f, "the duration `{text}` has no number that can be read, or one that is too large"),
         }
     }
 }
@@ -223,11 +187,7 @@ mod tests {
             ("1h 30m", 5_400_000_000_000),
         ];
         for (text, nanos) in table {
-            assert_eq!(
-                parse_duration(text),
-                Ok(Duration::from_nanos(nanos)),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), Ok(Duration::from_nanos(nanos)), "{text}");
         }
     }
 

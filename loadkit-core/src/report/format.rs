@@ -7,7 +7,7 @@ pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -78,7 +78,7 @@ pub fn share(share: f64) -> String {
         _ if percent < 0.01 => "<0.01 %".to_owned(),
         _ if percent >= 100.0 => format!("{} %", number(percent)),
         _ if percent > 99.99 => ">99.99 %".to_owned(),
-        _ if percent >= 99.0 => format!("{percent:.2} %"),
+        _ if !(0.995..99.0).contains(&percent) => format!("{percent:.2} %"),
         _ => format!("{} %", digits(percent)),
     }
 }

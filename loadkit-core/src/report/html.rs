@@ -11,7 +11,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::charts::{Charts, charts};
 use super::failures::failure_rows;
 use super::{Distribution, Figures, Report, StepFigures, Times, format, plot};
-use crate::metrics::Unit;
+use crate::metrics::TrendUnit;
 use crate::verdict::{Check, Verdict};
 
 /// At most so many rows are in a table; the page says how many there are more.
@@ -168,7 +168,7 @@ fn steps(report: &Report) -> Markup {
             } @else {
                 table {
                     thead {
-                        tr { th { "" } th class="n" colspan="4" { "how often" } th class="n" colspan="4" { "response time" } th {} }
+                        tr { th { "" } th class="group" colspan="4" { "how often" } th class="group" colspan="4" { "response time" } th {} }
                         tr { th { "step" } @for head in heads { th class="n" { (head) } } }
                     }
                     tbody { @for (name, step) in report.steps.iter().take(MAX_ROWS) { (step_row(name, step)) } }
@@ -313,8 +313,8 @@ fn figures(title: &str, note: &str, figures: &Figures) -> Markup {
 
 fn trend_row(name: &str, trend: &Distribution) -> Markup {
     let value = |value: f64| match trend.unit {
-        Unit::Micros => format::micros(value),
-        Unit::Number => format::number(value),
+        TrendUnit::Micros => format::micros(value),
+        TrendUnit::Number => format::number(value),
     };
     let whole = [trend.p50, trend.p95, trend.p99, trend.max].map(|n| value(n as f64));
     html! {

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Job;
-use crate::metrics::{FailureSample, Unit};
+use crate::metrics::{FailureSample, TrendUnit};
 use crate::plan::Plan;
 use crate::verdict::Judgement;
 
@@ -205,7 +205,7 @@ pub struct Figures {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Distribution {
     /// What the values are: `micros` or `number`.
-    pub unit: Unit,
+    pub unit: TrendUnit,
     /// How many.
     pub count: u64,
     /// The smallest.

@@ -1,5 +1,7 @@
 //! The summary at the end of a run: plain text for a screen of 80 by 24.
 
+use std::cmp::Reverse;
+
 use super::failures::failure_rows;
 use super::{Report, StepFigures, Times, format};
 use crate::metrics::names;
@@ -105,7 +107,7 @@ fn step_lines(report: &Report, room: usize) -> Vec<String> {
     let rows = room.saturating_sub(1);
     let shown = rows.min(report.steps.len()) - usize::from(report.steps.len() > rows);
     let mut by_weight: Vec<(&String, &StepFigures)> = report.steps.iter().collect();
-    by_weight.sort_by(|(_, a), (_, b)| (b.failed > 0, b.count).cmp(&(a.failed > 0, a.count)));
+    by_weight.sort_by_key(|(_, step)| Reverse((step.failed > 0, step.count)));
     by_weight.truncate(shown);
     by_weight.sort_by_key(|(name, _)| *name);
     let head = ["count", "rate", "failed", "p50", "p95", "p99", "max"].map(str::to_owned);

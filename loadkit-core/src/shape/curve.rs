@@ -45,11 +45,7 @@ impl Change {
             return n;
         }
         let came = (u128::from(n) * (u128::from(at - self.at) + 1)).div_ceil(u128::from(self.over));
-        let moved = if self.to >= self.from {
-            came
-        } else {
-            came.saturating_sub(1)
-        };
+        let moved = if self.to >= self.from { came } else { came.saturating_sub(1) };
         moved.min(u128::from(n)) as u64
     }
 }
@@ -99,10 +95,7 @@ impl Integral {
         // The closed form in floating point is off by a few microseconds at most; it narrows what is searched exactly.
         let share = k as f64 / self.total().max(f64::MIN_POSITIVE);
         let guess = (self.share_time(share) * self.over as f64) as u64;
-        let (below, above) = (
-            guess.saturating_sub(4),
-            guess.saturating_add(4).min(self.over),
-        );
+        let (below, above) = (guess.saturating_sub(4), guess.saturating_add(4).min(self.over));
         if below > 0 && self.doubled(below) < wanted {
             low = below;
         }
@@ -133,11 +126,7 @@ impl Integral {
         let (a, b) = (self.from as f64, self.to as f64);
         let root = (a * a + (b - a) * (b + a) * u).max(0.0).sqrt();
         let below = a + root;
-        if below > 0.0 {
-            ((a + b) * u / below).clamp(0.0, 1.0)
-        } else {
-            0.0
-        }
+        if below > 0.0 { ((a + b) * u / below).clamp(0.0, 1.0) } else { 0.0 }
     }
 }
 
@@ -150,91 +139,40 @@ mod tests {
 
     #[test]
     fn ramps_move_one_by_one() {
-        let up = Change {
-            at: 100,
-            over: 10,
-            from: 2,
-            to: 6,
-        };
-        assert_eq!(
-            (2..6).map(|s| up.time_of(s)).collect::<Vec<_>>(),
-            [100, 102, 105, 107]
-        );
-        assert_eq!(
-            [99, 100, 101, 102, 105, 106, 107, 200].map(|t| up.moved(t)),
-            [0, 1, 1, 2, 3, 3, 4, 4]
-        );
-        let down = Change {
-            at: 0,
-            over: 10,
-            from: 6,
-            to: 2,
-        };
-        assert_eq!(
-            (2..6).rev().map(|s| down.time_of(s)).collect::<Vec<_>>(),
-            [2, 5, 7, 10]
-        );
-        assert_eq!(
-            [0, 2, 4, 5, 9, 10].map(|t| down.moved(t)),
-            [0, 1, 1, 2, 3, 4]
-        );
+        let up = Change { at: 100, over: 10, from: 2, to: 6 };
+        assert_eq!((2..6).map(|s| up.time_of(s)).collect::<Vec<_>>(), [100, 102, 105, 107]);
+        assert_eq!([99, 100, 101, 102, 105, 106, 107, 200].map(|t| up.moved(t)), [0, 1, 1, 2, 3, 3, 4, 4]);
+        let down = Change { at: 0, over: 10, from: 6, to: 2 };
+        assert_eq!((2..6).rev().map(|s| down.time_of(s)).collect::<Vec<_>>(), [2, 5, 7, 10]);
+        assert_eq!([0, 2, 4, 5, 9, 10].map(|t| down.moved(t)), [0, 1, 1, 2, 3, 4]);
     }
 
     #[test]
     fn a_constant_rate_comes_at_its_period() {
-        let flat = Integral {
-            from: 500 * PER_S,
-            to: 500 * PER_S,
-            over: 60_000_000,
-        };
+        let flat = Integral { from: 500 * PER_S, to: 500 * PER_S, over: 60_000_000 };
         assert_eq!(flat.arrivals(), 30_000);
-        assert_eq!(
-            [0, 1, 2, 29_999].map(|k| flat.time_of(k)),
-            [0, 2_000, 4_000, 59_998_000]
-        );
-        assert_eq!(
-            [0, 1_999, 2_000, 60_000_000].map(|x| flat.came(x, 30_000)),
-            [1, 1, 2, 30_000]
-        );
+        assert_eq!([0, 1, 2, 29_999].map(|k| flat.time_of(k)), [0, 2_000, 4_000, 59_998_000]);
+        assert_eq!([0, 1_999, 2_000, 60_000_000].map(|x| flat.came(x, 30_000)), [1, 1, 2, 30_000]);
     }
 
     #[test]
     fn a_rising_rate_comes_by_the_root() {
         // N(x) = 50 x^2 over 10 s: arrival k at sqrt(k / 5) s with 10/s at the end.
-        let rise = Integral {
-            from: 0,
-            to: 10 * PER_S,
-            over: 10_000_000,
-        };
+        let rise = Integral { from: 0, to: 10 * PER_S, over: 10_000_000 };
         assert_eq!(rise.arrivals(), 50);
-        assert_eq!(
-            [0, 2, 8, 18, 32].map(|k| rise.time_of(k)),
-            [0, 2_000_000, 4_000_000, 6_000_000, 8_000_000]
-        );
+        assert_eq!([0, 2, 8, 18, 32].map(|k| rise.time_of(k)), [0, 2_000_000, 4_000_000, 6_000_000, 8_000_000]);
     }
 
     #[test]
     fn the_largest_stages_do_not_overflow() {
         let month = 30 * 86_400 * 1_000_000;
-        let slow = Integral {
-            from: 0,
-            to: 77 * PER_S,
-            over: month,
-        };
+        let slow = Integral { from: 0, to: 77 * PER_S, over: month };
         assert!(slow.arrivals() > 99_000_000);
         assert!(slow.time_of(slow.arrivals() - 1) <= month);
-        let fast = Integral {
-            from: 1_000_000 * PER_S,
-            to: 0,
-            over: 200_000_000,
-        };
+        let fast = Integral { from: 1_000_000 * PER_S, to: 0, over: 200_000_000 };
         assert_eq!(fast.arrivals(), 100_000_000);
         assert!(fast.time_of(99_999_999) <= 200_000_000);
-        let absurd = Integral {
-            from: 1_000_000 * PER_S,
-            to: 1_000_000 * PER_S,
-            over: month,
-        };
+        let absurd = Integral { from: 1_000_000 * PER_S, to: 1_000_000 * PER_S, over: month };
         assert_eq!(absurd.arrivals(), 2_592_000_000_000);
     }
 

@@ -93,32 +93,18 @@ pub(super) fn faults_of(stages: &[Stage]) -> Vec<ShapeFault> {
     if stages.len() > MAX_STAGES {
         let message = format!("the plan has {} stages", stages.len());
         let help = "a plan has room for 1000";
-        faults.push(ShapeFault {
-            stage: Some(MAX_STAGES),
-            part: StagePart::Kind,
-            message,
-            help,
-        });
+        faults.push(ShapeFault { stage: Some(MAX_STAGES), part: StagePart::Kind, message, help });
         return faults;
     }
     let mut end = Duration::ZERO;
     let mut level = 0;
     for (i, stage) in stages.iter().enumerate() {
         let mut fault = |part, message: String, help| {
-            faults.push(ShapeFault {
-                stage: Some(i),
-                part,
-                message,
-                help,
-            });
+            faults.push(ShapeFault { stage: Some(i), part, message, help });
         };
         check_kind(stage, level, &mut fault);
         if stage.over.is_zero() {
-            fault(
-                StagePart::Over,
-                "the stage lasts no time".into(),
-                "a stage lasts at least a microsecond",
-            );
+            fault(StagePart::Over, "the stage lasts no time".into(), "a stage lasts at least a microsecond");
         } else if stage.over > MAX_DURATION {
             let message = format!("the stage lasts {}", format_duration(stage.over));
             fault(StagePart::Over, message, "a plan lasts 30 days at most");
@@ -130,19 +116,11 @@ pub(super) fn faults_of(stages: &[Stage]) -> Vec<ShapeFault> {
                 format_duration(start),
                 format_duration(end)
             );
-            fault(
-                StagePart::At,
-                message,
-                "stages cannot overlap: start it later, or leave `at` out",
-            );
+            fault(StagePart::At, message, "stages cannot overlap: start it later, or leave `at` out");
         }
         let after = start.max(end).saturating_add(stage.over);
         if after > MAX_DURATION && end <= MAX_DURATION && stage.over <= MAX_DURATION {
-            let part = if stage.at.is_some() {
-                StagePart::At
-            } else {
-                StagePart::Over
-            };
+            let part = if stage.at.is_some() { StagePart::At } else { StagePart::Over };
             let message = format!("the stage ends at {}", format_duration(after));
             fault(part, message, "a plan lasts 30 days at most");
         }
@@ -165,44 +143,21 @@ fn check_kind(stage: &Stage, level: u64, fault: &mut impl FnMut(StagePart, Strin
         StageKind::Ramp { to } | StageKind::Step { to } | StageKind::Spike { to } => {
             if to > MAX_SEATS {
                 let message = format!("the stage has {to} players");
-                fault(
-                    StagePart::Kind,
-                    message,
-                    "a plan has room for 100000000 seats",
-                );
+                fault(StagePart::Kind, message, "a plan has room for 100000000 seats");
             } else if to == 0 && level == 0 {
                 let message = format!("the {name} goes to nothing, and nobody is there before it");
-                fault(
-                    StagePart::Kind,
-                    message,
-                    "give it the number of players that should be connected",
-                );
+                fault(StagePart::Kind, message, "give it the number of players that should be connected");
             }
         }
         StageKind::Arrivals { from, to, .. } => {
-            let integral = Integral {
-                from: from.raw(),
-                to: to.raw(),
-                over: nanos(stage.over) / 1000,
-            };
+            let integral = Integral { from: from.raw(), to: to.raw(), over: nanos(stage.over) / 1000 };
             let sane = !stage.over.is_zero() && stage.over <= MAX_DURATION;
             if sane && integral.arrivals() == 0 {
-                let message = format!(
-                    "nobody arrives at that rate in {}",
-                    format_duration(stage.over)
-                );
-                fault(
-                    StagePart::Kind,
-                    message,
-                    "raise the rate or let the stage last longer",
-                );
+                let message = format!("nobody arrives at that rate in {}", format_duration(stage.over));
+                fault(StagePart::Kind, message, "raise the rate or let the stage last longer");
             } else if sane && integral.arrivals() > MAX_SEATS {
                 let message = format!("{} players arrive in the stage", integral.arrivals());
-                fault(
-                    StagePart::Kind,
-                    message,
-                    "a plan has room for 100000000 seats",
-                );
+                fault(StagePart::Kind, message, "a plan has room for 100000000 seats");
             }
         }
         StageKind::Hold => {}
@@ -213,42 +168,18 @@ fn check_kind(stage: &Stage, level: u64, fault: &mut impl FnMut(StagePart, Strin
 pub(super) fn faults_of_whole(shape: &Shape) -> Vec<ShapeFault> {
     let mut faults = Vec::new();
     let mut fault = |part, message: String, help| {
-        faults.push(ShapeFault {
-            stage: None,
-            part,
-            message,
-            help,
-        });
+        faults.push(ShapeFault { stage: None, part, message, help });
     };
     if shape.total == Some(0) {
-        fault(
-            StagePart::Total,
-            "the total is 0, so nobody may play".into(),
-            "raise it or leave it out",
-        );
+        fault(StagePart::Total, "the total is 0, so nobody may play".into(), "raise it or leave it out");
     } else if let Some(total) = shape.total.filter(|total| *total < shape.joins) {
-        let message = format!(
-            "the total is {total}, but the stages start {} players",
-            shape.joins
-        );
-        fault(
-            StagePart::Total,
-            message,
-            "raise the total or lower the stages",
-        );
+        let message = format!("the total is {total}, but the stages start {} players", shape.joins);
+        fault(StagePart::Total, message, "raise the total or lower the stages");
     } else if shape.seats() == 0 {
-        fault(
-            StagePart::Kind,
-            "no stage brings a player".into(),
-            "add a ramp, a step or arrivals",
-        );
+        fault(StagePart::Kind, "no stage brings a player".into(), "add a ramp, a step or arrivals");
     } else if shape.seats() > MAX_SEATS {
         let message = format!("the stages need {} seats", shape.seats());
-        fault(
-            StagePart::Kind,
-            message,
-            "a plan has room for 100000000 seats: lower the rates, or set a total",
-        );
+        fault(StagePart::Kind, message, "a plan has room for 100000000 seats: lower the rates, or set a total");
     }
     faults
 }

@@ -88,12 +88,12 @@ impl Iterator for Events {
         loop {
             let event = match &mut self.current {
                 Current::Done => None,
-                Current::Joining(change, seats) => seats
-                    .next()
-                    .map(|seat| Event::at_nanos(change.time_of(seat), seat, EventKind::Join)),
-                Current::Leaving(change, seats) => seats
-                    .next()
-                    .map(|seat| Event::at_nanos(change.time_of(seat), seat, EventKind::Leave)),
+                Current::Joining(change, seats) => {
+                    seats.next().map(|seat| Event::at_nanos(change.time_of(seat), seat, EventKind::Join))
+                }
+                Current::Leaving(change, seats) => {
+                    seats.next().map(|seat| Event::at_nanos(change.time_of(seat), seat, EventKind::Leave))
+                }
                 Current::Even(stage, seats) => seats.next().map(|seat| {
                     let at = stage.at + stage.integral.time_of(seat - self.peak - stage.first);
                     Event::at_nanos(at * 1000, seat, EventKind::Arrive)
@@ -120,9 +120,7 @@ impl Events {
             Run::Change(change) if change.to > change.from => {
                 Current::Joining(change, Climb::new(segment, change.from, change.to, size))
             }
-            Run::Change(change) => {
-                Current::Leaving(change, Descend::new(segment, change.to, change.from, size))
-            }
+            Run::Change(change) => Current::Leaving(change, Descend::new(segment, change.to, change.from, size)),
             Run::Arrivals(stage) if stage.spacing == Spacing::Even => {
                 let low = self.peak + stage.first;
                 Current::Even(stage, Climb::new(segment, low, low + stage.count, size))
@@ -131,26 +129,14 @@ impl Events {
                 let rng = self.seed.rng("arrivals", stage.stage, 0);
                 // All points of the stage, also those that a total cuts off: a lower total changes nothing before it.
                 let points = Scatter::new(rng, stage.integral.arrivals());
-                Current::Poisson(
-                    stage,
-                    Walk {
-                        points,
-                        next: 0,
-                        last: 0,
-                    },
-                )
+                Current::Poisson(stage, Walk { points, next: 0, last: 0 })
             }
         }
     }
 }
 
 impl Walk {
-    fn next_owned(
-        &mut self,
-        stage: &Arrivals,
-        peak: u64,
-        owns: impl Fn(u64) -> bool,
-    ) -> Option<Event> {
+    fn next_owned(&mut self, stage: &Arrivals, peak: u64, owns: impl Fn(u64) -> bool) -> Option<Event> {
         while self.next < stage.count {
             let point = self.points.next()?;
             let seat = peak + stage.first + self.next;
@@ -160,11 +146,7 @@ impl Walk {
             let at = (stage.integral.share_time(share) * stage.integral.over as f64) as u64;
             self.last = self.last.max(at);
             if owns(seat) {
-                return Some(Event::at_nanos(
-                    (stage.at + self.last) * 1000,
-                    seat,
-                    EventKind::Arrive,
-                ));
+                return Some(Event::at_nanos((stage.at + self.last) * 1000, seat, EventKind::Arrive));
             }
         }
         None
@@ -173,10 +155,6 @@ impl Walk {
 
 impl Event {
     fn at_nanos(at: u64, seat: u64, kind: EventKind) -> Event {
-        Event {
-            at: Duration::from_nanos(at),
-            seat,
-            kind,
-        }
+        Event { at: Duration::from_nanos(at), seat, kind }
     }
 }

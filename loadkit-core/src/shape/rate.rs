@@ -24,8 +24,7 @@ impl Rate {
     /// # Errors
     /// Above [`Rate::MAX`].
     pub fn per_second(players: u32) -> Result<Rate, RateError> {
-        Rate::bounded(u64::from(players) * PER_SECOND)
-            .ok_or_else(|| RateError::new(&format!("{players}/s"), Why::Fast))
+        Rate::bounded(u64::from(players) * PER_SECOND).ok_or_else(|| RateError::new(&format!("{players}/s"), Why::Fast))
     }
 
     /// Reads a rate as people write it: `500/s`, `30/m`, `1000/h`, `0.5/s`.
@@ -79,20 +78,9 @@ fn millionths(number: &str) -> Option<u64> {
         return None;
     }
     // More digits than 12 are above the fastest rate; saturate, so that the message is about the rate.
-    let whole: u64 = if whole.is_empty() {
-        0
-    } else {
-        whole.parse().unwrap_or(u64::MAX)
-    };
-    let padded = format!(
-        "{:0<6}",
-        fraction.get(..fraction.len().min(6)).unwrap_or("")
-    );
-    Some(
-        whole
-            .saturating_mul(1_000_000)
-            .saturating_add(padded.parse().ok()?),
-    )
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().unwrap_or(u64::MAX) };
+    let padded = format!("{:0<6}", fraction.get(..fraction.len().min(6)).unwrap_or(""));
+    Some(whole.saturating_mul(1_000_000).saturating_add(padded.parse().ok()?))
 }
 
 impl fmt::Display for Rate {
@@ -137,10 +125,7 @@ enum Why {
 
 impl RateError {
     fn new(text: &str, why: Why) -> RateError {
-        RateError {
-            text: text.chars().take(40).collect(),
-            why,
-        }
+        RateError { text: text.chars().take(40).collect(), why }
     }
 }
 
@@ -149,18 +134,9 @@ impl fmt::Display for RateError {
         let text = &self.text;
         match self.why {
             Why::Negative => write!(f, "the rate `{text}` is negative"),
-            Why::Unit => write!(
-                f,
-                "the rate `{text}` does not say per what: write one such as 500/s, 30/m or 1000/h"
-            ),
-            Why::Number => write!(
-                f,
-                "the rate `{text}` has no number that can be read: write one such as 500/s"
-            ),
-            Why::Fast => write!(
-                f,
-                "the rate `{text}` is above 1000000/s, the most that a plan can ask for"
-            ),
+            Why::Unit => write!(f, "the rate `{text}` does not say per what: write one such as 500/s, 30/m or 1000/h"),
+            Why::Number => write!(f, "the rate `{text}` has no number that can be read: write one such as 500/s"),
+            Why::Fast => write!(f, "the rate `{text}` is above 1000000/s, the most that a plan can ask for"),
         }
     }
 }

@@ -31,11 +31,7 @@ impl Scatter {
     pub(super) fn new(rng: Rng, points: u64) -> Scatter {
         let mut stack = Vec::with_capacity(65);
         if points > 0 {
-            stack.push(Part {
-                low: 0,
-                bits: 64,
-                points,
-            });
+            stack.push(Part { low: 0, bits: 64, points });
         }
         Scatter { rng, stack }
     }
@@ -50,10 +46,7 @@ impl Iterator for Scatter {
             if part.bits == 0 {
                 // Points that agree in all 64 bits.
                 if part.points > 1 {
-                    self.stack.push(Part {
-                        points: part.points - 1,
-                        ..part
-                    });
+                    self.stack.push(Part { points: part.points - 1, ..part });
                 }
                 return Some(part.low);
             }
@@ -64,18 +57,10 @@ impl Iterator for Scatter {
             let left = coins(&mut self.rng, part.points);
             let right = part.points - left;
             if right > 0 {
-                self.stack.push(Part {
-                    low: part.low | (1 << bits),
-                    bits,
-                    points: right,
-                });
+                self.stack.push(Part { low: part.low | (1 << bits), bits, points: right });
             }
             if left > 0 {
-                self.stack.push(Part {
-                    low: part.low,
-                    bits,
-                    points: left,
-                });
+                self.stack.push(Part { low: part.low, bits, points: left });
             }
         }
     }
@@ -83,9 +68,7 @@ impl Iterator for Scatter {
 
 /// How many of `n` fair coins show heads.
 fn coins(rng: &mut Rng, n: u64) -> u64 {
-    let words: u64 = (0..n / 64)
-        .map(|_| u64::from(rng.next_u64().count_ones()))
-        .sum();
+    let words: u64 = (0..n / 64).map(|_| u64::from(rng.next_u64().count_ones())).sum();
     let rest = n % 64;
     if rest == 0 {
         return words;
@@ -99,9 +82,7 @@ mod tests {
     use crate::seed::Seed;
 
     fn points(seed: u64, n: u64) -> Vec<f64> {
-        Scatter::new(Seed(seed).rng("test", 0, 0), n)
-            .map(|p| p as f64 / 2f64.powi(64))
-            .collect()
+        Scatter::new(Seed(seed).rng("test", 0, 0), n).map(|p| p as f64 / 2f64.powi(64)).collect()
     }
 
     #[test]
@@ -118,10 +99,7 @@ mod tests {
         // Kolmogorov and Smirnov: sqrt(n) D is above 1.95 in one of a thousand samples.
         for seed in 0..20 {
             let n = 10_000;
-            let far = points(seed, n)
-                .into_iter()
-                .enumerate()
-                .map(|(i, p)| (p - i as f64 / n as f64).abs());
+            let far = points(seed, n).into_iter().enumerate().map(|(i, p)| (p - i as f64 / n as f64).abs());
             let d = far.fold(0.0, f64::max);
             assert!(d * (n as f64).sqrt() < 1.95, "seed {seed}: {d}");
         }
@@ -132,10 +110,7 @@ mod tests {
         // Exponential gaps have a coefficient of variation of 1, and one in e of them is above the mean.
         let n = 100_000;
         let points = points(1, n);
-        let gaps: Vec<f64> = points
-            .windows(2)
-            .map(|w| (w[1] - w[0]) * n as f64)
-            .collect();
+        let gaps: Vec<f64> = points.windows(2).map(|w| (w[1] - w[0]) * n as f64).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
         let variance = gaps.iter().map(|g| (g - mean).powi(2)).sum::<f64>() / gaps.len() as f64;
         assert!((mean - 1.0).abs() < 0.01, "{mean}");

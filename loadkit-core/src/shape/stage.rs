@@ -59,38 +59,22 @@ pub enum Spacing {
 impl Stage {
     /// Changes the population evenly to `to` players over a duration.
     pub fn ramp(to: u64, over: Duration) -> Stage {
-        Stage {
-            kind: StageKind::Ramp { to },
-            over,
-            at: None,
-        }
+        Stage { kind: StageKind::Ramp { to }, over, at: None }
     }
 
     /// Keeps the population for a duration.
     pub fn hold(over: Duration) -> Stage {
-        Stage {
-            kind: StageKind::Hold,
-            over,
-            at: None,
-        }
+        Stage { kind: StageKind::Hold, over, at: None }
     }
 
     /// Changes the population at once to `to` players, and keeps it for a duration.
     pub fn step(to: u64, over: Duration) -> Stage {
-        Stage {
-            kind: StageKind::Step { to },
-            over,
-            at: None,
-        }
+        Stage { kind: StageKind::Step { to }, over, at: None }
     }
 
     /// Changes the population at once to `to` players for a duration, and then back.
     pub fn spike(to: u64, over: Duration) -> Stage {
-        Stage {
-            kind: StageKind::Spike { to },
-            over,
-            at: None,
-        }
+        Stage { kind: StageKind::Spike { to }, over, at: None }
     }
 
     /// Lets players arrive at a constant rate for a duration, evenly spaced.
@@ -100,15 +84,7 @@ impl Stage {
 
     /// Lets players arrive at a rate that changes evenly from one to another, evenly spaced by the cumulative rate.
     pub fn arrivals_between(from: Rate, to: Rate, over: Duration) -> Stage {
-        Stage {
-            kind: StageKind::Arrivals {
-                from,
-                to,
-                spacing: Spacing::Even,
-            },
-            over,
-            at: None,
-        }
+        Stage { kind: StageKind::Arrivals { from, to, spacing: Spacing::Even }, over, at: None }
     }
 
     /// The same with Poisson arrivals; no change to a stage of another kind.
@@ -131,9 +107,8 @@ impl Stage {
 
     /// Times of a shape are whole microseconds.
     pub(super) fn in_microseconds(mut self) -> Stage {
-        let cut = |d: Duration| Duration::new(d.as_secs(), d.subsec_micros() * 1000);
-        self.over = cut(self.over);
-        self.at = self.at.map(cut);
+        self.over = whole_micros(self.over);
+        self.at = self.at.map(whole_micros);
         self
     }
 
@@ -151,6 +126,10 @@ impl Stage {
     pub fn explicit_start(&self) -> Option<Duration> {
         self.at
     }
+}
+
+fn whole_micros(d: Duration) -> Duration {
+    Duration::new(d.as_secs(), d.subsec_micros() * 1000)
 }
 
 impl fmt::Display for Stage {
@@ -172,7 +151,6 @@ impl fmt::Display for Stage {
                 }
             }
         }
-        self.at
-            .map_or(Ok(()), |at| write!(f, " at {}", format_duration(at)))
+        self.at.map_or(Ok(()), |at| write!(f, " at {}", format_duration(at)))
     }
 }

@@ -26,96 +26,37 @@ fn short(shape: &Shape) -> Vec<(u64, u64, char)> {
         EventKind::Leave => 'l',
         EventKind::Arrive => 'a',
     };
-    all(shape)
-        .iter()
-        .map(|e| (e.at.as_millis() as u64, e.seat, letter(e.kind)))
-        .collect()
+    all(shape).iter().map(|e| (e.at.as_millis() as u64, e.seat, letter(e.kind))).collect()
 }
 
 #[test]
 fn ramps_go_up_and_down() {
-    let shape = shape(&[
-        Stage::ramp(3, secs(3)),
-        Stage::hold(secs(2)),
-        Stage::ramp(1, secs(2)),
-    ]);
-    let expected = [
-        (0, 0, 'j'),
-        (1000, 1, 'j'),
-        (2000, 2, 'j'),
-        (6000, 2, 'l'),
-        (7000, 1, 'l'),
-    ];
+    let shape = shape(&[Stage::ramp(3, secs(3)), Stage::hold(secs(2)), Stage::ramp(1, secs(2))]);
+    let expected = [(0, 0, 'j'), (1000, 1, 'j'), (2000, 2, 'j'), (6000, 2, 'l'), (7000, 1, 'l')];
     assert_eq!(short(&shape), expected);
-    assert_eq!(
-        [0, 1, 2, 5, 6].map(|s| shape.population(secs(s))),
-        [1, 2, 3, 3, 2]
-    );
-    assert_eq!(
-        shape.population(secs(7)),
-        0,
-        "the end: the engine asks all to leave"
-    );
-    assert_eq!(
-        (
-            shape.duration(),
-            shape.peak(),
-            shape.seats(),
-            shape.starts()
-        ),
-        (secs(7), 3, 3, 3)
-    );
+    assert_eq!([0, 1, 2, 5, 6].map(|s| shape.population(secs(s))), [1, 2, 3, 3, 2]);
+    assert_eq!(shape.population(secs(7)), 0, "the end: the engine asks all to leave");
+    assert_eq!((shape.duration(), shape.peak(), shape.seats(), shape.starts()), (secs(7), 3, 3, 3));
 }
 
 #[test]
 fn spikes_fall_back_and_steps_after_them_take_over() {
-    let back = shape(&[
-        Stage::step(1, secs(1)),
-        Stage::spike(3, secs(1)),
-        Stage::hold(secs(1)),
-    ]);
-    let expected = [
-        (0, 0, 'j'),
-        (1000, 1, 'j'),
-        (1000, 2, 'j'),
-        (2000, 2, 'l'),
-        (2000, 1, 'l'),
-    ];
+    let back = shape(&[Stage::step(1, secs(1)), Stage::spike(3, secs(1)), Stage::hold(secs(1))]);
+    let expected = [(0, 0, 'j'), (1000, 1, 'j'), (1000, 2, 'j'), (2000, 2, 'l'), (2000, 1, 'l')];
     assert_eq!(short(&back), expected);
-    let over = shape(&[
-        Stage::step(1, secs(1)),
-        Stage::spike(3, secs(1)),
-        Stage::step(2, secs(1)),
-    ]);
-    assert_eq!(
-        short(&over),
-        [(0, 0, 'j'), (1000, 1, 'j'), (1000, 2, 'j'), (2000, 2, 'l')]
-    );
+    let over = shape(&[Stage::step(1, secs(1)), Stage::spike(3, secs(1)), Stage::step(2, secs(1))]);
+    assert_eq!(short(&over), [(0, 0, 'j'), (1000, 1, 'j'), (1000, 2, 'j'), (2000, 2, 'l')]);
     let end = shape(&[Stage::spike(2, secs(1))]);
     assert_eq!(short(&end), [(0, 0, 'j'), (0, 1, 'j')]);
-    let dip = shape(&[
-        Stage::step(2, secs(1)),
-        Stage::spike(1, secs(1)),
-        Stage::hold(secs(1)),
-    ]);
-    assert_eq!(
-        short(&dip),
-        [(0, 0, 'j'), (0, 1, 'j'), (1000, 1, 'l'), (2000, 1, 'j')]
-    );
+    let dip = shape(&[Stage::step(2, secs(1)), Stage::spike(1, secs(1)), Stage::hold(secs(1))]);
+    assert_eq!(short(&dip), [(0, 0, 'j'), (0, 1, 'j'), (1000, 1, 'l'), (2000, 1, 'j')]);
     assert_eq!((dip.starts(), dip.seats()), (3, 2));
 }
 
 #[test]
 fn arrivals_take_seats_after_the_population() {
-    let shape = shape(&[
-        Stage::step(2, secs(1)),
-        Stage::arrivals(rate("2/s"), secs(1)),
-        Stage::hold(secs(1)),
-    ]);
-    assert_eq!(
-        short(&shape),
-        [(0, 0, 'j'), (0, 1, 'j'), (1000, 2, 'a'), (1500, 3, 'a')]
-    );
+    let shape = shape(&[Stage::step(2, secs(1)), Stage::arrivals(rate("2/s"), secs(1)), Stage::hold(secs(1))]);
+    assert_eq!(short(&shape), [(0, 0, 'j'), (0, 1, 'j'), (1000, 2, 'a'), (1500, 3, 'a')]);
     assert_eq!((shape.peak(), shape.arrivals(), shape.seats()), (2, 2, 4));
     assert_eq!(
         [999, 1000, 1499, 1500, 9000].map(|ms| shape.planned_started(Duration::from_millis(ms))),
@@ -131,14 +72,8 @@ fn gaps_hold_and_explicit_starts_count_from_the_run() {
         Stage::spike(2, secs(1)).at(secs(5)),
         Stage::hold(secs(1)).at(secs(8)),
     ]);
-    assert_eq!(
-        short(&shape),
-        [(2000, 0, 'j'), (5000, 1, 'j'), (6000, 1, 'l')]
-    );
-    assert_eq!(
-        [0, 2, 4, 5, 6, 8].map(|s| shape.population(secs(s))),
-        [0, 1, 1, 2, 1, 1]
-    );
+    assert_eq!(short(&shape), [(2000, 0, 'j'), (5000, 1, 'j'), (6000, 1, 'l')]);
+    assert_eq!([0, 2, 4, 5, 6, 8].map(|s| shape.population(secs(s))), [0, 1, 1, 2, 1, 1]);
     assert_eq!(shape.duration(), secs(9));
     let starts: Vec<Duration> = shape.stages().map(|(at, _)| at).collect();
     assert_eq!(starts, [secs(2), secs(5), secs(8)]);
@@ -146,16 +81,10 @@ fn gaps_hold_and_explicit_starts_count_from_the_run() {
 
 #[test]
 fn a_total_cuts_off_the_last_arrivals() {
-    let stages = [
-        Stage::step(5, secs(1)),
-        Stage::arrivals(rate("4/s"), secs(1)),
-        Stage::arrivals(rate("4/s"), secs(1)),
-    ];
+    let stages =
+        [Stage::step(5, secs(1)), Stage::arrivals(rate("4/s"), secs(1)), Stage::arrivals(rate("4/s"), secs(1))];
     let shape = Shape::new(stages, Some(11)).unwrap();
-    assert_eq!(
-        (shape.arrivals(), shape.starts(), shape.seats()),
-        (6, 11, 11)
-    );
+    assert_eq!((shape.arrivals(), shape.starts(), shape.seats()), (6, 11, 11));
     assert_eq!(all(&shape).len(), 11);
     assert_eq!(Shape::new(stages, Some(5)).unwrap().arrivals(), 0);
     let error = Shape::new(stages, Some(4)).unwrap_err();
@@ -188,76 +117,31 @@ fn poisson_follows_the_rate_and_the_seed() {
 #[test]
 fn what_is_wrong_is_said_for_every_stage() {
     let day = secs(86_400);
-    let table: [(&[Stage], &[(Option<usize>, StagePart, &str)]); 12] = [
+    type Wrong<'a> = (Option<usize>, StagePart, &'a str);
+    let table: [(&[Stage], &[Wrong<'_>]); 12] = [
         (&[], &[(None, StagePart::Kind, "no stage brings a player")]),
-        (
-            &[Stage::hold(secs(1))],
-            &[(None, StagePart::Kind, "no stage brings a player")],
-        ),
-        (
-            &[Stage::ramp(0, secs(1))],
-            &[(Some(0), StagePart::Kind, "ramp goes to nothing")],
-        ),
-        (
-            &[Stage::step(0, secs(1))],
-            &[(Some(0), StagePart::Kind, "step goes to nothing")],
-        ),
-        (
-            &[Stage::spike(0, secs(1))],
-            &[(Some(0), StagePart::Kind, "spike goes to nothing")],
-        ),
-        (
-            &[Stage::ramp(5, secs(0))],
-            &[(Some(0), StagePart::Over, "lasts no time")],
-        ),
+        (&[Stage::hold(secs(1))], &[(None, StagePart::Kind, "no stage brings a player")]),
+        (&[Stage::ramp(0, secs(1))], &[(Some(0), StagePart::Kind, "ramp goes to nothing")]),
+        (&[Stage::step(0, secs(1))], &[(Some(0), StagePart::Kind, "step goes to nothing")]),
+        (&[Stage::spike(0, secs(1))], &[(Some(0), StagePart::Kind, "spike goes to nothing")]),
+        (&[Stage::ramp(5, secs(0))], &[(Some(0), StagePart::Over, "lasts no time")]),
         (
             &[Stage::step(1, secs(2)), Stage::hold(secs(1)).at(secs(1))],
-            &[(
-                Some(1),
-                StagePart::At,
-                "starts at 1s, but the one before it ends at 2s",
-            )],
+            &[(Some(1), StagePart::At, "starts at 1s, but the one before it ends at 2s")],
         ),
+        (&[Stage::step(MAX_SEATS + 1, secs(2))], &[(Some(0), StagePart::Kind, "100000001 players")]),
+        (&[Stage::hold(31 * day)], &[(Some(0), StagePart::Over, "lasts 744h")]),
         (
-            &[Stage::step(MAX_SEATS + 1, secs(2))],
-            &[(Some(0), StagePart::Kind, "100000001 players")],
+            &[Stage::step(1, 20 * day), Stage::hold(20 * day), Stage::ramp(0, Duration::ZERO)],
+            &[(Some(1), StagePart::Over, "ends at 960h"), (Some(2), StagePart::Over, "lasts no time")],
         ),
-        (
-            &[Stage::hold(31 * day)],
-            &[(Some(0), StagePart::Over, "lasts 744h")],
-        ),
-        (
-            &[
-                Stage::step(1, 20 * day),
-                Stage::hold(20 * day),
-                Stage::ramp(0, Duration::ZERO),
-            ],
-            &[
-                (Some(1), StagePart::Over, "ends at 960h"),
-                (Some(2), StagePart::Over, "lasts no time"),
-            ],
-        ),
-        (
-            &[Stage::arrivals(rate("1/h"), secs(1))],
-            &[(Some(0), StagePart::Kind, "nobody arrives")],
-        ),
-        (
-            &[Stage::arrivals(Rate::MAX, secs(101))],
-            &[(Some(0), StagePart::Kind, "101000000 players arrive")],
-        ),
+        (&[Stage::arrivals(rate("1/h"), secs(1))], &[(Some(0), StagePart::Kind, "nobody arrives")]),
+        (&[Stage::arrivals(Rate::MAX, secs(101))], &[(Some(0), StagePart::Kind, "101000000 players arrive")]),
     ];
     for (stages, expected) in table {
         let error = Shape::new(stages.iter().copied(), None).unwrap_err();
-        let got: Vec<_> = error
-            .faults()
-            .iter()
-            .map(|f| (f.stage(), f.part()))
-            .collect();
-        assert_eq!(
-            got,
-            expected.iter().map(|e| (e.0, e.1)).collect::<Vec<_>>(),
-            "{error}"
-        );
+        let got: Vec<_> = error.faults().iter().map(|f| (f.stage(), f.part())).collect();
+        assert_eq!(got, expected.iter().map(|e| (e.0, e.1)).collect::<Vec<_>>(), "{error}");
         for (fault, (_, _, message)) in error.faults().iter().zip(expected) {
             assert!(fault.message().contains(message), "{}", fault.message());
         }
@@ -280,10 +164,8 @@ fn times_are_whole_microseconds() {
 #[test]
 fn the_largest_shapes_do_not_overflow() {
     let month = MAX_DURATION / 2;
-    let shape = shape(&[
-        Stage::ramp(MAX_SEATS / 2, month),
-        Stage::arrivals_between(rate("1/s"), rate("1/s"), month).poisson(),
-    ]);
+    let shape =
+        shape(&[Stage::ramp(MAX_SEATS / 2, month), Stage::arrivals_between(rate("1/s"), rate("1/s"), month).poisson()]);
     assert!(shape.seats() < MAX_SEATS);
     assert_eq!(shape.population(month), MAX_SEATS / 2);
     assert_eq!(shape.planned_started(MAX_DURATION), shape.starts());
@@ -311,27 +193,18 @@ fn any_stage() -> impl Strategy<Value = Stage> {
 }
 
 fn any_shape() -> impl Strategy<Value = Shape> {
-    let stages = prop::collection::vec(
-        (any_stage(), prop::option::weighted(0.2, 0u64..3_000_000)),
-        1..8,
-    );
+    let stages = prop::collection::vec((any_stage(), prop::option::weighted(0.2, 0u64..3_000_000)), 1..8);
     (stages, prop::option::of(0..200u64)).prop_map(|(stages, room)| {
         let mut end = Duration::ZERO;
         let mut placed = vec![Stage::step(1, secs(1))];
         end += secs(1);
         for (stage, gap) in stages {
             let start = end + Duration::from_micros(gap.unwrap_or(0));
-            placed.push(if gap.is_some() {
-                stage.at(start)
-            } else {
-                stage
-            });
+            placed.push(if gap.is_some() { stage.at(start) } else { stage });
             end = start + stage.over();
         }
         let free = Shape::new(placed.iter().copied(), None).unwrap();
-        room.map_or(free.clone(), |room| {
-            Shape::new(placed, Some(free.joins + room)).unwrap()
-        })
+        room.map_or(free.clone(), |room| Shape::new(placed, Some(free.joins + room)).unwrap())
     })
 }
 

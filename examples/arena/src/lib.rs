@@ -1,0 +1,10 @@
+//! `bots -> the arena's protocol -> its server`: a small game, and the load test of it.
+
+mod counts;
+mod game;
+mod options;
+pub mod wire;
+
+pub use counts::{Counts, CountsError};
+pub use game::{FULL_HEALTH, Game, ITEMS, MAX_PARTY, Output, Peer, Rules, SIDE, STRIDE, TICK};
+pub use options::{HELP, Options, OptionsError, Stall};

@@ -1,0 +1,421 @@
+//! `(time, datagram) -> events, datagrams, deadline`: the client's end of a Teeworlds 0.7 connection, without I/O.
+//!
+//! ```text
+//! -> token request, padded    <- token      who asks can be reached at its address
+//! -> connect, padded          <- accept     the connection exists
+//! -> <- chunks, keep-alives                 messages of the game
+//! -> close   or   <- close                  the connection is over
+//! ```
+//!
+//! Round trips are measured in the handshake, which the server answers at once. A client in the game is answered with
+//! the next snapshot only, so what the protocol could measure then would be the server's tick; the messages of the
+//! game tell the two apart (see [`crate::play`]).
+
+mod why;
+
+use crate::packet::{self, Chunks, Control, Header, MAX_CHUNK, Packet, Token};
+use crate::vital::{Arrival, Full, Inbox, Outbox};
+use loadkit::transport::{Channel, Event, Protocol, Stats};
+use loadkit::{Failure, Kind};
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Token requests and connects are repeated after this time without an answer.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// A server that has not accepted by then is given up.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A sign of life is sent after this time without any other packet.
+const KEEP_ALIVE_AFTER: Duration = Duration::from_millis(500);
+/// A server is gone after this time without a packet or an acknowledgement.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// A missing vital chunk is asked for no more often than this: each time, the server repeats all that came after it.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// Messages that wait for [`Protocol::poll_event`]. Vital ones beyond that are left to be sent again.
+const MAX_EVENTS: usize = 512;
+/// Packets that say goodbye: they are not acknowledged, and a server that misses them keeps the player for 10 s.
+const GOODBYES: u8 = 3;
+/// The longest message that can be sent.
+pub const MAX_MESSAGE: usize = MAX_CHUNK;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    /// The server's token is asked for.
+    Token,
+    /// The server is asked for a connection.
+    Connect,
+    Online,
+    /// So many goodbyes are left to be sent.
+    Closing(u8),
+    Closed,
+}
+
+/// The client's end of a connection.
+///
+/// It has two channels: [`Channel::ORDERED`], the protocol's vital chunks, and [`Channel::UNRELIABLE`].
+#[derive(Debug)]
+pub struct Teeworlds {
+    phase: Phase,
+    own: Token,
+    server: Token,
+    outbox: Outbox,
+    inbox: Inbox,
+    events: VecDeque<Event>,
+    stats: Stats,
+    opened: Option<Instant>,
+    heard: Option<Instant>,
+    spoken: Option<Instant>,
+    /// What is to be sent with the next packets.
+    handshake_due: bool,
+    ask_due: bool,
+    keep_alive_due: bool,
+    asked: Option<Instant>,
+    /// Packets sent in this phase of the handshake.
+    tries: u32,
+}
+
+impl Teeworlds {
+    /// A connection that is not open yet. `token` is what the server must show in each packet: take it at random.
+    pub fn new(token: [u8; 4]) -> Self {
+        let own = if Token(token) == Token::NONE {
+            Token([0; 4])
+        } else {
+            Token(token)
+        };
+        Self {
+            phase: Phase::Idle,
+            own,
+            server: Token::NONE,
+            outbox: Outbox::default(),
+            inbox: Inbox::default(),
+            events: VecDeque::new(),
+            stats: Stats::default(),
+            opened: None,
+            heard: None,
+            spoken: None,
+            handshake_due: false,
+            ask_due: false,
+            keep_alive_due: false,
+            asked: None,
+            tries: 0,
+        }
+    }
+}
+
+impl Protocol for Teeworlds {
+    fn open(&mut self, now: Instant) {
+        if self.phase == Phase::Idle {
+            self.opened = Some(now);
+            self.enter(Phase::Token);
+        }
+    }
+
+    fn input(&mut self, now: Instant, datagram: &[u8]) {
+        if matches!(self.phase, Phase::Idle | Phase::Closed) {
+            return;
+        }
+        let mut scratch = Vec::new();
+        match Packet::read(datagram, &mut scratch) {
+            Ok(Packet::Control(header, control)) if header.token == self.own => {
+                self.heard = Some(now);
+                self.on_header(header);
+                self.on_control(now, control);
+            }
+            Ok(Packet::Chunks(header, chunks)) if header.token == self.own => {
+                self.heard = Some(now);
+                self.on_header(header);
+                self.on_chunks(now, chunks);
+            }
+            _ => self.stats.discarded += 1,
+        }
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        let reached = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        match self.phase {
+            Phase::Idle | Phase::Closed | Phase::Closing(_) => {}
+            Phase::Token | Phase::Connect if reached(self.given_up_at()) => {
+                self.end(why::no_answer())
+            }
+            Phase::Token | Phase::Connect => {
+                self.handshake_due |= reached(self.spoken.map(|spoken| spoken + RETRY_AFTER));
+            }
+            Phase::Online if reached(self.given_up_at()) => self.end(why::silence()),
+            Phase::Online => {
+                if reached(self.outbox.resend_at()) {
+                    self.outbox.resend();
+                }
+                self.keep_alive_due |= reached(self.spoken.map(|spoken| spoken + KEEP_ALIVE_AFTER));
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let spoken = |after| self.spoken.map(|spoken| spoken + after);
+        match self.phase {
+            Phase::Idle | Phase::Closed | Phase::Closing(_) => None,
+            Phase::Token | Phase::Connect => {
+                let retry = spoken(RETRY_AFTER).filter(|_| !self.handshake_due);
+                earliest([retry, self.given_up_at(), None])
+            }
+            Phase::Online => {
+                let alive = spoken(KEEP_ALIVE_AFTER).filter(|_| !self.keep_alive_due);
+                earliest([alive, self.given_up_at(), self.outbox.resend_at()])
+            }
+        }
+    }
+
+    fn send(&mut self, _now: Instant, channel: Channel, message: &[u8]) -> Result<(), Failure> {
+        if self.phase != Phase::Online {
+            return Err(Failure::new(
+                Kind::CLOSED,
+                "there is no connection to send on",
+            ));
+        }
+        if message.len() > MAX_MESSAGE {
+            let text = format!(
+                "a message of {} bytes; Teeworlds has at most {MAX_MESSAGE}",
+                message.len()
+            );
+            return Err(Failure::new(Kind::TOO_LARGE, text));
+        }
+        let queued = match channel {
+            Channel::ORDERED => self.outbox.push_vital(message),
+            Channel::UNRELIABLE => self.outbox.push_loose(message),
+            other => {
+                let text =
+                    format!("Teeworlds has the channels ORDERED and UNRELIABLE, not {other:?}");
+                return Err(Failure::new(Kind::TARGET, text));
+            }
+        };
+        queued.map_err(|Full| {
+            Failure::new(
+                Kind::BACKLOG,
+                "the server does not acknowledge: the queue is full",
+            )
+        })
+    }
+
+    fn poll_transmit(&mut self, now: Instant, packet: &mut Vec<u8>) -> bool {
+        let written = match self.phase {
+            Phase::Idle | Phase::Closed => false,
+            Phase::Token | Phase::Connect => self.write_handshake(packet),
+            Phase::Online => self.write_online(now, packet),
+            Phase::Closing(left) => self.write_goodbye(now, left, packet),
+        };
+        if written {
+            self.spoken = Some(now);
+        }
+        written
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    fn close(&mut self, _now: Instant) {
+        match self.phase {
+            Phase::Online | Phase::Connect => self.phase = Phase::Closing(GOODBYES),
+            Phase::Idle | Phase::Token => self.end(why::goodbye()),
+            Phase::Closing(_) | Phase::Closed => {}
+        }
+    }
+
+    fn abort(&mut self, now: Instant) {
+        self.outbox.clear();
+        self.close(now);
+    }
+
+    fn stats(&self) -> Stats {
+        Stats {
+            resends: self.outbox.resent(),
+            ..self.stats
+        }
+    }
+}
+
+/// What arrives.
+impl Teeworlds {
+    fn on_control(&mut self, now: Instant, control: Control<'_>) {
+        match (self.phase, control) {
+            (Phase::Token, Control::Token(server)) if server != Token::NONE => {
+                self.server = server;
+                self.sample(now);
+                self.enter(Phase::Connect);
+            }
+            // The server makes new tokens from time to time: the newest counts.
+            (Phase::Connect, Control::Token(server)) if server != Token::NONE => {
+                self.server = server
+            }
+            (Phase::Connect, Control::Accept) => {
+                self.sample(now);
+                self.enter(Phase::Online);
+                self.events.push_back(Event::Connected);
+            }
+            (phase, Control::Close(reason)) => {
+                self.end(why::closed_by_server(reason, phase == Phase::Online))
+            }
+            _ => {}
+        }
+    }
+
+    fn on_header(&mut self, header: Header) {
+        if self.phase != Phase::Online {
+            return;
+        }
+        if !self.outbox.acked(header.ack) {
+            self.stats.discarded += 1;
+        }
+        if header.resend {
+            self.outbox.resend();
+        }
+    }
+
+    fn on_chunks(&mut self, now: Instant, mut chunks: Chunks<'_>) {
+        if self.phase != Phase::Online {
+            return;
+        }
+        for chunk in chunks.by_ref() {
+            let channel = match chunk.vital.map(|vital| self.inbox.sort(vital.sequence)) {
+                None => Channel::UNRELIABLE,
+                Some(Arrival::Next) => Channel::ORDERED,
+                Some(Arrival::Duplicate) => {
+                    self.stats.discarded += 1;
+                    continue;
+                }
+                Some(Arrival::Early) => {
+                    self.stats.discarded += 1;
+                    self.ask_due |= self
+                        .asked
+                        .is_none_or(|asked| now >= asked + ASK_AGAIN_AFTER);
+                    continue;
+                }
+            };
+            if self.events.len() >= MAX_EVENTS {
+                self.stats.discarded += 1;
+                continue;
+            }
+            if channel == Channel::ORDERED {
+                self.inbox.advance();
+            }
+            self.events.push_back(Event::Message {
+                channel,
+                payload: chunk.data.to_vec().into(),
+            });
+        }
+        if chunks.left() > 0 {
+            self.stats.discarded += 1;
+        }
+    }
+
+    /// An answer to a packet that was sent once only tells the round trip; to one that was repeated, it does not.
+    fn sample(&mut self, now: Instant) {
+        let (1, Some(sent)) = (self.tries, self.spoken) else {
+            return;
+        };
+        let rtt = now.saturating_duration_since(sent);
+        let stats = &mut self.stats;
+        stats.rtt = Some(rtt);
+        stats.srtt = Some(stats.srtt.map_or(rtt, |old| (old * 7 + rtt) / 8));
+        stats.min_rtt = Some(stats.min_rtt.map_or(rtt, |old| old.min(rtt)));
+        self.events.push_back(Event::RoundTrip(rtt));
+    }
+
+    /// When the handshake has taken too long, or the server is taken for gone: nothing heard, or nothing
+    /// acknowledged.
+    fn given_up_at(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Token | Phase::Connect => self.opened.map(|opened| opened + HANDSHAKE_TIMEOUT),
+            Phase::Online => earliest([self.heard, self.outbox.unacked_since(), None])
+                .map(|since| since + TIMEOUT),
+            _ => None,
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.handshake_due = matches!(phase, Phase::Token | Phase::Connect);
+        self.tries = 0;
+    }
+
+    fn end(&mut self, why: Failure) {
+        if self.phase != Phase::Closed {
+            self.phase = Phase::Closed;
+            self.outbox.clear();
+            self.events.push_back(Event::Closed(why));
+        }
+    }
+}
+
+/// What is sent.
+impl Teeworlds {
+    fn write_handshake(&mut self, out: &mut Vec<u8>) -> bool {
+        if !std::mem::take(&mut self.handshake_due) {
+            return false;
+        }
+        self.tries += 1;
+        let (token, control) = match self.phase {
+            Phase::Token => (Token::NONE, Control::Token(self.own)),
+            _ => (self.server, Control::Connect(self.own)),
+        };
+        control.write(
+            Header {
+                token,
+                ack: 0,
+                resend: false,
+            },
+            out,
+        );
+        true
+    }
+
+    fn write_online(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
+        if self.outbox.is_due() || self.ask_due {
+            self.write_chunks(now, out);
+            return true;
+        }
+        if self.keep_alive_due {
+            Control::KeepAlive.write(self.header(), out);
+        }
+        std::mem::take(&mut self.keep_alive_due)
+    }
+
+    fn write_goodbye(&mut self, now: Instant, left: u8, out: &mut Vec<u8>) -> bool {
+        if self.outbox.is_due() {
+            self.write_chunks(now, out);
+            return true;
+        }
+        Control::Close(b"").write(self.header(), out);
+        match left {
+            0 | 1 => self.end(why::goodbye()),
+            more => self.phase = Phase::Closing(more - 1),
+        }
+        true
+    }
+
+    fn write_chunks(&mut self, now: Instant, out: &mut Vec<u8>) {
+        let mut payload = Vec::new();
+        let chunks = self.outbox.fill(now, &mut payload);
+        packet::write_chunks(self.header(), chunks, &payload, out);
+        if std::mem::take(&mut self.ask_due) {
+            self.asked = Some(now);
+        }
+        self.keep_alive_due = false;
+    }
+
+    fn header(&self) -> Header {
+        Header {
+            token: self.server,
+            ack: self.inbox.ack(),
+            resend: self.ask_due,
+        }
+    }
+}
+
+fn earliest(instants: [Option<Instant>; 3]) -> Option<Instant> {
+    instants.into_iter().flatten().min()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! `message <-> the network`: what moves bytes, one message at a time.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+/// A message that was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Its length; the bytes are at the start of the buffer.
+    pub len: usize,
+    /// When it arrived in the kernel, where that is known.
+    pub at: Option<Instant>,
+}
+
+/// One end of a way to the server that keeps the bounds of messages: a datagram socket, or a stream with frames.
+///
+/// Links stack: one that delays, drops or reorders holds another inside. It **never blocks and never queues without
+/// bound**, and while nothing is under way it holds no buffer: the caller lends one for receiving.
+pub trait Link {
+    /// The next message, into `buf`; registers the waker when there is none.
+    ///
+    /// # Errors
+    /// `ConnectionRefused` when the server's machine says that nobody listens, `UnexpectedEof` when the other side
+    /// has closed, `InvalidData` when a frame is over the limit; others as the system has them.
+    fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>>;
+
+    /// Sends a message, or queues it to be flushed.
+    ///
+    /// # Errors
+    /// `WouldBlock` when there is no room; the message is not sent.
+    fn try_send(&mut self, message: &[u8]) -> io::Result<()>;
+
+    /// Moves on what is queued; registers the waker when some is left. For datagrams there is nothing to do.
+    ///
+    /// # Errors
+    /// As the system has them.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Bytes that wait to be flushed.
+    fn queued(&self) -> usize {
+        0
+    }
+
+    /// The longest message that it receives: the buffer lent to it is at least so long.
+    fn max_message(&self) -> usize {
+        MAX_DATAGRAM
+    }
+
+    /// Whether it is a stream: it loses nothing, so what cannot be sent now must not be dropped.
+    fn is_stream(&self) -> bool {
+        false
+    }
+}
+
+/// No UDP datagram is longer (its length field has 16 bits).
+pub const MAX_DATAGRAM: usize = 65_535;
+
+impl<L: Link + ?Sized> Link for Box<L> {
+    fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
+        (**self).poll_recv(cx, buf)
+    }
+
+    fn try_send(&mut self, message: &[u8]) -> io::Result<()> {
+        (**self).try_send(message)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        (**self).poll_flush(cx)
+    }
+
+    fn queued(&self) -> usize {
+        (**self).queued()
+    }
+
+    fn max_message(&self) -> usize {
+        (**self).max_message()
+    }
+
+    fn is_stream(&self) -> bool {
+        (**self).is_stream()
+    }
+}

@@ -1,0 +1,28 @@
+//! Reliable UDP: messages over datagrams, with a promise for each channel.
+//!
+//! Both ends are state machines without I/O: [`Client`] connects, [`Server`] is connected to, and after the
+//! handshake both hold a [`Session`]. Messages of one flush share packets; what is lost is sent again by message, in
+//! new packets.
+//!
+//! There is one lane of each promise. Ordered messages may be up to [`Config::message`] long and travel in pieces;
+//! those of the other channels fit into a packet.
+//!
+//! Deliberately absent so far: encryption, congestion control (a load tester reports back-off and does not hide it),
+//! probing for larger packets.
+
+mod client;
+mod config;
+mod incoming;
+mod outgoing;
+mod rtt;
+mod server;
+mod session;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::Client;
+pub use config::{Config, MIN_PACKET};
+pub use server::{PeerId, Server, ServerStats};
+pub use session::Session;

@@ -1,0 +1,120 @@
+//! What may stand on the command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use loadkit_core::{Rate, Seed, Threshold, parse_duration};
+
+/// Load-tests a game server with players written as code.
+#[derive(Debug, Parser)]
+#[command(arg_required_else_help = true, after_help = EXIT_CODES)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 passed, 1 a threshold was missed, 2 wrong use, 3 the run is invalid (the load generator was sick, or
+nobody could play).";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  run --target 127.0.0.1:4000                              10 players for 10 seconds
+  run --target game.test:4000 --bots 1000 --ramp 30s --duration 10m
+  run --target game.test:4000 --arrivals 50/s --duration 5m
+  run soak.toml --target game.test:4000                    a plan, on another target
+  run --bots 100 --threshold 'p99(login) < 250ms' --threshold 'errors < 0.1%'
+
+Ctrl-C asks the players to leave and reports; a second Ctrl-C ends at once and reports all the same.";
+
+/// What a client can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Plays: runs the bots on this machine and reports.
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Box<RunArgs>),
+    /// Lists what can be played.
+    Scenarios,
+    /// Checks a plan without playing it, and says what it would do.
+    Check(CheckArgs),
+    /// Prints a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// The arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The plan, a TOML file.
+    pub plan: PathBuf,
+}
+
+/// The arguments of `run`. Flags override the plan.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct RunArgs {
+    /// A plan, as a TOML file; without one: 10 players for 10 seconds.
+    pub plan: Option<PathBuf>,
+    /// The server under test: HOST:PORT, or with a scheme: udp://, tcp://, mem://.
+    #[arg(long, short)]
+    pub target: Option<String>,
+    /// Which scenario to play, if there are several.
+    #[arg(long)]
+    pub scenario: Option<String>,
+    /// How many players to hold connected.
+    #[arg(long, short)]
+    pub bots: Option<u64>,
+    /// How long to play, the ramp included: 90s, 10m, 1h30m.
+    #[arg(long, short, value_parser = duration, value_name = "TIME")]
+    pub duration: Option<Duration>,
+    /// How long to take until all players are connected.
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    pub ramp: Option<Duration>,
+    /// Instead of holding a number: new players at this rate: 50/s, 30/m.
+    #[arg(long, value_parser = rate, value_name = "RATE", conflicts_with = "bots")]
+    pub arrivals: Option<Rate>,
+    /// Seats that play together.
+    #[arg(long, value_name = "SEATS")]
+    pub party: Option<u64>,
+    /// Makes the bots behave as in another run with the same seed.
+    #[arg(long, value_parser = seed)]
+    pub seed: Option<Seed>,
+    /// What must hold, for example 'p99(login) < 250ms'. Beside those of the plan; may be given more than once.
+    #[arg(long, value_parser = threshold, value_name = "RULE")]
+    pub threshold: Vec<Threshold>,
+    /// Where the report goes.
+    #[arg(long, value_name = "DIR", default_value = "report")]
+    pub report: PathBuf,
+    /// Writes no report.
+    #[arg(long, conflicts_with = "report")]
+    pub no_report: bool,
+    /// Prints the report as JSON on standard output, in place of the summary.
+    #[arg(long)]
+    pub json: bool,
+    /// No progress, and no summary.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Threads; by default one a core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub shards: Option<u32>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
+fn rate(text: &str) -> Result<Rate, String> {
+    Rate::parse(text).map_err(|error| error.to_string())
+}
+
+fn seed(text: &str) -> Result<Seed, String> {
+    Seed::parse(text).map_err(|error| error.to_string())
+}
+
+fn threshold(text: &str) -> Result<Threshold, String> {
+    Threshold::parse(text).map_err(|error| format!("\n{error}"))
+}

@@ -1,0 +1,166 @@
+//! The progress of a run: a block that redraws itself on a terminal, a plain line every few seconds elsewhere.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use loadkit_core::report::format::{clock, count, counted, fit, micros, rate};
+use loadkit_core::{Collector, Failure, Job, MetricSink, Point, SeriesStep, Snapshot};
+
+/// The narrowest terminal that the block fits.
+const WIDTH: usize = 80;
+/// Steps shown in the block; a terminal has 24 lines.
+const MAX_STEPS: usize = 14;
+/// Without a terminal: a line so often.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Collects a run's snapshots and shows how it goes.
+pub(super) struct Live {
+    collector: Collector,
+    title: String,
+    duration: Duration,
+    shards: u32,
+    screen: Screen,
+}
+
+enum Screen {
+    Nothing,
+    Block(ProgressBar),
+    Lines { next: Duration },
+}
+
+impl Live {
+    pub(super) fn new(job: &Job, scenario: &str, quiet: bool) -> Live {
+        let screen = if quiet {
+            Screen::Nothing
+        } else if std::io::stderr().is_terminal() {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            Screen::Block(bar.with_style(ProgressStyle::default_spinner().template("{msg}").unwrap_or_else(|_| {
+                // The template is a constant that holds; the default shows the message too.
+                ProgressStyle::default_spinner()
+            })))
+        } else {
+            Screen::Lines { next: LINE_EVERY }
+        };
+        let collector = Collector::new(job.plan.interval());
+        let title = format!("{scenario} against {}, seed {}", job.target.name(), job.seed);
+        if !quiet {
+            eprintln!("{title}");
+        }
+        Live { collector, title, duration: job.plan.duration(), shards: job.shards.max(1), screen }
+    }
+
+    /// Ends the progress; what was collected.
+    pub(super) fn finish(self) -> Collector {
+        if let Screen::Block(bar) = self.screen {
+            bar.finish_and_clear();
+        }
+        self.collector
+    }
+
+    fn show(&mut self, snapshot: &Snapshot) {
+        // The last shard of an interval completes it.
+        if snapshot.key.shard + 1 != self.shards {
+            return;
+        }
+        let at = Duration::from_micros(snapshot.to_us);
+        let Some(point) = self.latest() else { return };
+        let width = self.collector.width();
+        match &self.screen {
+            Screen::Nothing => {}
+            Screen::Block(bar) => bar.set_message(block(&self.title, at, self.duration, point, width, &self.collector)),
+            Screen::Lines { next } if at < *next => {}
+            Screen::Lines { .. } => {
+                eprintln!("{}", line(at, self.duration, point, width, &self.collector));
+                self.screen = Screen::Lines { next: at + LINE_EVERY };
+            }
+        }
+    }
+
+    /// The latest point for which there are figures of steps, or the latest.
+    fn latest(&self) -> Option<&Point> {
+        let points = self.collector.points();
+        points.iter().rev().take(2).find(|point| !point.steps.is_empty()).or(points.last())
+    }
+}
+
+#[async_trait]
+impl MetricSink for Live {
+    async fn publish(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
+        self.collector.apply(snapshot);
+        self.show(snapshot);
+        Ok(())
+    }
+}
+
+fn players(point: &Point, collector: &Collector) -> String {
+    let totals = collector.totals();
+    format!(
+        "{} connected, {} playing of {} planned, {} failed",
+        count(point.connected()),
+        count(point.active()),
+        count(point.planned()),
+        count(totals.failed()),
+    )
+}
+
+fn time_left(at: Duration, duration: Duration) -> String {
+    match duration.saturating_sub(at) {
+        Duration::ZERO => "the players leave".into(),
+        left => format!("{} left", clock(left)),
+    }
+}
+
+/// The block on a terminal.
+fn block(
+    title: &str,
+    at: Duration,
+    duration: Duration,
+    point: &Point,
+    width: Duration,
+    collector: &Collector,
+) -> String {
+    let mut lines = vec![
+        format!("{title}"),
+        format!("{} of {}, {}", clock(at.min(duration)), clock(duration), time_left(at, duration)),
+        format!("players  {}", players(point, collector)),
+        format!("{:<22}{:>10}{:>11}{:>11}{:>11}{:>10}", "step", "a second", "p50", "p95", "p99", "failed"),
+    ];
+    let mut steps: Vec<_> = collector.totals().steps.iter().collect();
+    steps.sort_by_key(|(_, step)| std::cmp::Reverse(step.succeeded() + step.failed()));
+    for (name, totals) in steps.iter().take(MAX_STEPS) {
+        let none = SeriesStep::default();
+        let now = point.steps.get(*name).unwrap_or(&none);
+        let at = |quantile| match now.response.count() {
+            0 => "-".into(),
+            _ => micros(now.response.quantile(quantile) as f64),
+        };
+        lines.push(format!(
+            "{:<22}{:>10}{:>11}{:>11}{:>11}{:>10}",
+            fit(name, 21),
+            rate(per_second(now, width)),
+            at(0.5),
+            at(0.95),
+            at(0.99),
+            count(totals.failed()),
+        ));
+    }
+    if steps.len() > MAX_STEPS {
+        lines.push(counted((steps.len() - MAX_STEPS) as u64, "more step", "more steps"));
+    }
+    lines.iter().map(|line| fit(line, WIDTH - 1)).collect::<Vec<_>>().join("\n")
+}
+
+/// The plain line elsewhere.
+fn line(at: Duration, duration: Duration, point: &Point, width: Duration, collector: &Collector) -> String {
+    let busiest = point.steps.iter().max_by_key(|(_, step)| step.response.count());
+    let step = busiest.map_or_else(String::new, |(name, step)| {
+        format!(", {name} {}/s p99 {}", rate(per_second(step, width)), micros(step.response.quantile(0.99) as f64))
+    });
+    format!("{} of {}  {}{step}", clock(at), clock(duration), players(point, collector))
+}
+
+fn per_second(step: &SeriesStep, width: Duration) -> f64 {
+    (step.response.count() + step.failed) as f64 / width.as_secs_f64()
+}

@@ -1,0 +1,106 @@
+//! The command line of a client binary.
+//!
+//! Exit codes: 0 the run passed, 1 a threshold was missed, 2 wrong use, 3 the run is invalid.
+
+mod args;
+mod live;
+mod outcome;
+mod run;
+mod scenario;
+mod signals;
+mod target;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+pub use args::{Args, CheckArgs, Command, RunArgs};
+pub use outcome::{Finished, UseError};
+use scenario::{AnyScenario, Named};
+
+use crate::Scenario;
+
+/// A client binary: its name and its scenarios. `loadkit::main!` makes one.
+pub struct Client {
+    name: &'static str,
+    version: &'static str,
+    scenarios: Vec<Box<dyn AnyScenario>>,
+}
+
+impl Client {
+    /// A client of this name and version, without scenarios yet.
+    pub fn new(name: &'static str, version: &'static str) -> Client {
+        Client { name, version, scenarios: Vec::new() }
+    }
+
+    /// Adds a scenario. The first is played when neither the plan nor the command line names one.
+    #[must_use]
+    pub fn scenario(mut self, scenario: impl Scenario) -> Client {
+        self.scenarios.push(Box::new(Named::new(scenario)));
+        self
+    }
+
+    /// Does what the process's arguments say.
+    pub fn main(self) -> ExitCode {
+        self.main_with(std::env::args_os())
+    }
+
+    /// Does what these arguments say; the first is the program's own name.
+    pub fn main_with(self, args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+        let mut command = self.command();
+        let parsed = command.try_get_matches_from_mut(args).and_then(|matches| Args::from_arg_matches(&matches));
+        let args = match parsed {
+            Ok(args) => args,
+            Err(error) => {
+                // clap knows which of its messages go where, and that help is no error.
+                let _ = error.print();
+                return ExitCode::from(if error.use_stderr() { outcome::WRONG_USE } else { 0 });
+            }
+        };
+        let done = match args.command {
+            Command::Run(args) => self.run(&args).map(|finished| finished.exit_code()),
+            Command::Scenarios => self.list(),
+            Command::Check(args) => self.check(&args),
+            Command::Completions { shell } => {
+                clap_complete::generate(shell, &mut command, self.name, &mut std::io::stdout());
+                Ok(0)
+            }
+        };
+        ExitCode::from(done.unwrap_or_else(|error| {
+            eprintln!("error: {error}");
+            error.exit_code()
+        }))
+    }
+
+    fn command(&self) -> clap::Command {
+        let about = self.scenarios.first().map(|first| first.about()).unwrap_or_default();
+        let command = Args::command().name(self.name).bin_name(self.name).version(self.version);
+        if about.is_empty() { command } else { command.about(format!("Load-tests a game server: {about}")) }
+    }
+
+    fn list(&self) -> Result<u8, UseError> {
+        let width = self.scenarios.iter().map(|scenario| scenario.name().len()).max().unwrap_or(0);
+        for scenario in &self.scenarios {
+            println!("{:width$}  {}", scenario.name(), scenario.about());
+            let personas = scenario.personas();
+            for persona in 0..personas.len() {
+                if !personas.name(persona).is_empty() {
+                    println!("{:width$}    {} {}", "", personas.weight(persona), personas.name(persona));
+                }
+            }
+        }
+        Ok(0)
+    }
+
+    /// The scenario of this name, or the first.
+    fn find(&self, name: Option<&str>) -> Result<&dyn AnyScenario, UseError> {
+        let known = || self.scenarios.iter().map(|scenario| scenario.name()).collect::<Vec<_>>().join(", ");
+        match name {
+            None => self.scenarios.first(),
+            Some(name) => self.scenarios.iter().find(|scenario| scenario.name() == name),
+        }
+        .map(AsRef::as_ref)
+        .ok_or_else(|| UseError::new(format!("no scenario is named {:?}; there is: {}", name.unwrap_or(""), known())))
+    }
+}

@@ -1,0 +1,200 @@
+//! `run` and `check`: from arguments to a plan, from a plan to a report.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use loadkit_core::report::format;
+use loadkit_core::{
+    Conditions, Control, Host, Job, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed, Target, Threshold,
+    check_writable, format_duration, judge, names, summary, write_json, write_report,
+};
+
+use super::args::{CheckArgs, RunArgs};
+use super::live::Live;
+use super::outcome::{Finished, UseError};
+use super::scenario::AnyScenario;
+use super::{Client, signals, target};
+use crate::host::{Os, free_descriptors};
+
+impl Client {
+    /// Plays as the arguments say, with progress, summary and report. The process's Ctrl-C stops it.
+    ///
+    /// # Errors
+    /// Only before the first player starts. What goes wrong later is in the report.
+    pub fn run(&self, args: &RunArgs) -> Result<Finished, UseError> {
+        let plan = plan_of(args)?;
+        let scenario = self.find(plan.scenario())?;
+        let target = target_of(&plan)?;
+        check_descriptors(scenario, &plan, &target)?;
+        if !args.no_report {
+            check_writable(&args.report).map_err(UseError::new)?;
+        }
+        let thresholds: Vec<Threshold> = plan.thresholds().iter().chain(&args.threshold).cloned().collect();
+        let seed = plan.seed().unwrap_or_else(|| Seed(random()));
+        let mut job = Job::whole(RunId(random()), plan, target, seed);
+        job.shards = args.shards.unwrap_or(job.shards);
+        let report = play(scenario, &job, &thresholds, args)?;
+        Ok(hand_over(report, args))
+    }
+
+    /// Checks a plan without playing it.
+    pub(super) fn check(&self, args: &CheckArgs) -> Result<u8, UseError> {
+        let plan = Plan::load(&args.plan).map_err(UseError::new)?;
+        let scenario = self.find(plan.scenario())?;
+        scenario.personas().with(plan.personas().collect()).map_err(UseError::new)?;
+        if let Some(target) = plan.target() {
+            target::resolve(target)?;
+        }
+        println!("{} is sound:", args.plan.display());
+        print!("{}", describe(&plan, scenario));
+        Ok(0)
+    }
+}
+
+/// The plan, with what the flags override.
+fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
+    let plan = match &args.plan {
+        Some(path) => Plan::load(path).map_err(UseError::new)?,
+        None => Plan::default(),
+    };
+    let overrides = Overrides {
+        scenario: args.scenario.clone(),
+        target: args.target.clone(),
+        bots: args.bots,
+        ramp: args.ramp,
+        duration: args.duration,
+        arrivals: args.arrivals,
+        seed: args.seed,
+        party: args.party,
+        ..Overrides::default()
+    };
+    plan.with(overrides).map_err(UseError::new)
+}
+
+fn target_of(plan: &Plan) -> Result<Target, UseError> {
+    let none = "no target: say which server to play against, with --target HOST:PORT or `target = \"HOST:PORT\"` in \
+                the plan";
+    target::resolve(plan.target().ok_or_else(|| UseError::new(none))?)
+}
+
+/// Says before the start whether the players' sockets fit into the process.
+fn check_descriptors(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -> Result<(), UseError> {
+    let each = u64::from(scenario.sockets_per_bot());
+    let peak = plan.shape().peak();
+    let (Some(free), false) = (free_descriptors(), target.addrs().is_empty()) else { return Ok(()) };
+    let fit = free / each.max(1);
+    if peak <= fit {
+        return Ok(());
+    }
+    Err(UseError::new(format!(
+        "{} do not fit into this process: each needs {}, and {} are left, which is enough for {}.\n\
+         Raise the limit (`ulimit -n {}`, or LimitNOFILE= of the service), or play fewer with --bots {fit}.",
+        format::counted(peak, "player", "players"),
+        format::counted(each, "descriptor", "descriptors"),
+        format::count(free),
+        format::count(fit),
+        peak * each + 1_000,
+    )))
+}
+
+/// Runs the job to its end and judges it.
+fn play(
+    scenario: &dyn AnyScenario,
+    job: &Job,
+    thresholds: &[Threshold],
+    args: &RunArgs,
+) -> Result<Report, UseError> {
+    let control = Control::new();
+    signals::listen(&control);
+    let host: Arc<dyn Host> = Arc::new(Os);
+    let facts = RunFacts::new(job, scenario.name(), unix_now());
+    let mut live = Live::new(job, &scenario.name(), args.quiet);
+    let ended = scenario.run(job, &host, &control, &mut live).map_err(|error| match error {
+        RunError::Setup(_) | RunError::System(_) => UseError::invalid(error),
+        _ => UseError::new(error),
+    })?;
+    let collector = live.finish();
+    let totals = collector.totals();
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+    let sharp = totals.count(names::COARSE_TIMERS) == 0;
+    let conditions = Conditions::new(job.plan.duration(), &ended, cores, sharp);
+    let judgement = judge(thresholds, totals, &conditions);
+    Ok(Report::new(facts, &collector, judgement))
+}
+
+/// Writes the report and prints the summary. What cannot be written is said, and the summary comes all the same.
+fn hand_over(report: Report, args: &RunArgs) -> Finished {
+    let mut unwritten = None;
+    if !args.no_report
+        && let Err(error) = write_report(&args.report, &report)
+    {
+        let rescued = rescue(&report);
+        unwritten = Some(format!("{error}; {rescued}"));
+    }
+    if args.json {
+        let mut out = std::io::stdout().lock();
+        let printed = serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from);
+        if let Err(error) = printed.and_then(|()| writeln!(out)) {
+            eprintln!("error: the report cannot be printed: {error}");
+        }
+    } else if !args.quiet {
+        let page = args.report.join("report.html");
+        let place = (!args.no_report && unwritten.is_none()).then(|| page.display().to_string());
+        print!("\n{}", coloured(&summary(&report, place.as_deref())));
+    }
+    if let Some(why) = &unwritten {
+        eprintln!("error: {why}");
+    }
+    Finished { report, unwritten }
+}
+
+/// The last resort for the figures of a run whose report cannot be written where it should be.
+fn rescue(report: &Report) -> String {
+    let path = std::env::temp_dir().join(format!("loadkit-report-{}.json", report.run.id));
+    match write_json(&path, report) {
+        Ok(()) => format!("the figures are in {}", path.display()),
+        Err(_) => "run with --json to have the figures on standard output".into(),
+    }
+}
+
+/// The summary with its verdict in colour, on a terminal that wants colour.
+fn coloured(summary: &str) -> String {
+    let wanted = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colour = match summary.get(..4) {
+        Some("PASS") => "32",
+        Some("FAIL") => "31",
+        _ => "33",
+    };
+    match summary.split_once('\n') {
+        Some((first, rest)) if wanted => format!("\x1b[1;{colour}m{first}\x1b[0m\n{rest}"),
+        _ => summary.to_owned(),
+    }
+}
+
+/// What a plan would do, a line each.
+fn describe(plan: &Plan, scenario: &dyn AnyScenario) -> String {
+    let shape = plan.shape();
+    let mut lines = vec![format!("scenario   {}", scenario.name())];
+    lines.push(format!("target     {}", plan.target().unwrap_or("(none: give --target)")));
+    for (at, stage) in shape.stages() {
+        lines.push(format!("at {:8} {stage}", format_duration(at)));
+    }
+    lines.push(format!("ends at    {}", format_duration(plan.duration())));
+    lines.push(format!("seats      {}, {} at once at most", format::count(shape.seats()), format::count(shape.peak())));
+    for threshold in plan.thresholds() {
+        lines.push(format!("must hold  {threshold}"));
+    }
+    lines.into_iter().map(|line| format!("  {line}\n")).collect()
+}
+
+/// A number that no other run has: the randomness with which the standard library keys its hash maps.
+fn random() -> u64 {
+    RandomState::new().hash_one(Path::new("run"))
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}

@@ -1,0 +1,58 @@
+//! Scenarios of different bots in one list.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use loadkit_core::{Control, Ended, Host, Job, MetricSink, RunError, Scenario, Weights};
+
+/// A scenario, whatever its bots are.
+pub(super) trait AnyScenario: Send + Sync {
+    fn name(&self) -> Cow<'static, str>;
+    fn about(&self) -> Cow<'static, str>;
+    fn personas(&self) -> Weights;
+    fn sockets_per_bot(&self) -> u32;
+    fn run(
+        &self,
+        job: &Job,
+        host: &Arc<dyn Host>,
+        control: &Control,
+        sink: &mut dyn MetricSink,
+    ) -> Result<Ended, RunError>;
+}
+
+/// A scenario that can be run.
+pub(super) struct Named<S>(Arc<S>);
+
+impl<S: Scenario> Named<S> {
+    pub(super) fn new(scenario: S) -> Named<S> {
+        Named(Arc::new(scenario))
+    }
+}
+
+impl<S: Scenario> AnyScenario for Named<S> {
+    fn name(&self) -> Cow<'static, str> {
+        self.0.name()
+    }
+
+    fn about(&self) -> Cow<'static, str> {
+        self.0.about()
+    }
+
+    fn personas(&self) -> Weights {
+        self.0.personas()
+    }
+
+    fn sockets_per_bot(&self) -> u32 {
+        self.0.sockets_per_bot()
+    }
+
+    fn run(
+        &self,
+        job: &Job,
+        host: &Arc<dyn Host>,
+        control: &Control,
+        sink: &mut dyn MetricSink,
+    ) -> Result<Ended, RunError> {
+        loadkit_core::run(&self.0, job, host, control, sink)
+    }
+}

@@ -1,0 +1,60 @@
+//! The target as written, and the addresses behind it.
+
+use std::net::ToSocketAddrs;
+
+use loadkit_core::Target;
+
+use super::outcome::UseError;
+
+/// Resolves a target: `HOST:PORT`, `udp://HOST:PORT`, `tcp://HOST:PORT`, or `mem://NAME`, which has no address.
+pub(super) fn resolve(text: &str) -> Result<Target, UseError> {
+    let (scheme, place) = text.split_once("://").unwrap_or(("", text));
+    match scheme {
+        "mem" => return Ok(Target::new(text, Vec::new())),
+        "" | "udp" | "tcp" => {}
+        _ => {
+            let why = format!("the target {text:?} has the scheme {scheme:?}; there are udp, tcp and mem");
+            return Err(UseError::new(why));
+        }
+    }
+    if place.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+        return Err(UseError::new(format!("the target {text:?} has no port: write it as HOST:PORT")));
+    }
+    match place.to_socket_addrs() {
+        Ok(addrs) => {
+            let addrs: Vec<_> = addrs.collect();
+            if addrs.is_empty() {
+                return Err(UseError::new(format!("the target {text:?} resolves to no address")));
+            }
+            // Of a name with both families, the first is the system's choice: bots do not mix them.
+            let first = addrs.first().is_some_and(|addr| addr.is_ipv6());
+            Ok(Target::new(text, addrs.into_iter().filter(|addr| addr.is_ipv6() == first).collect()))
+        }
+        Err(error) => Err(UseError::new(format!("the target {text:?} does not resolve: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_names_and_memory() {
+        assert_eq!(resolve("127.0.0.1:4000").unwrap().addrs().len(), 1);
+        assert_eq!(resolve("tcp://[::1]:80").unwrap().addrs()[0].port(), 80);
+        assert!(resolve("mem://arena").unwrap().addrs().is_empty());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for (text, why) in [
+            ("127.0.0.1", "has no port"),
+            ("host:70000", "has no port"),
+            ("ftp://x:1", "there are udp, tcp and mem"),
+            ("no-such-host.invalid:1", "does not resolve"),
+        ] {
+            let error = resolve(text).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}
