@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use loadkit_core::report::format::{clock, count, counted, fit, micros, rate};
+use loadkit_core::format::{clock, count, counted, fit, micros, rate};
 use loadkit_core::{Collector, Failure, Job, MetricSink, Point, SeriesStep, Snapshot};
 
 /// The narrowest terminal that the block fits.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use loadkit_core::report::format;
+use loadkit_core::format;
 use loadkit_core::{
     Conditions, Control, Host, Job, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed, Target, Threshold,
     check_writable, format_duration, judge, names, summary, write_json, write_report,
