@@ -130,6 +130,12 @@ pub fn fit(text: &str, width: usize) -> String {
     fitted
 }
 
+/// A name that a bot gave, [`fit`] into so many characters; one that shows nothing is `(no name)`.
+pub fn name(name: &str, width: usize) -> String {
+    let fitted = fit(name, width);
+    if fitted.trim().is_empty() { fit("(no name)", width) } else { fitted }
+}
+
 /// Characters that control a terminal, or turn the direction of a line, or are not allowed in XML.
 fn is_unprintable(c: char) -> bool {
     c.is_control()
@@ -236,6 +242,7 @@ mod tests {
         assert_eq!(fit("matchmaking", 6), "match…");
         assert_eq!(fit("ждать\nочередь", 8), "ждать о…");
         assert_eq!(fit("a\u{1b}[31mb\u{202e}", 9), "a [31mb ");
+        assert_eq!(name(" \n", 16), "(no name)");
         assert_eq!(bytes(1536.0), "1.5 KiB");
         assert_eq!(bytes(12.0), "12 B");
     }

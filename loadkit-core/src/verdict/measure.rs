@@ -95,7 +95,7 @@ fn names(totals: &Totals, stat: Stat) -> Vec<&str> {
 }
 
 fn listed(names: &[&str]) -> String {
-    let shown = names.iter().take(MAX_LISTED).map(|name| format::fit(name, 40)).collect::<Vec<_>>().join(", ");
+    let shown = names.iter().take(MAX_LISTED).map(|name| format::name(name, 40)).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(MAX_LISTED) {
         0 if names.is_empty() => "nothing was recorded".to_owned(),
         0 => format!("there are: {shown}"),
