@@ -196,6 +196,11 @@ impl Point {
         self.population.values().map(|shard| shard.planned).sum()
     }
 
+    /// How many shards it has heard of.
+    pub fn shards(&self) -> usize {
+        self.population.len()
+    }
+
     fn add(&mut self, snapshot: &Snapshot) {
         let Snapshot { to_us, active, connected, planned, .. } = *snapshot;
         let shard = (snapshot.key.worker, snapshot.key.shard);

@@ -17,8 +17,11 @@ pub struct Args {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 passed, 1 a threshold was missed, 2 wrong use, 3 the run is invalid (the load generator was sick, or
-nobody could play).";
+Exit codes:
+  0  passed
+  1  a threshold was missed
+  2  wrong use
+  3  the run is invalid: the load generator was sick, or nobody could play";
 
 const RUN_EXAMPLES: &str = "\
 Examples:

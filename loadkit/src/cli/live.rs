@@ -12,6 +12,8 @@ use loadkit_core::{Collector, Failure, Job, MetricSink, Point, SeriesStep, Snaps
 const WIDTH: usize = 80;
 /// Steps shown in the block; a terminal has 24 lines.
 const MAX_STEPS: usize = 14;
+/// The block redraws so often.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
 /// Without a terminal: a line so often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -20,7 +22,8 @@ pub(super) struct Live {
     collector: Collector,
     title: String,
     duration: Duration,
-    shards: u32,
+    shards: usize,
+    shown: Duration,
     screen: Screen,
 }
 
@@ -45,10 +48,10 @@ impl Live {
         };
         let collector = Collector::new(job.plan.interval());
         let title = format!("{scenario} against {}, seed {}", job.target.name(), job.seed);
-        if !quiet {
+        if let Screen::Lines { .. } = screen {
             eprintln!("{title}");
         }
-        Live { collector, title, duration: job.plan.duration(), shards: job.shards.max(1), screen }
+        Live { collector, title, duration: job.plan.duration(), shards: job.shards.max(1) as usize, shown: Duration::ZERO, screen }
     }
 
     /// Ends the progress; what was collected.
@@ -60,11 +63,11 @@ impl Live {
     }
 
     fn show(&mut self, snapshot: &Snapshot) {
-        // The last shard of an interval completes it.
-        if snapshot.key.shard + 1 != self.shards {
+        let at = Duration::from_micros(snapshot.to_us);
+        if at < self.shown + SHOW_EVERY {
             return;
         }
-        let at = Duration::from_micros(snapshot.to_us);
+        self.shown = at;
         let Some(point) = self.latest() else { return };
         let width = self.collector.width();
         match &self.screen {
@@ -78,10 +81,9 @@ impl Live {
         }
     }
 
-    /// The latest point for which there are figures of steps, or the latest.
+    /// The latest point that all shards have been heard of for.
     fn latest(&self) -> Option<&Point> {
-        let points = self.collector.points();
-        points.iter().rev().take(2).find(|point| !point.steps.is_empty()).or(points.last())
+        self.collector.points().iter().rev().take(3).find(|point| point.shards() == self.shards)
     }
 }
 
@@ -122,10 +124,10 @@ fn block(
     collector: &Collector,
 ) -> String {
     let mut lines = vec![
-        format!("{title}"),
+        title.to_owned(),
         format!("{} of {}, {}", clock(at.min(duration)), clock(duration), time_left(at, duration)),
         format!("players  {}", players(point, collector)),
-        format!("{:<22}{:>10}{:>11}{:>11}{:>11}{:>10}", "step", "a second", "p50", "p95", "p99", "failed"),
+        format!("{:<22}{:>10}{:>11}{:>11}{:>11}{:>10}", "step", "rate", "p50", "p95", "p99", "failed"),
     ];
     let mut steps: Vec<_> = collector.totals().steps.iter().collect();
     steps.sort_by_key(|(_, step)| std::cmp::Reverse(step.succeeded() + step.failed()));
@@ -156,7 +158,7 @@ fn block(
 fn line(at: Duration, duration: Duration, point: &Point, width: Duration, collector: &Collector) -> String {
     let busiest = point.steps.iter().max_by_key(|(_, step)| step.response.count());
     let step = busiest.map_or_else(String::new, |(name, step)| {
-        format!(", {name} {}/s p99 {}", rate(per_second(step, width)), micros(step.response.quantile(0.99) as f64))
+        format!(", {name} {} p99 {}", rate(per_second(step, width)), micros(step.response.quantile(0.99) as f64))
     });
     format!("{} of {}  {}{step}", clock(at), clock(duration), players(point, collector))
 }
