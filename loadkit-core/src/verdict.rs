@@ -127,11 +127,13 @@ pub struct Conditions {
     pub teardown: Option<String>,
     /// CPU cores that a process of the run may use; 0 if that is not known.
     pub cores: u32,
+    /// Whether ticks were driven by a high-resolution timer.
+    pub sharp_timers: bool,
 }
 
 impl Conditions {
     /// Of a run on this process that ended so.
-    pub fn new(planned: Duration, ended: &Ended, cores: u32) -> Conditions {
+    pub fn new(planned: Duration, ended: &Ended, cores: u32, sharp_timers: bool) -> Conditions {
         Conditions {
             planned,
             asked: ended.asked,
@@ -139,6 +141,7 @@ impl Conditions {
             shards_lost: ended.shards_lost,
             teardown: ended.teardown.as_ref().map(ToString::to_string),
             cores,
+            sharp_timers,
         }
     }
 

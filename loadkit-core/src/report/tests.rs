@@ -93,6 +93,7 @@ pub(super) fn report_of(collector: &Collector, thresholds: &[&str]) -> Report {
         shards_lost: 0,
         teardown: None,
         cores: 2,
+        sharp_timers: true,
     };
     let judgement = judge(&thresholds, collector.totals(), &conditions);
     let plan = PlanSummary {

@@ -107,7 +107,7 @@ fn warn(totals: &Totals, conditions: &Conditions, warnings: &mut Vec<String>) {
         warnings
             .push(format!("{records} were left out: there are more metric names than the kit keeps; use fewer names"));
     }
-    if totals.count(names::COARSE_TIMERS) > 0 {
+    if !conditions.sharp_timers {
         warnings.push(
             "there is no high-resolution timer here: ticks, and with them response times, are up to 1 ms late".into(),
         );

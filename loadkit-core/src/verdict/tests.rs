@@ -51,6 +51,7 @@ fn fine() -> Conditions {
         shards_lost: 0,
         teardown: None,
         cores: 2,
+        sharp_timers: true,
     }
 }
 
