@@ -75,7 +75,7 @@ pub(super) fn charts(report: &Report) -> Charts {
     shown.sort_unstable();
     for step in shown {
         let file = names.make("percentiles-", step);
-        let description = format!("Percentiles of the response time of {}, over time", format::fit(step, 60));
+        let description = format!("Percentiles of the response time of {}, over time", format::name(step, 60));
         add(file, description, percentiles(report, step));
     }
     charts.left_out = timed.iter().skip(MAX_PERCENTILE_CHARTS).map(|step| (*step).to_owned()).collect();
@@ -157,7 +157,7 @@ fn percentiles(report: &Report, step: &str) -> Plot {
     let wide = largest / smallest >= LOG_RATIO;
     let scale = if wide { Scale::Logarithmic(format::micros) } else { Scale::Linear(format::micros) };
     let note = if wide { ", on a logarithmic scale" } else { "" };
-    let title = format!("{}: response time{note}", format::fit(step, 60));
+    let title = format!("{}: response time{note}", format::name(step, 60));
     Plot { title, lasted_s: report.lasted_s, scale, lines }
 }
 

@@ -7,7 +7,7 @@ pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -78,7 +78,7 @@ pub fn share(share: f64) -> String {
         _ if percent < 0.01 => "<0.01 %".to_owned(),
         _ if percent >= 100.0 => format!("{} %", number(percent)),
         _ if percent > 99.99 => ">99.99 %".to_owned(),
-        _ if percent >= 99.0 => format!("{percent:.2} %"),
+        _ if !(0.995..99.0).contains(&percent) => format!("{percent:.2} %"),
         _ => format!("{} %", digits(percent)),
     }
 }
@@ -128,6 +128,12 @@ pub fn fit(text: &str, width: usize) -> String {
         fitted.push('…');
     }
     fitted
+}
+
+/// A name that a bot gave, [`fit`] into so many characters; one that shows nothing is `(no name)`.
+pub fn name(name: &str, width: usize) -> String {
+    let fitted = fit(name, width);
+    if fitted.trim().is_empty() { fit("(no name)", width) } else { fitted }
 }
 
 /// Characters that control a terminal, or turn the direction of a line, or are not allowed in XML.
@@ -236,6 +242,7 @@ mod tests {
         assert_eq!(fit("matchmaking", 6), "match…");
         assert_eq!(fit("ждать\nочередь", 8), "ждать о…");
         assert_eq!(fit("a\u{1b}[31mb\u{202e}", 9), "a [31mb ");
+        assert_eq!(name(" \n", 16), "(no name)");
         assert_eq!(bytes(1536.0), "1.5 KiB");
         assert_eq!(bytes(12.0), "12 B");
     }

@@ -168,7 +168,7 @@ fn steps(report: &Report) -> Markup {
             } @else {
                 table {
                     thead {
-                        tr { th { "" } th class="n" colspan="4" { "how often" } th class="n" colspan="4" { "response time" } th {} }
+                        tr { th { "" } th class="group" colspan="4" { "how often" } th class="group" colspan="4" { "response time" } th {} }
                         tr { th { "step" } @for head in heads { th class="n" { (head) } } }
                     }
                     tbody { @for (name, step) in report.steps.iter().take(MAX_ROWS) { (step_row(name, step)) } }
@@ -193,7 +193,7 @@ fn step_row(name: &str, step: &StepFigures) -> Markup {
     let response: [fn(&Times) -> u64; 4] = [|t| t.p50_us, |t| t.p95_us, |t| t.p99_us, |t| t.max_us];
     html! {
         tr {
-            td class="name" { (format::fit(name, MAX_NAME_CHARS)) }
+            td class="name" { (format::name(name, MAX_NAME_CHARS)) }
             td class="n" { (format::count(step.succeeded)) }
             td class="n" { (format::rate(step.rate_per_s)) }
             td class=(if step.failed > 0 { "n missed" } else { "n" }) { (format::count(step.failed)) }
@@ -214,7 +214,7 @@ fn pictures(charts: &Charts) -> Markup {
                     img src=(chart.file) alt=(chart.description) width=(width) height=(least_height + chart.legend_px);
                 }
                 @if !charts.left_out.is_empty() {
-                    @let names = charts.left_out.iter().take(20).map(|name| format::fit(name, 30)).collect::<Vec<_>>();
+                    @let names = charts.left_out.iter().take(20).map(|name| format::name(name, 30)).collect::<Vec<_>>();
                     p class="note" {
                         "Not drawn, because they ran least: " (names.join(", "))
                         @if charts.left_out.len() > names.len() { " and " (charts.left_out.len() - names.len()) " more" }
@@ -241,7 +241,7 @@ fn failures(report: &Report) -> Markup {
                             tr {
                                 td class="name" {
                                     @if row.step.is_empty() { i { "outside of steps" } }
-                                    @else { (format::fit(row.step, MAX_NAME_CHARS)) }
+                                    @else { (format::name(row.step, MAX_NAME_CHARS)) }
                                 }
                                 td { (format::fit(row.kind, MAX_NAME_CHARS)) }
                                 td class="n" { (format::count(row.count)) }
@@ -289,7 +289,7 @@ fn figures(title: &str, note: &str, figures: &Figures) -> Markup {
                     table {
                         thead { tr { th { "count" } th class="n" { "in all" } th class="n" { "a second" } } }
                         tbody { @for (name, count) in counts.iter().take(MAX_ROWS) { tr {
-                            td class="name" { (format::fit(name, MAX_NAME_CHARS)) }
+                            td class="name" { (format::name(name, MAX_NAME_CHARS)) }
                             td class="n" { (format::count(count.total)) }
                             td class="n" { (format::rate(count.rate_per_s)) }
                         } } }
@@ -300,7 +300,7 @@ fn figures(title: &str, note: &str, figures: &Figures) -> Markup {
                     table {
                         thead { tr { th { "gauge" } @for head in ["last", "smallest", "largest"] { th class="n" { (head) } } } }
                         tbody { @for (name, values) in gauges.iter().take(MAX_ROWS) { tr {
-                            td class="name" { (format::fit(name, MAX_NAME_CHARS)) }
+                            td class="name" { (format::name(name, MAX_NAME_CHARS)) }
                             @for value in [values.last, values.min, values.max] { td class="n" { (gauge(name, value)) } }
                         } } }
                     }
@@ -319,7 +319,7 @@ fn trend_row(name: &str, trend: &Distribution) -> Markup {
     let whole = [trend.p50, trend.p95, trend.p99, trend.max].map(|n| value(n as f64));
     html! {
         tr {
-            td class="name" { (format::fit(name, MAX_NAME_CHARS)) }
+            td class="name" { (format::name(name, MAX_NAME_CHARS)) }
             td class="n" { (format::count(trend.count)) }
             td class="n" { (value(trend.mean)) }
             @for text in whole { td class="n" { (text) } }

@@ -46,7 +46,7 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(name: &str, colour: (u8, u8, u8), parts: Vec<Vec<(f64, f64)>>) -> Line {
-        Line { name: format::fit(name, MAX_LEGEND_CHARS), colour, parts, width: 2, area: false }
+        Line { name: format::name(name, MAX_LEGEND_CHARS), colour, parts, width: 2, area: false }
     }
 
     fn style(&self) -> ShapeStyle {

@@ -1,5 +1,7 @@
 //! The summary at the end of a run: plain text for a screen of 80 by 24.
 
+use std::cmp::Reverse;
+
 use super::failures::failure_rows;
 use super::{Report, StepFigures, Times, format};
 use crate::metrics::names;
@@ -105,7 +107,7 @@ fn step_lines(report: &Report, room: usize) -> Vec<String> {
     let rows = room.saturating_sub(1);
     let shown = rows.min(report.steps.len()) - usize::from(report.steps.len() > rows);
     let mut by_weight: Vec<(&String, &StepFigures)> = report.steps.iter().collect();
-    by_weight.sort_by(|(_, a), (_, b)| (b.failed > 0, b.count).cmp(&(a.failed > 0, a.count)));
+    by_weight.sort_by_key(|(_, step)| Reverse((step.failed > 0, step.count)));
     by_weight.truncate(shown);
     by_weight.sort_by_key(|(name, _)| *name);
     let head = ["count", "rate", "failed", "p50", "p95", "p99", "max"].map(str::to_owned);
@@ -125,7 +127,7 @@ fn step_lines(report: &Report, room: usize) -> Vec<String> {
 }
 
 fn row(name: &str, [count, rate, failed, p50, p95, p99, max]: [String; 7]) -> String {
-    let name = format::fit(name, 16);
+    let name = format::name(name, 16);
     format!("{name:<16} {count:>9} {rate:>9} {failed:>6} {p50:>8} {p95:>8} {p99:>8} {max:>8}")
 }
 
@@ -139,7 +141,7 @@ fn failure_lines(report: &Report) -> Vec<String> {
     let rows = failure_rows(report);
     let mut lines = Vec::new();
     for row in rows.iter().take(MAX_FAILURES) {
-        let place = if row.step.is_empty() { "outside of steps".to_owned() } else { format::fit(row.step, 18) };
+        let place = if row.step.is_empty() { "outside of steps".to_owned() } else { format::name(row.step, 18) };
         let message = row.sample.map_or(String::new(), |sample| format!(": {}", sample.message));
         let word = if lines.is_empty() { "Failures" } else { "" };
         lines.push(line(

@@ -91,9 +91,11 @@ fn refused(totals: &Totals) -> Option<String> {
 
 fn warn(totals: &Totals, conditions: &Conditions, warnings: &mut Vec<String>) {
     if conditions.asked != Stop::No {
-        let at = format::clock(Duration::from_micros(totals.to_us));
+        let lasted = format::clock(Duration::from_micros(totals.to_us));
         let planned = format::clock(conditions.planned);
-        warnings.push(format!("the run was stopped at {at} of {planned}: the figures are of a part of the plan"));
+        warnings.push(format!(
+            "the run was stopped: it lasted {lasted} ({planned} planned), and the figures are of a part of the plan"
+        ));
     }
     if totals.cut_off > 0 {
         let players = format::counted(totals.cut_off, "player", "players");

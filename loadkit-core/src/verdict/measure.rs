@@ -1,6 +1,6 @@
 //! What a threshold's metric is in the totals of a run, or why it is nothing.
 
-use crate::metrics::{self, Histogram, Totals};
+use crate::metrics::{Histogram, StepTotals, Totals, TrendUnit};
 use crate::plan::suggest;
 use crate::report::format;
 use crate::threshold::{Clock, Metric, Stat, Unit};
@@ -34,7 +34,7 @@ pub(super) fn measure(metric: &Metric, totals: &Totals, seconds: f64) -> Option<
 /// Steps that succeeded under a name, or what was counted or observed under it.
 fn happened(name: Option<&str>, totals: &Totals) -> Option<u64> {
     let name = name?;
-    let step = totals.steps.get(name).map(metrics::StepTotals::succeeded);
+    let step = totals.steps.get(name).map(StepTotals::succeeded);
     let count = || totals.counts.get(name).copied();
     let trend = || totals.trends.get(name).map(|trend| trend.values.count());
     step.or_else(count).or_else(trend)
@@ -47,8 +47,8 @@ fn distribution<'a>(metric: &Metric, name: &str, totals: &'a Totals) -> Option<&
     });
     let trend = |unit| totals.trends.get(name).filter(|trend| trend.unit == unit).map(|trend| &trend.values);
     match metric.unit() {
-        Unit::Micros => step.or_else(|| trend(metrics::TrendUnit::Micros)),
-        _ => trend(metrics::TrendUnit::Number),
+        Unit::Micros => step.or_else(|| trend(TrendUnit::Micros)),
+        _ => trend(TrendUnit::Number),
     }
 }
 
@@ -69,8 +69,8 @@ pub(super) fn why_no_data(metric: &Metric, totals: &Totals) -> String {
     if let Some(trend) = totals.trends.get(name) {
         return match (metric.stat(), trend.unit) {
             (Stat::Errors, _) => format!("{name} is a trend, which has no errors"),
-            (_, metrics::TrendUnit::Number) => format!("{name} is a plain number: compare it with one"),
-            (_, metrics::TrendUnit::Micros) => format!("{name} is a time: compare it with one such as 250ms"),
+            (_, TrendUnit::Number) => format!("{name} is a plain number: compare it with one"),
+            (_, TrendUnit::Micros) => format!("{name} is a time: compare it with one such as 250ms"),
         };
     }
     if totals.counts.contains_key(name) {
@@ -95,7 +95,7 @@ fn names(totals: &Totals, stat: Stat) -> Vec<&str> {
 }
 
 fn listed(names: &[&str]) -> String {
-    let shown = names.iter().take(MAX_LISTED).map(|name| format::fit(name, 40)).collect::<Vec<_>>().join(", ");
+    let shown = names.iter().take(MAX_LISTED).map(|name| format::name(name, 40)).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(MAX_LISTED) {
         0 if names.is_empty() => "nothing was recorded".to_owned(),
         0 => format!("there are: {shown}"),
