@@ -108,8 +108,8 @@ impl Bot for Nobody {
 pub struct AnyBot(Box<dyn DynBot>);
 
 impl Bot for AnyBot {
-    fn run(&mut self, cx: &Cx) -> impl Future<Output = Result> {
-        self.0.run_boxed(cx)
+    async fn run(&mut self, cx: &Cx) -> Result {
+        self.0.run_boxed(cx).await
     }
 }
 

@@ -61,18 +61,33 @@ fn main() -> ExitCode {
         ["test"] => code(test::run()),
         ["tidy"] => code(tidy::run().inspect_err(|why| eprintln!("{why}")).is_ok()),
         ["bench", names @ ..] => bench(names),
-        [task @ ("test" | "tidy"), rest @ ..] => {
-            wrong_use(&format!("`{task}` takes no arguments, and got `{}`", rest.join(" ")))
-        }
+        [task @ ("test" | "tidy"), rest @ ..] => wrong_use(&format!(
+            "`{task}` takes no arguments, and got `{}`",
+            rest.join(" ")
+        )),
         [unknown, ..] => wrong_use(&format!("there is no task `{unknown}`")),
     }
 }
 
 fn bench(names: &[&str]) -> ExitCode {
-    let run = ["run", "--release", "--quiet", "--package", "loadkit-tests", "--bin", "bench", "--"];
+    let run = [
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "loadkit-tests",
+        "--bin",
+        "bench",
+        "--",
+    ];
     match process::cargo(&run).args(names).status() {
         // A benchmark that a signal ended has no code of its own: that is a failure too.
-        Ok(status) => ExitCode::from(status.code().and_then(|n| u8::try_from(n).ok()).unwrap_or(1)),
+        Ok(status) => ExitCode::from(
+            status
+                .code()
+                .and_then(|n| u8::try_from(n).ok())
+                .unwrap_or(1),
+        ),
         Err(why) => {
             eprintln!("cargo could not be started: {why}");
             ExitCode::FAILURE
@@ -86,5 +101,9 @@ fn wrong_use(what: &str) -> ExitCode {
 }
 
 fn code(passed: bool) -> ExitCode {
-    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use loadkit_core::Failure;
-use loadkit_transport::Event;
 use loadkit_transport::rudp::{self, PeerId};
+use loadkit_transport::Event;
 use prost::Message;
 use tokio::time::Instant;
 
