@@ -12,11 +12,12 @@ use tokio::time::Instant;
 
 use crate::bot::Seat;
 use crate::engine::Shard;
-use crate::failure::{Error, Kind, Result};
+use crate::failure::{Error, Result};
 use crate::metrics::Sample;
 use crate::party::Party;
 use crate::run::{RunInfo, Target};
 use crate::seed::Rng;
+use crate::step::Step;
 use crate::think::Think;
 use crate::ticks::{Hz, Ticks};
 use crate::timer::Timers;
@@ -153,35 +154,22 @@ impl Cx {
     ///
     /// # Errors
     /// Those of `work`.
-    pub async fn step<T, E: Into<Error>>(
-        &self,
-        name: &str,
-        work: impl Future<Output = std::result::Result<T, E>>,
-    ) -> Result<T> {
-        let start = Instant::now();
-        let intended = self.0.intended.take().map_or(start, |at| at.min(start));
-        let mut work = pin!(work);
-        let result = poll_fn(|cx| work.as_mut().poll(cx)).await;
-        let end = self.0.arrived.get().filter(|&at| at >= start).unwrap_or_else(Instant::now);
-        let shard = &self.0.shard;
-        let mut recorder = shard.recorder.borrow_mut();
-        let id = recorder.step_id(name);
-        match result {
-            Ok(value) => {
-                recorder.step_ok(id, end - start, end - intended);
-                Ok(value)
-            }
-            Err(error) => {
-                let mut error = error.into();
-                if error.kind() != Kind::STOPPED.name() {
-                    recorder.step_failed(id, error.kind());
-                    if error.take_sample() {
-                        recorder.sample(name, error.kind(), &error, self.0.seat.index, shard.elapsed());
-                    }
-                }
-                Err(error)
-            }
-        }
+    pub fn step<'a, T, E: Into<Error>, F: Future<Output = Result<T, E>>>(
+        &'a self,
+        name: &'a str,
+        work: F,
+    ) -> Step<'a, F> {
+        Step::new(self, name, work)
+    }
+
+    /// When the next step should begin, if a schedule said so. Only the first that asks is told.
+    pub(crate) fn take_intended(&self) -> Option<Instant> {
+        self.0.intended.take()
+    }
+
+    /// When what was handed to the bot in this turn had arrived, if not before `start`.
+    pub(crate) fn arrived_since(&self, start: Instant) -> Option<Instant> {
+        self.0.arrived.get().filter(|&at| at >= start)
     }
 
     /// Records a value of a trend: a time, or a whole number.
@@ -207,7 +195,8 @@ impl Cx {
     /// # Errors
     /// When the target cannot be reached, refuses, or does not answer in time.
     pub async fn connect<C: Connect>(&self, with: C) -> Result<C::Connection> {
-        self.step("connect", with.connect(self)).await
+        // Boxed, because it is large and soon over, while the bot's own future stays for its whole life.
+        self.step("connect", Box::pin(with.connect(self))).await
     }
 
     /// The bot's party: it shares a value with it, and its members wait for each other.

@@ -15,6 +15,7 @@ mod run;
 mod seed;
 mod segment;
 mod shape;
+mod step;
 mod think;
 mod threshold;
 mod ticks;
@@ -46,6 +47,7 @@ pub use shape::{
     Event, EventKind, Events, MAX_DURATION, MAX_SEATS, Rate, RateError, Shape, ShapeError, ShapeFault, Spacing, Stage,
     StageKind, StagePart,
 };
+pub use step::Step;
 pub use think::Think;
 pub use threshold::{Clock, Comparison, Limit, Metric, Outcome, Percentile, Stat, Threshold, ThresholdError, Unit};
 pub use ticks::{Hz, Tick, Ticks};

@@ -26,7 +26,7 @@ use crate::weights::Weights;
 /// }
 ///
 /// let town = Mix::new("town").persona("casual", 9, |_| Casual).persona("trader", 1, |_| Trader { gold: 0 });
-/// assert_eq!(town.personas().share(1), 0.1);
+/// assert_eq!(town.personas().names().nth(1), Some("trader"));
 /// ```
 ///
 /// A bot costs one box more than in a scenario of one type. A scenario that needs `setup`, or whose personas are one

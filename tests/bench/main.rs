@@ -5,6 +5,7 @@
 
 mod engine;
 mod metrics;
+mod udp;
 
 use serde_json::json;
 
@@ -59,9 +60,24 @@ impl Figure {
 /// A benchmark: its name, and what it measures.
 type Benchmark = (&'static str, fn() -> Vec<Figure>);
 
-const BENCHMARKS: &[Benchmark] = &[("record", metrics::record), ("spawn", engine::spawn), ("idle", engine::idle)];
+const BENCHMARKS: &[Benchmark] = &[
+    ("record", metrics::record),
+    ("spawn", engine::spawn),
+    ("idle_engine", engine::idle),
+    ("idle_udp", udp::idle),
+    ("round_trip", udp::round_trip),
+];
 
 fn main() -> std::process::ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("echo-server") {
+        return match udp::EchoServer::serve() {
+            Ok(()) => 0.into(),
+            Err(error) => {
+                eprintln!("error: the echo server: {error}");
+                2.into()
+            }
+        };
+    }
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if let Some(unknown) = wanted.iter().find(|name| BENCHMARKS.iter().all(|(known, _)| known != name)) {
         let known: Vec<_> = BENCHMARKS.iter().map(|(name, _)| *name).collect();

@@ -7,8 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use loadkit::core::{Failure, Kind, Stage, Target, names};
-use loadkit::transport::{Bytes, Connection, Datagram, Raw};
+use loadkit::transport::{Datagram, Raw};
 use loadkit::{Bot, Cx, Hz, Result, Scenario, Seat};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde_json::json;
@@ -122,11 +123,11 @@ impl Scenario for Echo {
 
 impl Bot for Echoer {
     async fn run(&mut self, cx: &Cx) -> Result {
-        let mut server: Connection<_, _> = cx.connect(Datagram::new(Raw)).await?;
+        let server = cx.connect(Datagram::new(Raw::new())).await?;
         let mut ticks = cx.ticks(Hz(RATE));
         while ticks.next().await.is_some() {
             cx.step("echo", async {
-                server.send(&Bytes::from_static(&PAYLOAD))?;
+                server.send(Bytes::from_static(&PAYLOAD))?;
                 let echo = server.recv().await?;
                 match echo.len() == PAYLOAD.len() {
                     true => Ok::<_, Failure>(()),
@@ -155,7 +156,8 @@ pub(crate) fn round_trip() -> Vec<Figure> {
     let (ours, by_hand) = (cpu / trips.max(1) as f64, hand_cpu / hand_trips.max(1) as f64);
     let p99 = |name| totals.trends.get(name).map_or(0, |trend| trend.values.quantile(0.99));
     let response = totals.steps.get("echo").map_or(0, |step| step.response.quantile(0.99));
-    let notes = json!({ "round_trips": trips, "failed": failed, "by_hand_us": by_hand, "by_hand_round_trips": hand_trips });
+    let notes =
+        json!({ "round_trips": trips, "failed": failed, "by_hand_us": by_hand, "by_hand_round_trips": hand_trips });
     let lag_notes = json!({ "wake_lag_p99_us": p99(names::WAKE_LAG), "response_p99_us": response });
     vec![
         Figure::new("us_cpu_per_round_trip", ours).with(notes),
@@ -169,7 +171,6 @@ struct Waiting;
 
 struct Waiter;
 
-
 impl Scenario for Waiting {
     type Bot = Waiter;
 
@@ -182,8 +183,8 @@ static MOST_HEAP: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::n
 
 impl Bot for Waiter {
     async fn run(&mut self, cx: &Cx) -> Result {
-        let mut server = cx.connect(Datagram::new(Raw)).await?;
-        server.send(&Bytes::from_static(&PAYLOAD))?;
+        let server = cx.connect(Datagram::new(Raw::new())).await?;
+        server.send(Bytes::from_static(&PAYLOAD))?;
         server.recv().await?;
         MOST_HEAP.fetch_max(heap(), std::sync::atomic::Ordering::Relaxed);
         cx.stopped().await;
