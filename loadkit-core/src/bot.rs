@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::data::Row;
 use crate::failure::{Result, kebab};
-use crate::mix::Weights;
 use crate::run::RunInfo;
+use crate::weights::Weights;
 
 /// One player: a long-lived async function, not an iteration.
 ///

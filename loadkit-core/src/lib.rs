@@ -20,6 +20,7 @@ mod threshold;
 mod ticks;
 mod timer;
 mod verdict;
+mod weights;
 
 pub use bot::{Bot, Scenario, Seat};
 pub use cx::{BotRng, Connect, Cx, Drive};
@@ -31,7 +32,7 @@ pub use metrics::{
     Point, Recorder, RunId, Sample, SeriesStep, Snapshot, SnapshotKey, StepDelta, StepTotals, Totals, TrendDelta,
     TrendTotals, TrendUnit, names,
 };
-pub use mix::{Weights, WeightsError};
+pub use mix::{AnyBot, Mix};
 pub use party::Party;
 pub use plan::{DurationError, Overrides, Plan, PlanBuilder, PlanError, Problem, format_duration, parse_duration};
 pub use report::{
@@ -50,3 +51,4 @@ pub use threshold::{Clock, Comparison, Limit, Metric, Outcome, Percentile, Stat,
 pub use ticks::{Hz, Tick, Ticks};
 pub use timer::{Alarm, Sleep, Timers, TokioTimer, WakeTimer};
 pub use verdict::{Check, Checked, Conditions, Judgement, Reason, Verdict, judge};
+pub use weights::{Weights, WeightsError};

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::data::Table;
 use crate::failure::{Failure, Kind};
 use crate::metrics::RunId;
-use crate::mix::Weights;
 use crate::plan::Plan;
 use crate::seed::Seed;
+use crate::weights::Weights;
 
 /// The server under test, by name and by address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,9 +40,10 @@ impl Target {
     /// When it has none.
     pub fn addr(&self, seat: u64) -> Result<SocketAddr, Failure> {
         let turn = usize::try_from(seat % (self.addrs.len().max(1) as u64)).unwrap_or(0);
-        self.addrs.get(turn).copied().ok_or_else(|| {
-            Failure::new(Kind::TARGET, format!("the target {:?} has no network address", self.name))
-        })
+        self.addrs
+            .get(turn)
+            .copied()
+            .ok_or_else(|| Failure::new(Kind::TARGET, format!("the target {:?} has no network address", self.name)))
     }
 }
 

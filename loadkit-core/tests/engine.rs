@@ -11,7 +11,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 fn simulate<S: Scenario>(scenario: S, plan: Plan, shards: u32) -> Collector {
     let mut collector = Collector::new(plan.interval());
     let job = Job { shards, ..Job::whole(RunId(1), plan, Target::default(), Seed(7)) };
-    let ended = run(&Arc::new(scenario), &job, &(Arc::new(Virtual) as Arc<dyn Host>), &Control::new(), &mut collector).unwrap();
+    let ended =
+        run(&Arc::new(scenario), &job, &(Arc::new(Virtual) as Arc<dyn Host>), &Control::new(), &mut collector).unwrap();
     assert_eq!(ended.shards_lost, 0);
     collector
 }
@@ -238,4 +239,28 @@ fn a_stall_shows_in_response_times_and_hides_in_service_times() {
     let p99 = tick.response.quantile(0.99) as f64 / 1_000.0;
     assert!((p99 - 903.0).abs() < 1.0, "{p99}");
     assert!(tick.service.quantile(0.99) < 3_000, "{}", tick.service.quantile(0.99));
+}
+
+/// A tracker of which persona plays which seat.
+struct Plays(&'static str);
+
+impl Bot for Plays {
+    async fn run(&mut self, cx: &Cx) -> Result {
+        assert_eq!(cx.seat().persona(), self.0);
+        cx.count(self.0, 1);
+        cx.stopped().await;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_mix_deals_personas_by_weight_and_to_whole_parties() {
+    let mix = || Mix::new("town").persona("casual", 3, |_| Plays("casual")).persona("trader", 1, |_| Plays("trader"));
+    let plan = Plan::builder().stages([Stage::step(400, Duration::from_secs(1))]).party(4).build().unwrap();
+    let collector = simulate(mix(), plan, 2);
+    let totals = collector.totals();
+    assert_eq!(totals.failed, []);
+    let traders = totals.count("trader");
+    assert_eq!((traders + totals.count("casual"), traders % 4), (400, 0));
+    assert!(traders.abs_diff(100) <= 8, "{traders}");
 }

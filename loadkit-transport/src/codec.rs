@@ -28,6 +28,14 @@ pub trait Codec {
     /// `MALFORMED` when the bytes are not a message. The bot's `recv` returns it, and the connection goes on.
     fn decode(&mut self, bytes: &[u8]) -> Result<Self::In, Failure>;
 
+    /// Reads one message that may keep the bytes instead of copying them.
+    ///
+    /// # Errors
+    /// As [`Codec::decode`].
+    fn decode_bytes(&mut self, bytes: Bytes) -> Result<Self::In, Failure> {
+        self.decode(&bytes)
+    }
+
     /// The channel on which a message travels unless the bot names another.
     fn channel(&self, message: &Self::Out) -> Channel {
         let _ = message;
@@ -79,9 +87,7 @@ impl Raw {
 
     /// Sends on `channel`.
     pub const fn on(channel: Channel) -> Raw {
-        Raw {
-            channel: Some(channel),
-        }
+        Raw { channel: Some(channel) }
     }
 }
 
@@ -96,6 +102,10 @@ impl Codec for Raw {
 
     fn decode(&mut self, bytes: &[u8]) -> Result<Bytes, Failure> {
         Ok(Bytes::copy_from_slice(bytes))
+    }
+
+    fn decode_bytes(&mut self, bytes: Bytes) -> Result<Bytes, Failure> {
+        Ok(bytes)
     }
 
     fn channel(&self, _: &Bytes) -> Channel {

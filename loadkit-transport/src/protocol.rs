@@ -192,12 +192,7 @@ mod tests {
 
     #[test]
     fn only_two_promises_are_reliable() {
-        let all = [
-            Channel::UNRELIABLE,
-            Channel::SEQUENCED,
-            Channel::ORDERED,
-            Channel::UNORDERED,
-        ];
+        let all = [Channel::UNRELIABLE, Channel::SEQUENCED, Channel::ORDERED, Channel::UNORDERED];
         assert_eq!(all.map(Channel::is_reliable), [false, false, true, true]);
     }
 }

@@ -38,11 +38,10 @@ pub mod cli;
 mod host;
 mod timer;
 
-
 pub use host::{Os, free_descriptors};
 pub use loadkit_core as core;
 pub use loadkit_core::{
-    Bot, BotRng, Cx, Error, Failure, Hz, Kind, Party, Plan, Result, RunInfo, Scenario, Seat, Think, Tick, Ticks,
+    Bot, BotRng, Cx, Error, Failure, Hz, Kind, Mix, Party, Plan, Result, RunInfo, Scenario, Seat, Think, Tick, Ticks,
 };
 pub use loadkit_transport as transport;
 

@@ -124,7 +124,11 @@ impl Bot for Idle {
 pub(crate) fn idle() -> Vec<Figure> {
     const BOTS: u64 = 20_000;
     let before = heap();
-    play(Idle, plan([Stage::ramp(BOTS, Duration::from_secs(1)), Stage::hold(Duration::from_secs(1))]), Target::default());
+    play(
+        Idle,
+        plan([Stage::ramp(BOTS, Duration::from_secs(1)), Stage::hold(Duration::from_secs(1))]),
+        Target::default(),
+    );
     let each = (PEAK.load(Ordering::Relaxed) - before) as f64 / BOTS as f64;
     vec![Figure::new("heap_bytes_per_idle_bot_engine_only", each)]
 }

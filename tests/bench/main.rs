@@ -59,11 +59,7 @@ impl Figure {
 /// A benchmark: its name, and what it measures.
 type Benchmark = (&'static str, fn() -> Vec<Figure>);
 
-const BENCHMARKS: &[Benchmark] = &[
-    ("record", metrics::record),
-    ("spawn", engine::spawn),
-    ("idle", engine::idle),
-];
+const BENCHMARKS: &[Benchmark] = &[("record", metrics::record), ("spawn", engine::spawn), ("idle", engine::idle)];
 
 fn main() -> std::process::ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();

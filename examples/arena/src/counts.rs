@@ -58,7 +58,7 @@ counts! {
     disconnects,
     /// Messages that could not be read.
     malformed,
-    /// Messages that the transport did not take, because its buffers were full.
+    /// Messages that the transport did not take: the player was gone, or its buffers were full.
     unsent,
 }
 

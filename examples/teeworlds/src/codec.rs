@@ -23,10 +23,6 @@ impl Codec for Messages {
     }
 
     fn channel(&self, message: &ClientMessage) -> Channel {
-        if message.is_vital() {
-            Channel::ORDERED
-        } else {
-            Channel::UNRELIABLE
-        }
+        if message.is_vital() { Channel::ORDERED } else { Channel::UNRELIABLE }
     }
 }

@@ -90,25 +90,15 @@ impl Tree {
             let (symbol, len) = LEAVES[at];
             nodes = tree.grow(nodes, code, len, symbol);
             let reversed = (code.reverse_bits() >> (32 - len as u32)) as u16;
-            tree.words[symbol as usize] = Word {
-                bits: reversed,
-                len,
-            };
+            tree.words[symbol as usize] = Word { bits: reversed, len };
             if at + 1 < SYMBOLS {
                 let (_, next) = LEAVES[at + 1];
                 code += 1;
-                code = if next >= len {
-                    code << (next - len)
-                } else {
-                    code >> (len - next)
-                };
+                code = if next >= len { code << (next - len) } else { code >> (len - next) };
             }
             at += 1;
         }
-        assert!(
-            nodes == INNER && code + 1 == 1 << LEAVES[SYMBOLS - 1].1,
-            "the code is not complete"
-        );
+        assert!(nodes == INNER && code + 1 == 1 << LEAVES[SYMBOLS - 1].1, "the code is not complete");
         tree.fill_jumps();
         tree
     }
@@ -157,11 +147,7 @@ pub enum HuffmanError {
 pub fn compress(bytes: &[u8], out: &mut Vec<u8>) {
     let mut held: u32 = 0;
     let mut count: u32 = 0;
-    for symbol in bytes
-        .iter()
-        .map(|&byte| usize::from(byte))
-        .chain([usize::from(END)])
-    {
+    for symbol in bytes.iter().map(|&byte| usize::from(byte)).chain([usize::from(END)]) {
         let word = TREE.words[symbol];
         held |= u32::from(word.bits) << count;
         count += u32::from(word.len);
@@ -178,10 +164,7 @@ pub fn compress(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// How many bytes [`compress`] would append.
 pub fn compressed_len(bytes: &[u8]) -> usize {
-    let bits: usize = bytes
-        .iter()
-        .map(|&byte| usize::from(TREE.words[usize::from(byte)].len))
-        .sum();
+    let bits: usize = bytes.iter().map(|&byte| usize::from(TREE.words[usize::from(byte)].len)).sum();
     (bits + usize::from(TREE.words[usize::from(END)].len)).div_ceil(8)
 }
 
@@ -230,13 +213,7 @@ mod tests {
     #[test]
     fn the_documented_example() {
         let plain = [0x00, 0x01, 0x00, 0x02, 0x00, 0x80, 0x00];
-        let packed = [
-            0b1011_0001,
-            0b0000_1000,
-            0b0010_1010,
-            0b0110_1110,
-            0b0000_0000,
-        ];
+        let packed = [0b1011_0001, 0b0000_1000, 0b0010_1010, 0b0110_1110, 0b0000_0000];
         let mut out = Vec::new();
         compress(&plain, &mut out);
         assert_eq!(out, packed);
@@ -247,16 +224,9 @@ mod tests {
 
     #[test]
     fn a_few_documented_codewords() {
-        for (symbol, word) in [
-            (0x00, "1"),
-            (0xff, "01001001"),
-            (0x7e, "01110101001001"),
-            (END, "010100011101100"),
-        ] {
+        for (symbol, word) in [(0x00, "1"), (0xff, "01001001"), (0x7e, "01110101001001"), (END, "010100011101100")] {
             let Word { bits, len } = TREE.words[usize::from(symbol)];
-            let text: String = (0..len)
-                .map(|at| if bits >> at & 1 == 1 { '1' } else { '0' })
-                .collect();
+            let text: String = (0..len).map(|at| if bits >> at & 1 == 1 { '1' } else { '0' }).collect();
             assert_eq!(text, word, "symbol {symbol:#x}");
         }
     }
@@ -266,10 +236,7 @@ mod tests {
         let mut packed = Vec::new();
         compress(b"twelve tees in a row", &mut packed);
         for len in 0..packed.len() - 1 {
-            assert_eq!(
-                decompress(&packed[..len], 1400, &mut Vec::new()),
-                Err(HuffmanError::Truncated)
-            );
+            assert_eq!(decompress(&packed[..len], 1400, &mut Vec::new()), Err(HuffmanError::Truncated));
         }
     }
 

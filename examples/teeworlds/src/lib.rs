@@ -1,12 +1,14 @@
 //! Bots for a game server that we did not write: Teeworlds 0.7, over its own protocol.
 
 pub mod codec;
+pub mod hands;
 pub mod huffman;
 pub mod messages;
 pub mod packer;
 pub mod packet;
 pub mod play;
 pub mod protocol;
+pub mod server;
 pub mod snapshot;
 pub mod varint;
 pub mod vital;

@@ -143,23 +143,13 @@ impl ClientMessage {
         let mut out = Writer::new(out);
         match self {
             Self::Info { password } => {
-                out.int(system::INFO << 1 | 1)
-                    .string(VERSION)
-                    .string(password)
-                    .int(CLIENT_VERSION);
+                out.int(system::INFO << 1 | 1).string(VERSION).string(password).int(CLIENT_VERSION);
             }
             Self::Ready => drop(out.int(system::READY << 1 | 1)),
             Self::StartInfo { name, clan } => encode_start_info(name, clan, &mut out),
             Self::EnterGame => drop(out.int(system::ENTER_GAME << 1 | 1)),
-            Self::Input {
-                ack_tick,
-                tick,
-                input,
-            } => {
-                out.int(system::INPUT << 1 | 1)
-                    .int(*ack_tick)
-                    .int(*tick)
-                    .int(INPUT_SIZE);
+            Self::Input { ack_tick, tick, input } => {
+                out.int(system::INPUT << 1 | 1).int(*ack_tick).int(*tick).int(INPUT_SIZE);
                 input.encode(&mut out);
             }
             Self::Ping => drop(out.int(system::PING << 1 | 1)),
@@ -180,29 +170,17 @@ impl PlayerInput {
         const FLAGS: i32 = 0;
         out.int(self.direction.clamp(-1, 1));
         // The server divides by the distance to the cursor: it must not be zero.
-        let (x, y) = if self.target == (0, 0) {
-            (0, -1)
-        } else {
-            self.target
-        };
+        let (x, y) = if self.target == (0, 0) { (0, -1) } else { self.target };
         out.int(x).int(y);
-        out.int(self.jump.into())
-            .int(self.fire)
-            .int(self.hook.into());
-        out.int(FLAGS)
-            .int(self.wanted_weapon.clamp(0, 6))
-            .int(0)
-            .int(0);
+        out.int(self.jump.into()).int(self.fire).int(self.hook.into());
+        out.int(FLAGS).int(self.wanted_weapon.clamp(0, 6)).int(0).int(0);
     }
 }
 
 fn encode_start_info(name: &str, clan: &str, out: &mut Writer<'_>) {
     const NO_COUNTRY: i32 = -1;
     const PARTS: [&str; SKIN_PARTS] = ["standard", "", "", "standard", "standard", "standard"];
-    out.int(game::CL_START_INFO << 1)
-        .string(name)
-        .string(clan)
-        .int(NO_COUNTRY);
+    out.int(game::CL_START_INFO << 1).string(name).string(clan).int(NO_COUNTRY);
     for part in PARTS {
         out.string(part);
     }
@@ -306,26 +284,17 @@ impl ServerMessage {
         let mut fields = Reader::new(bytes);
         let head = fields.int("id")?;
         let id = head >> 1;
-        if head & 1 == 1 {
-            Self::decode_system(id, &mut fields)
-        } else {
-            Self::decode_game(id, &mut fields)
-        }
+        if head & 1 == 1 { Self::decode_system(id, &mut fields) } else { Self::decode_game(id, &mut fields) }
     }
 
     fn decode_system(id: i32, fields: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(match id {
-            system::MAP_CHANGE => Self::MapChange {
-                name: fields.string("name")?,
-            },
+            system::MAP_CHANGE => Self::MapChange { name: fields.string("name")? },
             system::CON_READY => Self::ConReady,
-            system::SNAP | system::SNAP_EMPTY | system::SNAP_SINGLE => {
-                Self::Snapshot(decode_snapshot(id, fields)?)
+            system::SNAP | system::SNAP_EMPTY | system::SNAP_SINGLE => Self::Snapshot(decode_snapshot(id, fields)?),
+            system::INPUT_TIMING => {
+                Self::InputTiming { tick: fields.int("tick")?, time_left_ms: fields.int("time left")? }
             }
-            system::INPUT_TIMING => Self::InputTiming {
-                tick: fields.int("tick")?,
-                time_left_ms: fields.int("time left")?,
-            },
             system::PING => Self::Ping,
             system::PING_REPLY => Self::PingReply,
             id => Self::Other { system: true, id },
@@ -341,24 +310,11 @@ impl ServerMessage {
                 team: decode_team(fields)?,
                 name: fields.string("name")?,
             },
-            game::SV_TEAM => Self::Team {
-                client: fields.int("client")?,
-                team: decode_team(fields)?,
-            },
-            game::SV_KILL_MSG => Self::Kill {
-                killer: fields.int("killer")?,
-                victim: fields.int("victim")?,
-            },
+            game::SV_TEAM => Self::Team { client: fields.int("client")?, team: decode_team(fields)? },
+            game::SV_KILL_MSG => Self::Kill { killer: fields.int("killer")?, victim: fields.int("victim")? },
             game::SV_CHAT => {
-                let (_mode, client, _to) = (
-                    fields.int("mode")?,
-                    fields.int("client")?,
-                    fields.int("target")?,
-                );
-                Self::Chat {
-                    client,
-                    text: fields.string("text")?,
-                }
+                let (_mode, client, _to) = (fields.int("mode")?, fields.int("client")?, fields.int("target")?);
+                Self::Chat { client, text: fields.string("text")? }
             }
             id => Self::Other { system: false, id },
         })
@@ -381,14 +337,7 @@ fn decode_snapshot(id: i32, fields: &mut Reader<'_>) -> Result<SnapshotPart, Mal
         crc = Some(fields.int("crc")?);
         data = fields.sized_bytes("data")?.to_vec();
     }
-    Ok(SnapshotPart {
-        tick,
-        base,
-        part,
-        parts,
-        crc,
-        data,
-    })
+    Ok(SnapshotPart { tick, base, part, parts, crc, data })
 }
 
 #[cfg(test)]
@@ -404,25 +353,14 @@ mod tests {
 
     #[test]
     fn the_first_message_is_what_the_server_accepted() {
-        let info = encoded(&ClientMessage::Info {
-            password: String::new(),
-        });
+        let info = encoded(&ClientMessage::Info { password: String::new() });
         assert_eq!(info, b"\x030.7 802f1be60a05665f\0\0\x85\x1c");
     }
 
     #[test]
     fn an_input_has_ten_integers() {
-        let input = PlayerInput {
-            direction: -1,
-            fire: 3,
-            jump: true,
-            ..PlayerInput::default()
-        };
-        let bytes = encoded(&ClientMessage::Input {
-            ack_tick: -1,
-            tick: 7,
-            input,
-        });
+        let input = PlayerInput { direction: -1, fire: 3, jump: true, ..PlayerInput::default() };
+        let bytes = encoded(&ClientMessage::Input { ack_tick: -1, tick: 7, input });
         assert_eq!(bytes, [41, 0x40, 7, 40, 0x40, 0, 0x40, 1, 3, 0, 0, 0, 0, 0]);
     }
 
@@ -436,35 +374,15 @@ mod tests {
     #[test]
     fn a_snapshot_tells_its_base_as_a_distance() {
         let mut bytes = Vec::new();
-        Writer::new(&mut bytes)
-            .int(system::SNAP_SINGLE << 1 | 1)
-            .int(100)
-            .int(101)
-            .int(-5)
-            .sized_bytes(b"abc");
-        let Ok(ServerMessage::Snapshot(part)) = ServerMessage::decode(&bytes) else {
-            panic!("no snapshot")
-        };
-        let expected = SnapshotPart {
-            tick: 100,
-            base: -1,
-            part: 0,
-            parts: 1,
-            crc: Some(-5),
-            data: b"abc".to_vec(),
-        };
+        Writer::new(&mut bytes).int(system::SNAP_SINGLE << 1 | 1).int(100).int(101).int(-5).sized_bytes(b"abc");
+        let Ok(ServerMessage::Snapshot(part)) = ServerMessage::decode(&bytes) else { panic!("no snapshot") };
+        let expected = SnapshotPart { tick: 100, base: -1, part: 0, parts: 1, crc: Some(-5), data: b"abc".to_vec() };
         assert_eq!(part, expected);
     }
 
     #[test]
     fn what_bots_do_not_use_is_no_error() {
-        assert_eq!(
-            ServerMessage::decode(&[60]),
-            Ok(ServerMessage::Other {
-                system: false,
-                id: 30
-            })
-        );
+        assert_eq!(ServerMessage::decode(&[60]), Ok(ServerMessage::Other { system: false, id: 30 }));
         assert_eq!(ServerMessage::decode(&[]), Err(Malformed { field: "id" }));
     }
 

@@ -48,11 +48,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// There is no closing zero.
     pub fn string(&mut self, field: &'static str) -> Result<String, Malformed> {
-        let len = self
-            .rest
-            .iter()
-            .position(|&byte| byte == 0)
-            .ok_or(Malformed { field })?;
+        let len = self.rest.iter().position(|&byte| byte == 0).ok_or(Malformed { field })?;
         let (text, rest) = self.rest.split_at(len);
         self.rest = rest.get(1..).unwrap_or_default();
         Ok(String::from_utf8_lossy(text).into_owned())
@@ -117,8 +113,7 @@ impl<'a> Writer<'a> {
 
     /// Bytes with their number before them.
     pub fn sized_bytes(&mut self, bytes: &[u8]) -> &mut Self {
-        self.int(i32::try_from(bytes.len()).unwrap_or(i32::MAX))
-            .bytes(bytes)
+        self.int(i32::try_from(bytes.len()).unwrap_or(i32::MAX)).bytes(bytes)
     }
 }
 

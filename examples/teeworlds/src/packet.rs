@@ -106,9 +106,7 @@ impl fmt::Display for PacketError {
             Self::Short => f.write_str("the packet is cut short"),
             Self::Long => write!(f, "the packet is longer than {MAX_PACKET} bytes"),
             Self::UnknownControl(kind) => write!(f, "control message {kind} does not exist"),
-            Self::Huffman(HuffmanError::Truncated) => {
-                f.write_str("the compressed payload is cut short")
-            }
+            Self::Huffman(HuffmanError::Truncated) => f.write_str("the compressed payload is cut short"),
             Self::Huffman(HuffmanError::TooLong) => {
                 write!(f, "the payload expands beyond {MAX_PAYLOAD} bytes")
             }
@@ -127,8 +125,7 @@ impl<'a> Packet<'a> {
         if datagram.len() > MAX_PACKET {
             return Err(PacketError::Long);
         }
-        let (&[first, ack, _, t0, t1, t2, t3], payload) =
-            datagram.split_first_chunk().ok_or(PacketError::Short)?;
+        let (&[first, ack, _, t0, t1, t2, t3], payload) = datagram.split_first_chunk().ok_or(PacketError::Short)?;
         let flags = first >> 2 & 0xf;
         if flags & FLAG_CONNLESS != 0 {
             return Ok(Self::Connless);
@@ -153,17 +150,12 @@ impl<'a> Packet<'a> {
 impl<'a> Control<'a> {
     fn read(payload: &'a [u8]) -> Result<Self, PacketError> {
         let (&kind, rest) = payload.split_first().ok_or(PacketError::Short)?;
-        let token = rest
-            .first_chunk()
-            .map(|&bytes| Token(bytes))
-            .ok_or(PacketError::Short);
+        let token = rest.first_chunk().map(|&bytes| Token(bytes)).ok_or(PacketError::Short);
         match kind {
             KEEP_ALIVE => Ok(Self::KeepAlive),
             CONNECT => token.map(Self::Connect),
             ACCEPT => Ok(Self::Accept),
-            CLOSE => Ok(Self::Close(
-                rest.split(|&byte| byte == 0).next().unwrap_or_default(),
-            )),
+            CLOSE => Ok(Self::Close(rest.split(|&byte| byte == 0).next().unwrap_or_default())),
             TOKEN => token.map(Self::Token),
             other => Err(PacketError::UnknownControl(other)),
         }
@@ -241,11 +233,7 @@ impl Chunk<'_> {
             None => out.extend_from_slice(&[high, low]),
             Some(Vital { sequence, resent }) => {
                 let flags = CHUNK_VITAL | if resent { CHUNK_RESENT } else { 0 };
-                out.extend_from_slice(&[
-                    flags | high,
-                    (sequence >> 2) as u8 & 0xc0 | low,
-                    sequence as u8,
-                ]);
+                out.extend_from_slice(&[flags | high, (sequence >> 2) as u8 & 0xc0 | low, sequence as u8]);
             }
         }
         out.extend_from_slice(data);
@@ -278,10 +266,7 @@ impl<'a> Iterator for Chunks<'a> {
             let (&low, behind) = rest.split_first()?;
             rest = behind;
             let sequence = u16::from(second & 0xc0) << 2 | u16::from(low);
-            vital = Some(Vital {
-                sequence,
-                resent: first & CHUNK_RESENT != 0,
-            });
+            vital = Some(Vital { sequence, resent: first & CHUNK_RESENT != 0 });
         }
         let (data, rest) = rest.split_at_checked(len)?;
         self.rest = rest;
@@ -306,41 +291,25 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const HEADER: Header = Header {
-        token: Token([1, 2, 3, 4]),
-        ack: 0x2a5,
-        resend: false,
-    };
+    const HEADER: Header = Header { token: Token([1, 2, 3, 4]), ack: 0x2a5, resend: false };
 
     fn tokens() -> impl Strategy<Value = Token> {
         any::<[u8; 4]>().prop_map(Token)
     }
 
     fn headers() -> impl Strategy<Value = Header> {
-        (tokens(), 0..SEQUENCES, any::<bool>()).prop_map(|(token, ack, resend)| Header {
-            token,
-            ack,
-            resend,
-        })
+        (tokens(), 0..SEQUENCES, any::<bool>()).prop_map(|(token, ack, resend)| Header { token, ack, resend })
     }
 
     fn vitals() -> impl Strategy<Value = Option<Vital>> {
-        proptest::option::of(
-            (0..SEQUENCES, any::<bool>()).prop_map(|(sequence, resent)| Vital { sequence, resent }),
-        )
+        proptest::option::of((0..SEQUENCES, any::<bool>()).prop_map(|(sequence, resent)| Vital { sequence, resent }))
     }
 
     /// As the real server sent it: its answer to a token request.
     #[test]
     fn a_recorded_token_answer() {
-        let datagram = [
-            0x04, 0x00, 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x9e, 0x1f, 0xbe, 0xfe,
-        ];
-        let header = Header {
-            token: Token([1, 2, 3, 4]),
-            ack: 0,
-            resend: false,
-        };
+        let datagram = [0x04, 0x00, 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x9e, 0x1f, 0xbe, 0xfe];
+        let header = Header { token: Token([1, 2, 3, 4]), ack: 0, resend: false };
         let packet = Packet::Control(header, Control::Token(Token([0x9e, 0x1f, 0xbe, 0xfe])));
         assert_eq!(Packet::read(&datagram, &mut Vec::new()), Ok(packet));
     }
@@ -359,34 +328,18 @@ mod tests {
             assert_eq!(out.len(), len, "{control:?}");
             let mut scratch = Vec::new();
             let read = Packet::read(&out, &mut scratch);
-            assert_eq!(
-                read,
-                Ok(Packet::Control(Header { token, ..HEADER }, control))
-            );
+            assert_eq!(read, Ok(Packet::Control(Header { token, ..HEADER }, control)));
         }
     }
 
     #[test]
     fn a_cut_chunk_ends_the_payload() {
         let mut payload = Vec::new();
-        Chunk {
-            vital: None,
-            data: b"whole",
-        }
-        .write(&mut payload);
+        Chunk { vital: None, data: b"whole" }.write(&mut payload);
         let whole = payload.len();
-        Chunk {
-            vital: Some(Vital {
-                sequence: 7,
-                resent: false,
-            }),
-            data: b"cut",
-        }
-        .write(&mut payload);
+        Chunk { vital: Some(Vital { sequence: 7, resent: false }), data: b"cut" }.write(&mut payload);
         for len in whole + 1..payload.len() {
-            let mut chunks = Chunks {
-                rest: &payload[..len],
-            };
+            let mut chunks = Chunks { rest: &payload[..len] };
             assert_eq!(chunks.by_ref().count(), 1);
             assert_eq!(chunks.left(), len - whole);
         }

@@ -15,18 +15,16 @@ mod why;
 
 use crate::packet::{self, Chunks, Control, Header, MAX_CHUNK, Packet, Token};
 use crate::vital::{Arrival, Full, Inbox, Outbox};
+use loadkit::Failure;
 use loadkit::transport::{Channel, Event, Protocol, Stats};
-use loadkit::{Failure, Kind};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Token requests and connects are repeated after this time without an answer.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// A server that has not accepted by then is given up.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A sign of life is sent after this time without any other packet.
-const KEEP_ALIVE_AFTER: Duration = Duration::from_millis(500);
+/// After this time without any other packet, the handshake's last one is repeated; later, a sign of life is sent.
+const SPEAK_EVERY: Duration = Duration::from_millis(500);
 /// A server is gone after this time without a packet or an acknowledgement.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A missing vital chunk is asked for no more often than this: each time, the server repeats all that came after it.
@@ -66,10 +64,10 @@ pub struct Teeworlds {
     opened: Option<Instant>,
     heard: Option<Instant>,
     spoken: Option<Instant>,
-    /// What is to be sent with the next packets.
-    handshake_due: bool,
+    /// A packet of the handshake, or a sign of life, is to be sent.
+    word_due: bool,
+    /// A missing vital chunk is to be asked for.
     ask_due: bool,
-    keep_alive_due: bool,
     asked: Option<Instant>,
     /// Packets sent in this phase of the handshake.
     tries: u32,
@@ -78,11 +76,7 @@ pub struct Teeworlds {
 impl Teeworlds {
     /// A connection that is not open yet. `token` is what the server must show in each packet: take it at random.
     pub fn new(token: [u8; 4]) -> Self {
-        let own = if Token(token) == Token::NONE {
-            Token([0; 4])
-        } else {
-            Token(token)
-        };
+        let own = if Token(token) == Token::NONE { Token([0; 4]) } else { Token(token) };
         Self {
             phase: Phase::Idle,
             own,
@@ -94,9 +88,8 @@ impl Teeworlds {
             opened: None,
             heard: None,
             spoken: None,
-            handshake_due: false,
+            word_due: false,
             ask_due: false,
-            keep_alive_due: false,
             asked: None,
             tries: 0,
         }
@@ -133,68 +126,32 @@ impl Protocol for Teeworlds {
 
     fn timeout(&mut self, now: Instant) {
         let reached = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        match self.phase {
-            Phase::Idle | Phase::Closed | Phase::Closing(_) => {}
-            Phase::Token | Phase::Connect if reached(self.given_up_at()) => {
-                self.end(why::no_answer())
-            }
-            Phase::Token | Phase::Connect => {
-                self.handshake_due |= reached(self.spoken.map(|spoken| spoken + RETRY_AFTER));
-            }
-            Phase::Online if reached(self.given_up_at()) => self.end(why::silence()),
-            Phase::Online => {
-                if reached(self.outbox.resend_at()) {
-                    self.outbox.resend();
-                }
-                self.keep_alive_due |= reached(self.spoken.map(|spoken| spoken + KEEP_ALIVE_AFTER));
-            }
+        if reached(self.given_up_at()) {
+            self.end(if self.phase == Phase::Online { why::silence() } else { why::no_answer() });
         }
+        if reached(self.outbox.resend_at()) {
+            self.outbox.resend();
+        }
+        self.word_due |= reached(self.word_at());
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let spoken = |after| self.spoken.map(|spoken| spoken + after);
-        match self.phase {
-            Phase::Idle | Phase::Closed | Phase::Closing(_) => None,
-            Phase::Token | Phase::Connect => {
-                let retry = spoken(RETRY_AFTER).filter(|_| !self.handshake_due);
-                earliest([retry, self.given_up_at(), None])
-            }
-            Phase::Online => {
-                let alive = spoken(KEEP_ALIVE_AFTER).filter(|_| !self.keep_alive_due);
-                earliest([alive, self.given_up_at(), self.outbox.resend_at()])
-            }
-        }
+        earliest([self.given_up_at(), self.outbox.resend_at(), self.word_at()])
     }
 
     fn send(&mut self, _now: Instant, channel: Channel, message: &[u8]) -> Result<(), Failure> {
         if self.phase != Phase::Online {
-            return Err(Failure::new(
-                Kind::CLOSED,
-                "there is no connection to send on",
-            ));
+            return Err(why::not_connected());
         }
         if message.len() > MAX_MESSAGE {
-            let text = format!(
-                "a message of {} bytes; Teeworlds has at most {MAX_MESSAGE}",
-                message.len()
-            );
-            return Err(Failure::new(Kind::TOO_LARGE, text));
+            return Err(why::too_long(message.len()));
         }
         let queued = match channel {
             Channel::ORDERED => self.outbox.push_vital(message),
             Channel::UNRELIABLE => self.outbox.push_loose(message),
-            other => {
-                let text =
-                    format!("Teeworlds has the channels ORDERED and UNRELIABLE, not {other:?}");
-                return Err(Failure::new(Kind::TARGET, text));
-            }
+            other => return Err(why::no_such_channel(other)),
         };
-        queued.map_err(|Full| {
-            Failure::new(
-                Kind::BACKLOG,
-                "the server does not acknowledge: the queue is full",
-            )
-        })
+        queued.map_err(|Full| why::full())
     }
 
     fn poll_transmit(&mut self, now: Instant, packet: &mut Vec<u8>) -> bool {
@@ -228,10 +185,7 @@ impl Protocol for Teeworlds {
     }
 
     fn stats(&self) -> Stats {
-        Stats {
-            resends: self.outbox.resent(),
-            ..self.stats
-        }
+        Stats { resends: self.outbox.resent(), ..self.stats }
     }
 }
 
@@ -245,17 +199,13 @@ impl Teeworlds {
                 self.enter(Phase::Connect);
             }
             // The server makes new tokens from time to time: the newest counts.
-            (Phase::Connect, Control::Token(server)) if server != Token::NONE => {
-                self.server = server
-            }
+            (Phase::Connect, Control::Token(server)) if server != Token::NONE => self.server = server,
             (Phase::Connect, Control::Accept) => {
                 self.sample(now);
                 self.enter(Phase::Online);
                 self.events.push_back(Event::Connected);
             }
-            (phase, Control::Close(reason)) => {
-                self.end(why::closed_by_server(reason, phase == Phase::Online))
-            }
+            (phase, Control::Close(reason)) => self.end(why::closed_by_server(reason, phase == Phase::Online)),
             _ => {}
         }
     }
@@ -286,9 +236,7 @@ impl Teeworlds {
                 }
                 Some(Arrival::Early) => {
                     self.stats.discarded += 1;
-                    self.ask_due |= self
-                        .asked
-                        .is_none_or(|asked| now >= asked + ASK_AGAIN_AFTER);
+                    self.ask_due |= self.asked.is_none_or(|asked| now >= asked + ASK_AGAIN_AFTER);
                     continue;
                 }
             };
@@ -299,10 +247,7 @@ impl Teeworlds {
             if channel == Channel::ORDERED {
                 self.inbox.advance();
             }
-            self.events.push_back(Event::Message {
-                channel,
-                payload: chunk.data.to_vec().into(),
-            });
+            self.events.push_back(Event::Message { channel, payload: chunk.data.to_vec().into() });
         }
         if chunks.left() > 0 {
             self.stats.discarded += 1;
@@ -327,15 +272,20 @@ impl Teeworlds {
     fn given_up_at(&self) -> Option<Instant> {
         match self.phase {
             Phase::Token | Phase::Connect => self.opened.map(|opened| opened + HANDSHAKE_TIMEOUT),
-            Phase::Online => earliest([self.heard, self.outbox.unacked_since(), None])
-                .map(|since| since + TIMEOUT),
+            Phase::Online => earliest([self.heard, self.outbox.unacked_since(), None]).map(|since| since + TIMEOUT),
             _ => None,
         }
     }
 
+    /// When to say something, for lack of anything else.
+    fn word_at(&self) -> Option<Instant> {
+        let silent = !self.word_due && matches!(self.phase, Phase::Token | Phase::Connect | Phase::Online);
+        self.spoken.filter(|_| silent).map(|spoken| spoken + SPEAK_EVERY)
+    }
+
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
-        self.handshake_due = matches!(phase, Phase::Token | Phase::Connect);
+        self.word_due = matches!(phase, Phase::Token | Phase::Connect);
         self.tries = 0;
     }
 
@@ -351,7 +301,7 @@ impl Teeworlds {
 /// What is sent.
 impl Teeworlds {
     fn write_handshake(&mut self, out: &mut Vec<u8>) -> bool {
-        if !std::mem::take(&mut self.handshake_due) {
+        if !std::mem::take(&mut self.word_due) {
             return false;
         }
         self.tries += 1;
@@ -359,14 +309,7 @@ impl Teeworlds {
             Phase::Token => (Token::NONE, Control::Token(self.own)),
             _ => (self.server, Control::Connect(self.own)),
         };
-        control.write(
-            Header {
-                token,
-                ack: 0,
-                resend: false,
-            },
-            out,
-        );
+        control.write(Header { token, ack: 0, resend: false }, out);
         true
     }
 
@@ -375,10 +318,10 @@ impl Teeworlds {
             self.write_chunks(now, out);
             return true;
         }
-        if self.keep_alive_due {
+        if self.word_due {
             Control::KeepAlive.write(self.header(), out);
         }
-        std::mem::take(&mut self.keep_alive_due)
+        std::mem::take(&mut self.word_due)
     }
 
     fn write_goodbye(&mut self, now: Instant, left: u8, out: &mut Vec<u8>) -> bool {
@@ -401,15 +344,11 @@ impl Teeworlds {
         if std::mem::take(&mut self.ask_due) {
             self.asked = Some(now);
         }
-        self.keep_alive_due = false;
+        self.word_due = false;
     }
 
     fn header(&self) -> Header {
-        Header {
-            token: self.server,
-            ack: self.inbox.ack(),
-            resend: self.ask_due,
-        }
+        Header { token: self.server, ack: self.inbox.ack(), resend: self.ask_due }
     }
 }
 

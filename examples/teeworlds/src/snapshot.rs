@@ -39,9 +39,7 @@ impl Kind {
 ///
 /// The last, the damage event, has 7: the real server sends so, and the fields in the protocol's description add up to
 /// that. The table in libtw2's doc/snapshot.md has 5.
-const SIZES: [usize; 22] = [
-    10, 6, 5, 3, 3, 3, 2, 4, 15, 22, 3, 4, 58, 5, 32, 2, 2, 2, 2, 3, 3, 7,
-];
+const SIZES: [usize; 22] = [10, 6, 5, 3, 3, 3, 2, 4, 15, 22, 3, 4, 58, 5, 32, 2, 2, 2, 2, 3, 3, 7];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Item {
@@ -106,9 +104,7 @@ impl Snapshot {
 
     /// All items of a kind: their ids and integers.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = (u16, &[i32])> {
-        let first = self
-            .items
-            .partition_point(|item| (item.key >> 16) < u32::from(kind.0));
+        let first = self.items.partition_point(|item| (item.key >> 16) < u32::from(kind.0));
         let rest = self.items.get(first..).unwrap_or_default().iter();
         rest.take_while(move |item| item.key >> 16 == u32::from(kind.0))
             .map(|item| (item.key as u16, self.ints_of(item)))
@@ -124,9 +120,7 @@ impl Snapshot {
     }
 
     fn ints_of(&self, item: &Item) -> &[i32] {
-        self.ints
-            .get(item.start as usize..(item.start + item.len) as usize)
-            .unwrap_or_default()
+        self.ints.get(item.start as usize..(item.start + item.len) as usize).unwrap_or_default()
     }
 
     /// This snapshot with a difference applied.
@@ -137,10 +131,7 @@ impl Snapshot {
         let known = next.items.len();
         for _ in 0..changed {
             let (kind, id) = (ints.half()?, ints.half()?);
-            let fixed = usize::from(kind)
-                .checked_sub(1)
-                .and_then(|at| SIZES.get(at))
-                .copied();
+            let fixed = usize::from(kind).checked_sub(1).and_then(|at| SIZES.get(at)).copied();
             let len = fixed.map_or_else(|| ints.count(), Ok)?;
             next.change(u32::from(kind) << 16 | u32::from(id), len, known, &mut ints)?;
         }
@@ -165,33 +156,20 @@ impl Snapshot {
         }
         let mut next = Self::default();
         for (item, _) in self.items.iter().zip(gone).filter(|(_, gone)| !gone) {
-            next.items.push(Item {
-                start: next.ints.len() as u32,
-                ..*item
-            });
+            next.items.push(Item { start: next.ints.len() as u32, ..*item });
             next.ints.extend_from_slice(self.ints_of(item));
         }
         Ok(next)
     }
 
     /// Adds the next `len` integers to an item, of the first `known` ones, or makes it of them.
-    fn change(
-        &mut self,
-        key: u32,
-        len: usize,
-        known: usize,
-        ints: &mut Ints<'_>,
-    ) -> Result<(), SnapshotError> {
+    fn change(&mut self, key: u32, len: usize, known: usize, ints: &mut Ints<'_>) -> Result<(), SnapshotError> {
         let known = self.items.get(..known).unwrap_or_default();
         let Ok(at) = known.binary_search_by_key(&key, |item| item.key) else {
             if self.items.len() == MAX_ITEMS || self.ints.len() + len > MAX_INTS {
                 return Err(SnapshotError::TooLarge);
             }
-            self.items.push(Item {
-                key,
-                start: self.ints.len() as u32,
-                len: len as u32,
-            });
+            self.items.push(Item { key, start: self.ints.len() as u32, len: len as u32 });
             for _ in 0..len {
                 self.ints.push(ints.next()?);
             }
@@ -223,11 +201,7 @@ impl Ints<'_> {
     /// How many follow: each takes a byte at least, so a number beyond the bytes is a lie.
     fn count(&mut self) -> Result<usize, SnapshotError> {
         let count = usize::try_from(self.next()?).map_err(|_| SnapshotError::Malformed)?;
-        if count <= self.rest.len() {
-            Ok(count)
-        } else {
-            Err(SnapshotError::Malformed)
-        }
+        if count <= self.rest.len() { Ok(count) } else { Err(SnapshotError::Malformed) }
     }
 
     fn half(&mut self) -> Result<u16, SnapshotError> {
@@ -256,9 +230,7 @@ impl History {
     /// # Errors
     /// The snapshot could not be made; it is forgotten.
     pub fn take(&mut self, part: SnapshotPart) -> Result<Option<i32>, SnapshotError> {
-        let SnapshotPart {
-            tick, base, crc, ..
-        } = part;
+        let SnapshotPart { tick, base, crc, .. } = part;
         if self.newest().is_some_and(|newest| tick <= newest) {
             return Ok(None);
         }
@@ -268,10 +240,7 @@ impl History {
         let next = match crc {
             None => self.base(base)?.cloned().unwrap_or_default(),
             Some(crc) => {
-                let next = self
-                    .base(base)?
-                    .unwrap_or(&Snapshot::default())
-                    .changed(&difference)?;
+                let next = self.base(base)?.unwrap_or(&Snapshot::default()).changed(&difference)?;
                 if next.checksum() != crc {
                     return Err(SnapshotError::Checksum);
                 }
@@ -279,8 +248,7 @@ impl History {
             }
         };
         // The server has seen the base acknowledged and will not go back behind it.
-        while self.kept.front().is_some_and(|&(kept, _)| kept < base) || self.kept.len() == MAX_KEPT
-        {
+        while self.kept.front().is_some_and(|&(kept, _)| kept < base) || self.kept.len() == MAX_KEPT {
             self.kept.pop_front();
         }
         self.kept.push_back((tick, next));
@@ -318,28 +286,15 @@ impl History {
             return Ok(Some(part.data));
         }
         let parts = part.parts as usize;
-        let same = self
-            .gathered
-            .take()
-            .filter(|old| old.tick == part.tick && old.parts.len() == parts);
-        let gathered = self.gathered.insert(same.unwrap_or(Gathered {
-            tick: part.tick,
-            parts: vec![None; parts],
-        }));
-        *gathered
-            .parts
-            .get_mut(part.part as usize)
-            .ok_or(SnapshotError::Malformed)? = Some(part.data);
+        let same = self.gathered.take().filter(|old| old.tick == part.tick && old.parts.len() == parts);
+        let gathered = self.gathered.insert(same.unwrap_or(Gathered { tick: part.tick, parts: vec![None; parts] }));
+        *gathered.parts.get_mut(part.part as usize).ok_or(SnapshotError::Malformed)? = Some(part.data);
         if gathered.parts.iter().any(Option::is_none) {
             return Ok(None);
         }
         let whole: Vec<u8> = gathered.parts.iter().flatten().flatten().copied().collect();
         self.gathered = None;
-        if whole.len() <= MAX_BYTES {
-            Ok(Some(whole))
-        } else {
-            Err(SnapshotError::TooLarge)
-        }
+        if whole.len() <= MAX_BYTES { Ok(Some(whole)) } else { Err(SnapshotError::TooLarge) }
     }
 }
 
@@ -358,22 +313,11 @@ mod tests {
     }
 
     fn whole(tick: i32, base: i32, crc: Option<i32>, ints: &[i32]) -> SnapshotPart {
-        SnapshotPart {
-            tick,
-            base,
-            part: 0,
-            parts: 1,
-            crc,
-            data: bytes_of(ints),
-        }
+        SnapshotPart { tick, base, part: 0, parts: 1, crc, data: bytes_of(ints) }
     }
 
     fn difference(old: &Model, new: &Model) -> Vec<i32> {
-        let removed: Vec<i32> = old
-            .keys()
-            .filter(|key| !new.contains_key(key))
-            .map(|&key| key as i32)
-            .collect();
+        let removed: Vec<i32> = old.keys().filter(|key| !new.contains_key(key)).map(|&key| key as i32).collect();
         let mut out = vec![removed.len() as i32, new.len() as i32, 0];
         out.extend(removed);
         for (&key, ints) in new {
@@ -383,11 +327,7 @@ mod tests {
             }
             let zeros = vec![0; ints.len()];
             let old = old.get(&key).unwrap_or(&zeros);
-            out.extend(
-                ints.iter()
-                    .zip(old)
-                    .map(|(new, old)| new.wrapping_sub(*old)),
-            );
+            out.extend(ints.iter().zip(old).map(|(new, old)| new.wrapping_sub(*old)));
         }
         out
     }
@@ -395,13 +335,9 @@ mod tests {
     fn models() -> impl Strategy<Value = Model> {
         let item = (1u32..30, 0u32..4).prop_flat_map(|(kind, id)| {
             let len = SIZES.get(kind as usize - 1).copied().unwrap_or(4);
-            (
-                Just(kind << 16 | id),
-                proptest::collection::vec(any::<i32>(), len),
-            )
+            (Just(kind << 16 | id), proptest::collection::vec(any::<i32>(), len))
         });
-        proptest::collection::btree_map(0u32..40, item, 0..20)
-            .prop_map(|items| items.into_values().collect())
+        proptest::collection::btree_map(0u32..40, item, 0..20).prop_map(|items| items.into_values().collect())
     }
 
     #[test]
@@ -420,33 +356,17 @@ mod tests {
         let gone = whole(16, 14, Some(0), &[1, 0, 0, 11 << 16 | 3]);
         assert_eq!(history.take(gone), Ok(Some(16)));
         assert!(history.world().unwrap().is_empty());
-        assert_eq!(
-            history.kept.len(),
-            2,
-            "what is older than the base is dropped"
-        );
+        assert_eq!(history.kept.len(), 2, "what is older than the base is dropped");
     }
 
     #[test]
     fn late_wrong_and_baseless_snapshots_change_nothing() {
         let mut history = History::default();
-        assert_eq!(
-            history.take(whole(10, 4, None, &[])),
-            Err(SnapshotError::UnknownBase(4))
-        );
-        assert_eq!(
-            history.take(whole(10, -1, Some(5), &[0, 0, 0])),
-            Err(SnapshotError::Checksum)
-        );
-        assert_eq!(
-            history.take(whole(10, -1, Some(0), &[0, 0])),
-            Err(SnapshotError::Malformed)
-        );
+        assert_eq!(history.take(whole(10, 4, None, &[])), Err(SnapshotError::UnknownBase(4)));
+        assert_eq!(history.take(whole(10, -1, Some(5), &[0, 0, 0])), Err(SnapshotError::Checksum));
+        assert_eq!(history.take(whole(10, -1, Some(0), &[0, 0])), Err(SnapshotError::Malformed));
         assert_eq!(history.newest(), None);
-        assert_eq!(
-            history.take(whole(10, -1, Some(0), &[0, 0, 0])),
-            Ok(Some(10))
-        );
+        assert_eq!(history.take(whole(10, -1, Some(0), &[0, 0, 0])), Ok(Some(10)));
         assert_eq!(history.take(whole(10, -1, Some(0), &[0, 0, 0])), Ok(None));
         assert_eq!(history.take(whole(8, -1, Some(0), &[0, 0, 0])), Ok(None));
         assert_eq!(history.newest(), Some(10));
@@ -456,10 +376,7 @@ mod tests {
     fn keeps_a_bounded_number() {
         let mut history = History::default();
         for tick in 0..1000 {
-            assert_eq!(
-                history.take(whole(tick, -1, Some(0), &[0, 0, 0])),
-                Ok(Some(tick))
-            );
+            assert_eq!(history.take(whole(tick, -1, Some(0), &[0, 0, 0])), Ok(Some(tick)));
             assert!(history.kept.len() <= MAX_KEPT);
         }
     }

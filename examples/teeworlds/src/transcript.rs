@@ -19,10 +19,8 @@ const TICKS: u32 = 24;
 
 fn bytes(text: &str) -> Vec<u8> {
     let (digits, zeros) = text.split_once('+').unwrap_or((text, "0"));
-    let mut out: Vec<u8> = (0..digits.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
-        .collect();
+    let mut out: Vec<u8> =
+        (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect();
     out.resize(out.len() + zeros.parse::<usize>().unwrap(), 0);
     out
 }
@@ -73,12 +71,7 @@ impl Client {
                 Event::RoundTrip(_) => {}
                 Event::Connected => {
                     self.connected = true;
-                    self.send(
-                        now,
-                        &ClientMessage::Info {
-                            password: String::new(),
-                        },
-                    );
+                    self.send(now, &ClientMessage::Info { password: String::new() });
                 }
                 Event::Closed(_) => self.closed = true,
                 Event::Message { payload, .. } => {
@@ -121,10 +114,7 @@ fn a_real_session_is_replayed_to_the_byte() {
             ("!", _) => client.tick(now),
             (".", _) => client.net.timeout(now),
             (">", datagram) => {
-                assert!(
-                    client.net.poll_transmit(now, &mut out),
-                    "nothing is sent at {time}"
-                );
+                assert!(client.net.poll_transmit(now, &mut out), "nothing is sent at {time}");
                 assert_eq!(out, bytes(datagram), "sent at {time}");
             }
             other => panic!("{other:?}"),
@@ -132,27 +122,10 @@ fn a_real_session_is_replayed_to_the_byte() {
         client.events(now);
     }
     assert!(client.connected && client.closed);
-    assert!(
-        !client
-            .net
-            .poll_transmit(start + Duration::from_secs(1), &mut Vec::new())
-    );
-    assert_eq!(
-        (client.net.stats().discarded, client.net.stats().resends),
-        (0, 0)
-    );
+    assert!(!client.net.poll_transmit(start + Duration::from_secs(1), &mut Vec::new()));
+    assert_eq!((client.net.stats().discarded, client.net.stats().resends), (0, 0));
     let world = client.player.world().unwrap();
-    assert_eq!(
-        (client.ticks, client.taken, client.places.len()),
-        (25, 23, 13)
-    );
-    assert_eq!(
-        (world.len(), world.of_kind(Kind::CHARACTER).count()),
-        (19, 1)
-    );
-    assert_ne!(
-        client.places.first(),
-        client.places.last(),
-        "the tee has walked"
-    );
+    assert_eq!((client.ticks, client.taken, client.places.len()), (25, 23, 13));
+    assert_eq!((world.len(), world.of_kind(Kind::CHARACTER).count()), (19, 1));
+    assert_ne!(client.places.first(), client.places.last(), "the tee has walked");
 }

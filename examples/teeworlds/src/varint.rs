@@ -64,15 +64,7 @@ mod tests {
         assert_eq!(encoded(64), [0x80, 0x01]);
         assert_eq!(encoded(i32::MAX), [0xbf, 0xff, 0xff, 0xff, 0x0f]);
         assert_eq!(encoded(i32::MIN), [0xff, 0xff, 0xff, 0xff, 0x0f]);
-        for (value, len) in [
-            (63, 1),
-            (-64, 1),
-            (64, 2),
-            (8191, 2),
-            (8192, 3),
-            (1 << 20, 4),
-            (1 << 27, 5),
-        ] {
+        for (value, len) in [(63, 1), (-64, 1), (64, 2), (8191, 2), (8192, 3), (1 << 20, 4), (1 << 27, 5)] {
             assert_eq!(encoded(value).len(), len, "{value}");
         }
     }

@@ -54,20 +54,13 @@ impl Outbox {
     /// # Errors
     /// [`MAX_UNACKED`] or [`MAX_UNACKED_BYTES`] is reached.
     pub fn push_vital(&mut self, data: &[u8]) -> Result<(), Full> {
-        if self.unacked.len() == MAX_UNACKED || self.unacked_bytes + data.len() > MAX_UNACKED_BYTES
-        {
+        if self.unacked.len() == MAX_UNACKED || self.unacked_bytes + data.len() > MAX_UNACKED_BYTES {
             return Err(Full);
         }
         self.sequence = (self.sequence + 1) % SEQUENCES;
         self.unacked_bytes += data.len();
         let (sequence, data) = (self.sequence, data.into());
-        self.unacked.push_back(Unacked {
-            sequence,
-            sent: None,
-            first_sent: None,
-            due: true,
-            data,
-        });
+        self.unacked.push_back(Unacked { sequence, sent: None, first_sent: None, due: true, data });
         Ok(())
     }
 
@@ -108,11 +101,7 @@ impl Outbox {
 
     /// When [`Self::resend`] is due because nothing was acknowledged.
     pub fn resend_at(&self) -> Option<Instant> {
-        self.unacked
-            .front()
-            .filter(|chunk| !chunk.due)?
-            .sent
-            .map(|sent| sent + RESEND_AFTER)
+        self.unacked.front().filter(|chunk| !chunk.due)?.sent.map(|sent| sent + RESEND_AFTER)
     }
 
     /// Since when the oldest vital chunk is unacknowledged.
@@ -132,11 +121,7 @@ impl Outbox {
 
     /// Forgets all chunks.
     pub fn clear(&mut self) {
-        *self = Self {
-            sequence: self.sequence,
-            resent: self.resent,
-            ..Self::default()
-        };
+        *self = Self { sequence: self.sequence, resent: self.resent, ..Self::default() };
     }
 
     /// Moves what fits into the payload of one packet, which is empty; gives the number of chunks.
@@ -144,14 +129,8 @@ impl Outbox {
         let mut chunks = 0;
         for entry in self.unacked.iter_mut().filter(|chunk| chunk.due) {
             let resent = entry.sent.is_some();
-            let vital = Some(Vital {
-                sequence: entry.sequence,
-                resent,
-            });
-            let chunk = Chunk {
-                vital,
-                data: &entry.data,
-            };
+            let vital = Some(Vital { sequence: entry.sequence, resent });
+            let chunk = Chunk { vital, data: &entry.data };
             if chunks == MAX_CHUNKS || payload.len() + chunk.wire_len() > MAX_PAYLOAD {
                 return chunks;
             }
@@ -265,31 +244,18 @@ mod tests {
         assert_eq!(sequences(&mut outbox, later), [2, 3]);
         assert_eq!((outbox.resent(), outbox.unacked_since()), (2, Some(now)));
         assert!(outbox.acked(3));
-        assert_eq!(
-            (
-                outbox.resend_at(),
-                outbox.unacked_since(),
-                outbox.unacked_bytes
-            ),
-            (None, None, 0)
-        );
+        assert_eq!((outbox.resend_at(), outbox.unacked_since(), outbox.unacked_bytes), (None, None, 0));
     }
 
     #[test]
     fn queues_are_bounded() {
         let mut outbox = Outbox::default();
-        let pushed = (0..10_000)
-            .take_while(|_| outbox.push_vital(&[]).is_ok())
-            .count();
+        let pushed = (0..10_000).take_while(|_| outbox.push_vital(&[]).is_ok()).count();
         assert_eq!(pushed, MAX_UNACKED);
         let mut outbox = Outbox::default();
-        let pushed = (0..10_000)
-            .take_while(|_| outbox.push_vital(&[0; 1024]).is_ok())
-            .count();
+        let pushed = (0..10_000).take_while(|_| outbox.push_vital(&[0; 1024]).is_ok()).count();
         assert_eq!(pushed, MAX_UNACKED_BYTES / 1024);
-        let pushed = (0..10_000)
-            .take_while(|_| outbox.push_loose(&[0; 30]).is_ok())
-            .count();
+        let pushed = (0..10_000).take_while(|_| outbox.push_loose(&[0; 30]).is_ok()).count();
         assert_eq!(pushed, MAX_LOOSE_BYTES / 32);
     }
 

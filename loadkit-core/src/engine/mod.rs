@@ -25,11 +25,11 @@ use crate::bot::Scenario;
 use crate::data::{DataError, Table};
 use crate::failure::Error;
 use crate::metrics::{MetricSink, RunId, Snapshot, SnapshotKey, names};
-use crate::mix::WeightsError;
 use crate::plan::Plan;
 use crate::run::{RunInfo, Target};
 use crate::seed::Seed;
 use crate::segment::Segment;
+use crate::weights::WeightsError;
 use spawner::Spawner;
 
 /// Snapshots under way from the shards to the collector, each shard counted. Beyond that a shard joins its intervals.

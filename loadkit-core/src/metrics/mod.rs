@@ -9,6 +9,6 @@ mod snapshot;
 
 pub use collect::{Applied, Collector, MetricSink, Point, SeriesStep, Totals};
 pub use histogram::{Histogram, HistogramDelta};
-pub(crate) use recorder::{count_kind, micros};
 pub use recorder::{GaugeReading, MetricId, Recorder, Sample, StepTotals, TrendTotals, TrendUnit};
+pub(crate) use recorder::{count_kind, micros};
 pub use snapshot::{FailureSample, GaugeDelta, RunId, Snapshot, SnapshotKey, StepDelta, TrendDelta};

@@ -35,11 +35,7 @@ impl Client {
     /// A connection to be opened. `salt` is random, and not the same for two connections from one address.
     pub fn new(config: &Config, salt: u64) -> Client {
         let config = (*config != Config::DEFAULT).then(|| Rc::new(config.clone().bounded()));
-        Client {
-            config,
-            salt,
-            state: State::Fresh,
-        }
+        Client { config, salt, state: State::Fresh }
     }
 
     fn config(&self) -> &Config {
@@ -71,20 +67,14 @@ impl Protocol for Client {
     fn open(&mut self, now: Instant) {
         if matches!(self.state, State::Fresh) {
             let give_up = now + self.config().time_out;
-            self.state = State::Asking {
-                cookie: None,
-                send_at: now,
-                give_up,
-            };
+            self.state = State::Asking { cookie: None, send_at: now, give_up };
         }
     }
 
     fn input(&mut self, now: Instant, datagram: &[u8]) {
         let (cookie, send_at) = match &mut self.state {
             State::Connected(session) => return session.input(now, datagram),
-            State::Asking {
-                cookie, send_at, ..
-            } => (cookie, send_at),
+            State::Asking { cookie, send_at, .. } => (cookie, send_at),
             State::Fresh | State::Over(_) => return,
         };
         match Packet::read(datagram) {
@@ -95,8 +85,7 @@ impl Protocol for Client {
                 }
             }
             Some(Packet::Accept { salt, session }) if salt == self.salt && cookie.is_some() => {
-                self.state =
-                    State::Connected(Session::new(self.config.clone(), session, false, now));
+                self.state = State::Connected(Session::new(self.config.clone(), session, false, now));
             }
             Some(Packet::Denied { salt, reason }) if salt == self.salt && cookie.is_some() => {
                 let what = format!("the server refused the connection: {reason}");
@@ -109,9 +98,7 @@ impl Protocol for Client {
     fn timeout(&mut self, now: Instant) {
         match &mut self.state {
             State::Connected(session) => session.timeout(now),
-            State::Asking {
-                give_up, cookie, ..
-            } if now >= *give_up => {
+            State::Asking { give_up, cookie, .. } if now >= *give_up => {
                 let what = match cookie {
                     None => "the server did not answer the connection request",
                     Some(_) => "the server began the handshake and did not finish it",
@@ -124,9 +111,7 @@ impl Protocol for Client {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Asking {
-                send_at, give_up, ..
-            } => Some(*send_at.min(give_up)),
+            State::Asking { send_at, give_up, .. } => Some(*send_at.min(give_up)),
             State::Connected(session) => session.deadline(),
             State::Fresh | State::Over(_) => None,
         }
@@ -143,9 +128,7 @@ impl Protocol for Client {
         let (protocol, retry) = (self.config().protocol, self.config().retry);
         match &mut self.state {
             State::Connected(session) => session.poll_transmit(now, packet),
-            State::Asking {
-                cookie, send_at, ..
-            } if now >= *send_at => {
+            State::Asking { cookie, send_at, .. } if now >= *send_at => {
                 match cookie {
                     None => write_request(packet, protocol, self.salt),
                     Some(cookie) => write_response(packet, protocol, self.salt, *cookie),

@@ -65,11 +65,7 @@ impl Incoming {
         if self.newest_at.is_none() {
             (self.newest, self.seen, self.newest_at) = (sequence, 1, Some(now));
         } else if ahead > 0 {
-            self.seen = self
-                .seen
-                .checked_shl(ahead.unsigned_abs().into())
-                .unwrap_or(0)
-                | 1;
+            self.seen = self.seen.checked_shl(ahead.unsigned_abs().into()).unwrap_or(0) | 1;
             (self.newest, self.newest_at) = (sequence, Some(now));
         } else {
             self.seen |= 1 << ahead.unsigned_abs();
@@ -79,24 +75,12 @@ impl Incoming {
     /// The header of a packet that goes out at `now`: with it goes all that is known of arrivals.
     pub(super) fn header(&self, now: Instant, session: u32, sequence: u16) -> Header {
         let Some(at) = self.newest_at else {
-            return Header {
-                session,
-                sequence,
-                ack: u16::MAX,
-                delay: NO_DELAY,
-                acks: 0,
-            };
+            return Header { session, sequence, ack: u16::MAX, delay: NO_DELAY, acks: 0 };
         };
         let delay = now.saturating_duration_since(at).as_micros() / DELAY_UNIT_US;
         let delay = u16::try_from(delay).unwrap_or(NO_DELAY);
         let acks = u32::try_from(self.seen >> 1 & 0xFFFF_FFFF).unwrap_or(0);
-        Header {
-            session,
-            sequence,
-            ack: self.newest,
-            delay,
-            acks,
-        }
+        Header { session, sequence, ack: self.newest, delay, acks }
     }
 
     /// Takes a frame that lies in its window, and hands on the messages that are complete with it.
@@ -107,14 +91,9 @@ impl Incoming {
         mut deliver: impl FnMut(Channel, Bytes),
     ) -> Result<(), TooLarge> {
         match frame.delivery {
-            Delivery::Unreliable => {
-                deliver(Channel::UNRELIABLE, Bytes::copy_from_slice(frame.bytes))
-            }
+            Delivery::Unreliable => deliver(Channel::UNRELIABLE, Bytes::copy_from_slice(frame.bytes)),
             Delivery::Sequenced => {
-                if self
-                    .newest_sequenced
-                    .is_none_or(|newest| after(frame.id, newest) > 0)
-                {
+                if self.newest_sequenced.is_none_or(|newest| after(frame.id, newest) > 0) {
                     self.newest_sequenced = Some(frame.id);
                     deliver(Channel::SEQUENCED, Bytes::copy_from_slice(frame.bytes));
                 }

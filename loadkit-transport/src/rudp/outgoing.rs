@@ -90,12 +90,7 @@ impl Outgoing {
         let mut rest = message;
         loop {
             let (head, tail) = rest.split_at(rest.len().min(piece));
-            lane.queue.push_back(Queued {
-                bytes: head.into(),
-                more: !tail.is_empty(),
-                acked: false,
-                packet: 0,
-            });
+            lane.queue.push_back(Queued { bytes: head.into(), more: !tail.is_empty(), acked: false, packet: 0 });
             rest = tail;
             if rest.is_empty() {
                 return;
@@ -110,15 +105,8 @@ impl Outgoing {
 
     /// Whether a reliable message may go into the next packet.
     pub(super) fn is_ready(&self) -> bool {
-        let span = self
-            .oldest_reliable()
-            .map_or(0, |sent| after(self.next_sequence, sent.sequence));
-        span < SPAN
-            && self
-                .lanes
-                .iter()
-                .flatten()
-                .any(|lane| lane.next(0).is_some())
+        let span = self.oldest_reliable().map_or(0, |sent| after(self.next_sequence, sent.sequence));
+        span < SPAN && self.lanes.iter().flatten().any(|lane| lane.next(0).is_some())
     }
 
     fn oldest_reliable(&self) -> Option<&Sent> {
@@ -137,12 +125,7 @@ impl Outgoing {
                 let Some(queued) = lane.queue.get_mut(usize::from(at)) else {
                     break;
                 };
-                let frame = Frame {
-                    delivery,
-                    more: queued.more,
-                    id,
-                    bytes: &queued.bytes,
-                };
+                let frame = Frame { delivery, more: queued.more, id, bytes: &queued.bytes };
                 if out.len() + frame.len() > limit {
                     break;
                 }
@@ -167,11 +150,7 @@ impl Outgoing {
         {
             self.lose(&oldest);
         }
-        self.under_way.push_back(Sent {
-            sequence: self.next_sequence,
-            at: now,
-            messages,
-        });
+        self.under_way.push_back(Sent { sequence: self.next_sequence, at: now, messages });
         self.skip();
     }
 
@@ -267,11 +246,7 @@ impl Outgoing {
         let mut lost = 0;
         let mut at = 0;
         while let Some(sent) = self.under_way.get(at) {
-            let limit = if sent.messages.is_empty() {
-                FORGET_AFTER
-            } else {
-                time_out
-            };
+            let limit = if sent.messages.is_empty() { FORGET_AFTER } else { time_out };
             if sent.at + limit > now {
                 at += 1;
                 continue;
@@ -298,8 +273,7 @@ impl Lane {
         if let Some(&id) = self.again.front() {
             return Some((id.wrapping_sub(first), true));
         }
-        (self.sent < WINDOW && usize::from(self.sent) < self.queue.len())
-            .then_some((self.sent, false))
+        (self.sent < WINDOW && usize::from(self.sent) < self.queue.len()).then_some((self.sent, false))
     }
 }
 

@@ -89,10 +89,7 @@ mod tests {
             rtt.sample(ms(80));
         }
         let steady = rtt.time_out(&config);
-        assert!(
-            steady >= ms(129) && steady <= ms(131),
-            "srtt + tick, not {steady:?}"
-        );
+        assert!(steady >= ms(129) && steady <= ms(131), "srtt + tick, not {steady:?}");
         rtt.back_off();
         assert_eq!(rtt.time_out(&config), steady * 2);
         for _ in 0..40 {

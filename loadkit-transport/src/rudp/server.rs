@@ -137,15 +137,8 @@ impl Server {
 
     /// All peers connected now. It walks the whole table: not for every turn.
     pub fn ids(&self) -> impl Iterator<Item = PeerId> {
-        let slots = self
-            .slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| slot.peer.is_some());
-        slots.map(|(index, slot)| PeerId {
-            index: index as u32,
-            generation: slot.generation,
-        })
+        let slots = self.slots.iter().enumerate().filter(|(_, slot)| slot.peer.is_some());
+        slots.map(|(index, slot)| PeerId { index: index as u32, generation: slot.generation })
     }
 
     /// A peer's address.
@@ -175,11 +168,7 @@ impl Server {
                 let cookie = self.cookie(from, salt, self.bucket(now));
                 self.reply(from, salt, Reply::Challenge(cookie));
             }
-            Some(Packet::Response {
-                protocol,
-                salt,
-                cookie,
-            }) if protocol == self.config.protocol => {
+            Some(Packet::Response { protocol, salt, cookie }) if protocol == self.config.protocol => {
                 let bucket = self.bucket(now);
                 let fits = [bucket, bucket.wrapping_sub(1)]
                     .into_iter()
@@ -217,18 +206,11 @@ impl Server {
     ///
     /// # Errors
     /// As [`Protocol::send`]; `CLOSED` also when the peer has left.
-    pub fn send(
-        &mut self,
-        now: Instant,
-        to: PeerId,
-        channel: Channel,
-        message: &[u8],
-    ) -> Result<(), Failure> {
+    pub fn send(&mut self, now: Instant, to: PeerId, channel: Channel, message: &[u8]) -> Result<(), Failure> {
         if self.peer(to).is_none() {
             return Err(Failure::new(Kind::CLOSED, "the peer has left"));
         }
-        self.change(to.index, |session| session.send(now, channel, message))
-            .unwrap_or(Ok(()))
+        self.change(to.index, |session| session.send(now, channel, message)).unwrap_or(Ok(()))
     }
 
     /// Sends a peer away; [`Event::Closed`] follows.
@@ -281,9 +263,7 @@ impl Server {
 
     fn peer(&self, id: PeerId) -> Option<&Peer> {
         let slot = self.slots.get(id.index as usize)?;
-        slot.peer
-            .as_ref()
-            .filter(|_| slot.generation == id.generation)
+        slot.peer.as_ref().filter(|_| slot.generation == id.generation)
     }
 
     fn at(&mut self, index: u32) -> Option<&mut Peer> {
@@ -307,10 +287,7 @@ impl Server {
         let Some(slot) = self.slots.get_mut(index as usize) else {
             return;
         };
-        let id = PeerId {
-            index,
-            generation: slot.generation,
-        };
+        let id = PeerId { index, generation: slot.generation };
         let Some(peer) = &mut slot.peer else { return };
         while let Some(event) = peer.session.poll_event() {
             self.events.push_back((id, event));
@@ -341,9 +318,7 @@ impl Server {
     fn compact(&mut self) {
         let slots = &self.slots;
         self.deadlines.retain(|Reverse((at, index))| {
-            let peer = slots
-                .get(*index as usize)
-                .and_then(|slot| slot.peer.as_ref());
+            let peer = slots.get(*index as usize).and_then(|slot| slot.peer.as_ref());
             peer.is_some_and(|peer| peer.armed == Some(*at))
         });
     }
@@ -376,20 +351,11 @@ impl Server {
         }
         let id = (self.hash(b's', addr, salt, 0) >> 32) as u32;
         let session = Session::new(Some(self.config.clone()), id, true, now);
-        let peer = Peer {
-            addr,
-            salt,
-            session,
-            dirty: false,
-            armed: None,
-        };
+        let peer = Peer { addr, salt, session, dirty: false, armed: None };
         let index = match self.free.pop() {
             Some(index) => index,
             None => {
-                self.slots.push(Slot {
-                    generation: 0,
-                    peer: None,
-                });
+                self.slots.push(Slot { generation: 0, peer: None });
                 u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
             }
         };

@@ -12,8 +12,7 @@ use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::rtt::RoundTrip;
 use super::wire::{
-    DELAY_UNIT_US, Frame, Frames, Header, MAX_FRAME_HEADER, MAX_HEADER, NO_DELAY, Packet,
-    write_goodbye,
+    DELAY_UNIT_US, Frame, Frames, Header, MAX_FRAME_HEADER, MAX_HEADER, NO_DELAY, Packet, write_goodbye,
 };
 use crate::protocol::{Channel, Delivery, Event, Protocol, Stats};
 
@@ -71,12 +70,7 @@ pub struct Session {
 
 impl Session {
     /// A session whose handshake is done.
-    pub(super) fn new(
-        config: Option<Rc<Config>>,
-        id: u32,
-        accepted: bool,
-        now: Instant,
-    ) -> Session {
+    pub(super) fn new(config: Option<Rc<Config>>, id: u32, accepted: bool, now: Instant) -> Session {
         Session {
             config,
             id,
@@ -114,10 +108,7 @@ impl Session {
 
     /// Ends it without a word: another one has taken its address.
     pub(super) fn replaced(&mut self) {
-        self.end(Failure::new(
-            Kind::CLOSED,
-            "a new connection came from the same address",
-        ));
+        self.end(Failure::new(Kind::CLOSED, "a new connection came from the same address"));
     }
 
     /// Whether it has ended; it may still have an event to tell.
@@ -138,12 +129,7 @@ impl Session {
     /// two idle ends one pings and the other acks.
     fn ping_at(&self) -> Instant {
         let keep_alive = self.config().keep_alive;
-        self.last_sent
-            + if self.accepted {
-                keep_alive + keep_alive / 4
-            } else {
-                keep_alive
-            }
+        self.last_sent + if self.accepted { keep_alive + keep_alive / 4 } else { keep_alive }
     }
 
     fn end(&mut self, failure: Failure) {
@@ -179,8 +165,7 @@ impl Session {
             let events = &mut self.events;
             let deliver = |channel, payload| events.push_back(Event::Message { channel, payload });
             if self.incoming.take(&frame, max_message, deliver).is_err() {
-                let what =
-                    format!("the other side sent a message of more than {max_message} bytes");
+                let what = format!("the other side sent a message of more than {max_message} bytes");
                 self.end(Failure::new(Kind::TOO_LARGE, what));
                 return;
             }
@@ -220,9 +205,7 @@ impl Session {
 
     /// Begins a packet; what it takes along of acks needs no packet of its own.
     fn begin(&mut self, now: Instant, is_ack: bool, out: &mut Vec<u8>) {
-        self.incoming
-            .header(now, self.id, self.outgoing.next_sequence)
-            .write(is_ack, out);
+        self.incoming.header(now, self.id, self.outgoing.next_sequence).write(is_ack, out);
         self.ack_at = None;
         (self.unacked, self.unacked_reliable) = (0, 0);
         self.last_sent = now;
@@ -233,10 +216,7 @@ impl Session {
         let mut at = 0;
         while let Some(([low, high], rest)) = self.unreliable[at..].split_first_chunk() {
             let len = usize::from(u16::from_le_bytes([*low, *high]));
-            let Some(frame) = rest
-                .get(..len)
-                .filter(|frame| out.len() + frame.len() <= limit)
-            else {
+            let Some(frame) = rest.get(..len).filter(|frame| out.len() + frame.len() <= limit) else {
                 break;
             };
             out.extend_from_slice(frame);
@@ -254,19 +234,14 @@ impl Session {
         if self.unreliable.len() + len + 2 > self.config().flush_buffer {
             return Err(backlog("the flush", self.config().flush_buffer));
         }
-        self.unreliable
-            .extend_from_slice(&u16::try_from(len).unwrap_or(0).to_le_bytes());
+        self.unreliable.extend_from_slice(&u16::try_from(len).unwrap_or(0).to_le_bytes());
         frame.write(&mut self.unreliable);
         Ok(())
     }
 
     fn send_reliable(&mut self, delivery: Delivery, message: &[u8]) -> Result<(), Failure> {
         let piece = self.piece();
-        let max = if delivery == Delivery::Ordered {
-            self.config().message
-        } else {
-            piece
-        };
+        let max = if delivery == Delivery::Ordered { self.config().message } else { piece };
         if message.len() > max {
             return Err(too_large(message.len(), max));
         }
@@ -287,17 +262,11 @@ impl Session {
 }
 
 fn too_large(len: usize, max: usize) -> Failure {
-    Failure::new(
-        Kind::TOO_LARGE,
-        format!("a message of {len} bytes; this channel takes at most {max}"),
-    )
+    Failure::new(Kind::TOO_LARGE, format!("a message of {len} bytes; this channel takes at most {max}"))
 }
 
 fn backlog(what: &str, limit: usize) -> Failure {
-    Failure::new(
-        Kind::BACKLOG,
-        format!("{limit} bytes wait already: {what} does not keep up"),
-    )
+    Failure::new(Kind::BACKLOG, format!("{limit} bytes wait already: {what} does not keep up"))
 }
 
 impl Protocol for Session {
@@ -314,19 +283,10 @@ impl Protocol for Session {
             Some(Packet::Data { header, frames }) if header.session == self.id => {
                 self.take_data(now, &header, Some(frames));
             }
-            Some(Packet::Ack(header)) if header.session == self.id => {
-                self.take_data(now, &header, None)
-            }
+            Some(Packet::Ack(header)) if header.session == self.id => self.take_data(now, &header, None),
             Some(Packet::Goodbye { session, reason }) if session == self.id => {
-                let why = if reason.is_empty() {
-                    String::new()
-                } else {
-                    format!(": {reason}")
-                };
-                self.end(Failure::new(
-                    Kind::CLOSED,
-                    format!("the other side closed the connection{why}"),
-                ));
+                let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                self.end(Failure::new(Kind::CLOSED, format!("the other side closed the connection{why}")));
             }
             _ => self.discarded += 1,
         }
@@ -338,10 +298,7 @@ impl Protocol for Session {
         }
         let silence = self.config().time_out;
         if now >= self.last_heard + silence {
-            let what = format!(
-                "nothing came from the other side for {} s",
-                silence.as_secs_f64()
-            );
+            let what = format!("nothing came from the other side for {} s", silence.as_secs_f64());
             self.end(Failure::new(Kind::TIMED_OUT, what));
             return;
         }
@@ -373,10 +330,7 @@ impl Protocol for Session {
             return Err(Failure::new(Kind::CLOSED, "the connection is closed"));
         }
         if channel.lane != 0 {
-            return Err(Failure::new(
-                Kind::TARGET,
-                format!("there is no lane {}; all have lane 0", channel.lane),
-            ));
+            return Err(Failure::new(Kind::TARGET, format!("there is no lane {}; all have lane 0", channel.lane)));
         }
         let delivery = channel.delivery;
         if channel.is_reliable() {
@@ -387,12 +341,7 @@ impl Protocol for Session {
             return Err(too_large(message.len(), piece));
         }
         let id = self.next_sequenced;
-        self.push_unreliable(&Frame {
-            delivery,
-            more: false,
-            id,
-            bytes: message,
-        })?;
+        self.push_unreliable(&Frame { delivery, more: false, id, bytes: message })?;
         if delivery == Delivery::Sequenced {
             self.next_sequenced = id.wrapping_add(1);
         }
@@ -402,12 +351,8 @@ impl Protocol for Session {
     fn poll_transmit(&mut self, now: Instant, packet: &mut Vec<u8>) -> bool {
         match self.state {
             State::Closed => return false,
-            State::Closing { until }
-                if now >= until || !self.outgoing.is_waiting() && self.unreliable.is_empty() =>
-            {
-                self.state = State::Leaving {
-                    left: self.config().goodbyes,
-                };
+            State::Closing { until } if now >= until || !self.outgoing.is_waiting() && self.unreliable.is_empty() => {
+                self.state = State::Leaving { left: self.config().goodbyes };
             }
             _ => {}
         }
@@ -423,11 +368,7 @@ impl Protocol for Session {
             let is_ready = self.outgoing.is_ready();
             if is_ready || !self.unreliable.is_empty() || now >= self.ping_at() {
                 self.begin(now, false, packet);
-                let messages = if is_ready {
-                    self.outgoing.fill(packet, limit)
-                } else {
-                    Vec::new()
-                };
+                let messages = if is_ready { self.outgoing.fill(packet, limit) } else { Vec::new() };
                 self.fill_unreliable(packet, limit);
                 self.outgoing.sent(now, messages);
             } else if self.ack_at.is_some_and(|at| now >= at) {
@@ -452,17 +393,13 @@ impl Protocol for Session {
 
     fn close(&mut self, now: Instant) {
         if self.state == State::Open {
-            self.state = State::Closing {
-                until: now + self.config().linger,
-            };
+            self.state = State::Closing { until: now + self.config().linger };
         }
     }
 
     fn abort(&mut self, _: Instant) {
         if self.state != State::Closed {
-            self.state = State::Leaving {
-                left: self.config().goodbyes,
-            };
+            self.state = State::Leaving { left: self.config().goodbyes };
         }
     }
 

@@ -42,18 +42,8 @@ struct Weather {
     jitter: Duration,
 }
 
-const CALM: Weather = Weather {
-    loss_percent: 0,
-    twice_percent: 0,
-    delay: ms(10),
-    jitter: ms(0),
-};
-const STORM: Weather = Weather {
-    loss_percent: 20,
-    twice_percent: 5,
-    delay: ms(20),
-    jitter: ms(50),
-};
+const CALM: Weather = Weather { loss_percent: 0, twice_percent: 0, delay: ms(10), jitter: ms(0) };
+const STORM: Weather = Weather { loss_percent: 20, twice_percent: 5, delay: ms(20), jitter: ms(50) };
 
 /// A client, a server and the network between them.
 struct World {
@@ -103,11 +93,7 @@ impl World {
     fn connect(&mut self) -> PeerId {
         for _ in 0..400 {
             self.run(ms(5));
-            let id = self
-                .to_server
-                .iter()
-                .find(|(_, event)| *event == Event::Connected)
-                .map(|(id, _)| *id);
+            let id = self.to_server.iter().find(|(_, event)| *event == Event::Connected).map(|(id, _)| *id);
             if let Some(id) = id
                 && self.client.session().is_some()
             {
@@ -130,37 +116,26 @@ impl World {
             let jitter = self.dice.below(self.weather.jitter.as_micros() as u64 + 1);
             let at = self.now + self.weather.delay + Duration::from_micros(jitter);
             self.thrown += 1;
-            self.flying
-                .insert((at, self.thrown), (to_server, bytes.to_vec()));
+            self.flying.insert((at, self.thrown), (to_server, bytes.to_vec()));
         }
     }
 
     fn drain(&mut self) {
         let mut packet = Vec::new();
         while self.client.poll_transmit(self.now, &mut packet) {
-            assert!(
-                !packet.is_empty() && packet.len() <= 1_200,
-                "{}",
-                packet.len()
-            );
+            assert!(!packet.is_empty() && packet.len() <= 1_200, "{}", packet.len());
             self.throw(true, &packet);
             packet.clear();
         }
         while let Some(addr) = self.server.poll_transmit(self.now, &mut packet) {
-            assert!(
-                !packet.is_empty() && packet.len() <= 1_200,
-                "{}",
-                packet.len()
-            );
+            assert!(!packet.is_empty() && packet.len() <= 1_200, "{}", packet.len());
             if addr == self.addr {
                 self.throw(false, &packet);
             }
             packet.clear();
         }
-        self.to_client
-            .extend(std::iter::from_fn(|| self.client.poll_event()));
-        self.to_server
-            .extend(std::iter::from_fn(|| self.server.poll_event()));
+        self.to_client.extend(std::iter::from_fn(|| self.client.poll_event()));
+        self.to_server.extend(std::iter::from_fn(|| self.server.poll_event()));
     }
 
     /// Lets `time` pass.
@@ -169,10 +144,7 @@ impl World {
         loop {
             self.drain();
             let arrival = self.flying.keys().next().map(|key| key.0);
-            let next = [arrival, self.client.deadline(), self.server.deadline()]
-                .into_iter()
-                .flatten()
-                .min();
+            let next = [arrival, self.client.deadline(), self.server.deadline()].into_iter().flatten().min();
             let Some(next) = next.filter(|&next| next <= end) else {
                 break;
             };
@@ -213,9 +185,7 @@ fn messages(events: impl Iterator<Item = Event>) -> Vec<(Channel, Bytes)> {
 
 fn numbers(messages: &[(Channel, Bytes)], channel: Channel) -> Vec<u32> {
     let of_channel = messages.iter().filter(|(on, _)| *on == channel);
-    of_channel
-        .map(|(_, bytes)| u32::from_le_bytes(bytes[..4].try_into().unwrap()))
-        .collect()
+    of_channel.map(|(_, bytes)| u32::from_le_bytes(bytes[..4].try_into().unwrap())).collect()
 }
 
 fn kind(event: Option<&Event>) -> Option<Kind> {
@@ -227,12 +197,7 @@ fn kind(event: Option<&Event>) -> Option<Kind> {
 
 /// Sends `count` numbered messages on every channel in both directions, `each` per 10 ms, and checks the promises.
 fn promises_hold(mut world: World, id: PeerId, count: u32, each: u32, lossless: bool) {
-    let channels = [
-        Channel::ORDERED,
-        Channel::UNORDERED,
-        Channel::UNRELIABLE,
-        Channel::SEQUENCED,
-    ];
+    let channels = [Channel::ORDERED, Channel::UNORDERED, Channel::UNRELIABLE, Channel::SEQUENCED];
     let (mut at_client, mut at_server) = (Vec::new(), Vec::new());
     let mut sent = 0;
     while sent < count {
@@ -259,11 +224,7 @@ fn promises_hold(mut world: World, id: PeerId, count: u32, each: u32, lossless: 
         unordered.sort_unstable();
         assert!(unordered == all);
         let unreliable = numbers(&received, Channel::UNRELIABLE);
-        assert_eq!(
-            unreliable.iter().collect::<HashSet<_>>().len(),
-            unreliable.len(),
-            "no duplicates"
-        );
+        assert_eq!(unreliable.iter().collect::<HashSet<_>>().len(), unreliable.len(), "no duplicates");
         assert!(unreliable.len() > count as usize / 2);
         let sequenced = numbers(&received, Channel::SEQUENCED);
         assert!(sequenced.is_sorted_by(|a, b| a < b) && sequenced.len() > count as usize / 20);
@@ -292,26 +253,15 @@ fn sequence_numbers_wrap_around() {
     world.run(ms(2_000));
     let client = world.client.session_mut().unwrap();
     client.start_at(65_500, 65_530, 65_400);
-    world
-        .server
-        .session_mut(id)
-        .unwrap()
-        .start_at(65_530, 65_500, 65_400);
-    world.weather = Weather {
-        jitter: ms(50),
-        loss_percent: 10,
-        ..CALM
-    };
+    world.server.session_mut(id).unwrap().start_at(65_530, 65_500, 65_400);
+    world.weather = Weather { jitter: ms(50), loss_percent: 10, ..CALM };
     promises_hold(world, id, 2_000, 3, false);
     // And the long way round, without help.
     let (mut world, _) = World::connected(CALM, 4);
     let mut got = 0;
     for _ in 0..700 {
         for n in 0..100_u32 {
-            world
-                .client
-                .send(world.now, Channel::ORDERED, &n.to_le_bytes())
-                .unwrap();
+            world.client.send(world.now, Channel::ORDERED, &n.to_le_bytes()).unwrap();
         }
         world.run(ms(100));
         got += world.server_messages().len();
@@ -324,54 +274,25 @@ fn sequence_numbers_wrap_around() {
 fn long_messages_travel_in_pieces() {
     let (mut world, id) = World::connected(STORM, 5);
     let long: Vec<u8> = (0..65_536_u32).map(|i| (i * 7 % 251) as u8).collect();
-    world
-        .client
-        .send(world.now, Channel::ORDERED, &long)
-        .unwrap();
-    world
-        .server
-        .send(world.now, id, Channel::ORDERED, &long)
-        .unwrap();
+    world.client.send(world.now, Channel::ORDERED, &long).unwrap();
+    world.server.send(world.now, id, Channel::ORDERED, &long).unwrap();
     world.client.send(world.now, Channel::ORDERED, b"").unwrap();
     world.run(ms(60_000));
-    assert_eq!(
-        world.client_messages(),
-        [(Channel::ORDERED, Bytes::from(long.clone()))]
-    );
+    assert_eq!(world.client_messages(), [(Channel::ORDERED, Bytes::from(long.clone()))]);
     assert_eq!(
         world.server_messages(),
-        [
-            (Channel::ORDERED, Bytes::from(long.clone())),
-            (Channel::ORDERED, Bytes::new())
-        ]
+        [(Channel::ORDERED, Bytes::from(long.clone())), (Channel::ORDERED, Bytes::new())]
     );
 
     let too_long = vec![0; 65_537];
-    let refused = |world: &mut World, channel, bytes: &[u8]| {
-        world
-            .client
-            .send(world.now, channel, bytes)
-            .unwrap_err()
-            .kind()
-    };
-    assert_eq!(
-        refused(&mut world, Channel::ORDERED, &too_long),
-        Kind::TOO_LARGE
-    );
+    let refused =
+        |world: &mut World, channel, bytes: &[u8]| world.client.send(world.now, channel, bytes).unwrap_err().kind();
+    assert_eq!(refused(&mut world, Channel::ORDERED, &too_long), Kind::TOO_LARGE);
     for channel in [Channel::UNORDERED, Channel::UNRELIABLE, Channel::SEQUENCED] {
-        assert_eq!(
-            refused(&mut world, channel, &too_long[..1_181]),
-            Kind::TOO_LARGE
-        );
-        world
-            .client
-            .send(world.now, channel, &too_long[..1_180])
-            .unwrap();
+        assert_eq!(refused(&mut world, channel, &too_long[..1_181]), Kind::TOO_LARGE);
+        world.client.send(world.now, channel, &too_long[..1_180]).unwrap();
     }
-    assert_eq!(
-        refused(&mut world, Channel::new(crate::Delivery::Ordered, 1), b"x"),
-        Kind::TARGET
-    );
+    assert_eq!(refused(&mut world, Channel::new(crate::Delivery::Ordered, 1), b"x"), Kind::TARGET);
 }
 
 #[test]
@@ -389,10 +310,7 @@ fn a_full_send_buffer_is_an_error_and_drains() {
     world.cut = [false; 2];
     world.run(ms(5_000));
     assert_eq!(world.server_messages().len(), sent);
-    world
-        .client
-        .send(world.now, Channel::ORDERED, &[0; 1_000])
-        .unwrap();
+    world.client.send(world.now, Channel::ORDERED, &[0; 1_000]).unwrap();
 }
 
 #[test]
@@ -400,28 +318,15 @@ fn round_trips_are_of_the_network_alone() {
     let (mut world, id) = World::connected(CALM, 7);
     for _ in 0..50 {
         // The server holds its acks back until its tick, 0 to 50 ms later: no part of the round trip.
-        world
-            .client
-            .send(world.now, Channel::ORDERED, b"move")
-            .unwrap();
+        world.client.send(world.now, Channel::ORDERED, b"move").unwrap();
         world.run(ms(37));
-        world
-            .server
-            .send(world.now, id, Channel::UNRELIABLE, b"snapshot")
-            .unwrap();
+        world.server.send(world.now, id, Channel::UNRELIABLE, b"snapshot").unwrap();
         world.run(ms(50));
     }
     let stats = world.client.stats();
     let near = |time: Option<Duration>| time.is_some_and(|time| time >= ms(19) && time <= ms(21));
-    assert!(
-        near(stats.srtt) && near(stats.min_rtt) && near(stats.rtt),
-        "{stats:?}"
-    );
-    let samples = world
-        .to_client
-        .iter()
-        .filter(|event| matches!(event, Event::RoundTrip(_)))
-        .count();
+    assert!(near(stats.srtt) && near(stats.min_rtt) && near(stats.rtt), "{stats:?}");
+    let samples = world.to_client.iter().filter(|event| matches!(event, Event::RoundTrip(_))).count();
     assert!(samples >= 50, "{samples}");
 }
 
@@ -429,18 +334,10 @@ fn round_trips_are_of_the_network_alone() {
 fn an_idle_connection_lives_for_an_hour_cheaply() {
     let (mut world, id) = World::connected(CALM, 8);
     world.run(Duration::from_secs(3_600));
-    assert!(
-        world
-            .client
-            .session()
-            .is_some_and(|session| !session.is_closed())
-    );
+    assert!(world.client.session().is_some_and(|session| !session.is_closed()));
     let (client, server) = (world.client.stats(), world.server.peer_stats(id).unwrap());
     let pings = 3_600 * 2;
-    assert!(
-        client.packets_sent <= pings + 20 && server.packets_sent <= pings + 20,
-        "{client:?} {server:?}"
-    );
+    assert!(client.packets_sent <= pings + 20 && server.packets_sent <= pings + 20, "{client:?} {server:?}");
     assert_eq!(client.lost, 0);
 }
 
@@ -451,16 +348,10 @@ fn a_peer_that_falls_silent_is_given_up() {
         world.cut[side] = true;
         world.cut[other] = true;
         world.run(ms(9_000));
-        assert_eq!(
-            (world.server.peers(), kind(world.to_client.last())),
-            (1, None)
-        );
+        assert_eq!((world.server.peers(), kind(world.to_client.last())), (1, None));
         world.run(ms(1_600));
         assert_eq!(kind(world.to_client.last()), Some(Kind::TIMED_OUT));
-        assert_eq!(
-            kind(world.to_server.last().map(|(_, event)| event)),
-            Some(Kind::TIMED_OUT)
-        );
+        assert_eq!(kind(world.to_server.last().map(|(_, event)| event)), Some(Kind::TIMED_OUT));
         assert_eq!(world.server.peers(), 0);
     }
 }
@@ -468,50 +359,22 @@ fn a_peer_that_falls_silent_is_given_up() {
 #[test]
 fn goodbyes_wait_for_what_was_sent_before() {
     let (mut world, id) = World::connected(CALM, 10);
-    world
-        .client
-        .send(world.now, Channel::ORDERED, b"leave")
-        .unwrap();
+    world.client.send(world.now, Channel::ORDERED, b"leave").unwrap();
     world.client.close(world.now);
-    assert_eq!(
-        world
-            .client
-            .send(world.now, Channel::ORDERED, b"x")
-            .unwrap_err()
-            .kind(),
-        Kind::CLOSED
-    );
+    assert_eq!(world.client.send(world.now, Channel::ORDERED, b"x").unwrap_err().kind(), Kind::CLOSED);
     world.run(ms(200));
     assert_eq!(kind(world.to_client.last()), Some(Kind::CLOSED));
-    assert_eq!(
-        kind(world.to_server.last().map(|(_, event)| event)),
-        Some(Kind::CLOSED)
-    );
-    assert_eq!(
-        world.server_messages(),
-        [(Channel::ORDERED, Bytes::from_static(b"leave"))]
-    );
+    assert_eq!(kind(world.to_server.last().map(|(_, event)| event)), Some(Kind::CLOSED));
+    assert_eq!(world.server_messages(), [(Channel::ORDERED, Bytes::from_static(b"leave"))]);
     assert_eq!(world.server.peers(), 0);
-    assert_eq!(
-        world
-            .server
-            .send(world.now, id, Channel::ORDERED, b"x")
-            .unwrap_err()
-            .kind(),
-        Kind::CLOSED
-    );
+    assert_eq!(world.server.send(world.now, id, Channel::ORDERED, b"x").unwrap_err().kind(), Kind::CLOSED);
 
     // The reason comes across, also when both leave at once.
     let (mut world, id) = World::connected(CALM, 11);
     world.server.disconnect(world.now, id, "the match is over");
     world.run(ms(100));
-    let Some(Event::Closed(failure)) = world.to_client.last() else {
-        panic!("still open")
-    };
-    assert!(
-        failure.message().ends_with("the match is over"),
-        "{failure}"
-    );
+    let Some(Event::Closed(failure)) = world.to_client.last() else { panic!("still open") };
+    assert!(failure.message().ends_with("the match is over"), "{failure}");
     let (mut world, id) = World::connected(CALM, 12);
     world.server.disconnect(world.now, id, "");
     world.client.close(world.now);
@@ -522,10 +385,7 @@ fn goodbyes_wait_for_what_was_sent_before() {
     // Nobody hears it: it ends all the same.
     let (mut world, _) = World::connected(CALM, 13);
     world.cut = [true; 2];
-    world
-        .client
-        .send(world.now, Channel::ORDERED, b"leave")
-        .unwrap();
+    world.client.send(world.now, Channel::ORDERED, b"leave").unwrap();
     world.client.close(world.now);
     world.run(ms(301));
     assert_eq!(kind(world.to_client.last()), Some(Kind::CLOSED));
@@ -534,13 +394,7 @@ fn goodbyes_wait_for_what_was_sent_before() {
 #[test]
 fn a_handshake_survives_a_storm_and_ends_without_a_server() {
     for seed in 0..50 {
-        World::connected(
-            Weather {
-                loss_percent: 40,
-                ..STORM
-            },
-            seed,
-        );
+        World::connected(Weather { loss_percent: 40, ..STORM }, seed);
     }
     let mut world = World::new(CALM, 0, &Config::DEFAULT);
     world.cut = [true; 2];
@@ -548,19 +402,10 @@ fn a_handshake_survives_a_storm_and_ends_without_a_server() {
     assert_eq!(kind(world.to_client.last()), Some(Kind::TIMED_OUT));
     // Another game's client gets no answer at all.
     let mut world = World::new(CALM, 0, &Config::DEFAULT);
-    world.client = Client::new(
-        &Config {
-            protocol: 9,
-            ..Config::DEFAULT
-        },
-        7,
-    );
+    world.client = Client::new(&Config { protocol: 9, ..Config::DEFAULT }, 7);
     world.client.open(world.now);
     world.run(ms(1_000));
-    assert_eq!(
-        (world.server.peers(), world.client.session().is_none()),
-        (0, true)
-    );
+    assert_eq!((world.server.peers(), world.client.session().is_none()), (0, true));
 }
 
 #[test]
@@ -584,10 +429,7 @@ fn a_flood_of_handshakes_leaves_nothing_behind() {
             }
         }
     }
-    assert_eq!(
-        (server.peers(), server.stats().accepted, server.poll_event()),
-        (0, 0, None)
-    );
+    assert_eq!((server.peers(), server.stats().accepted, server.poll_event()), (0, 0, None));
 
     // Honest clients fill it; the fourth is told so.
     let mut ends = Vec::new();
@@ -607,14 +449,7 @@ fn a_flood_of_handshakes_leaves_nothing_behind() {
         }
         ends.push(client.poll_event());
     }
-    assert_eq!(
-        ends[..3],
-        [
-            Some(Event::Connected),
-            Some(Event::Connected),
-            Some(Event::Connected)
-        ]
-    );
+    assert_eq!(ends[..3], [Some(Event::Connected), Some(Event::Connected), Some(Event::Connected)]);
     assert_eq!(kind(ends[3].as_ref()), Some(Kind::REFUSED));
     assert_eq!((server.peers(), server.stats().denied), (3, 1));
 }
@@ -628,13 +463,7 @@ fn a_new_client_from_the_same_address_replaces_the_old_one() {
     let new = world.connect();
     assert_ne!(id, new);
     assert_eq!(
-        kind(
-            world
-                .to_server
-                .iter()
-                .map(|(_, event)| event)
-                .find(|event| kind(Some(event)).is_some())
-        ),
+        kind(world.to_server.iter().map(|(_, event)| event).find(|event| kind(Some(event)).is_some())),
         Some(Kind::CLOSED)
     );
     assert_eq!(world.server.peers(), 1);
@@ -644,10 +473,7 @@ fn a_new_client_from_the_same_address_replaces_the_old_one() {
 #[test]
 fn forged_stale_and_repeated_packets_change_nothing() {
     let (mut world, _) = World::connected(CALM, 15);
-    world
-        .client
-        .send(world.now, Channel::UNRELIABLE, b"once")
-        .unwrap();
+    world.client.send(world.now, Channel::UNRELIABLE, b"once").unwrap();
     let mut packet = Vec::new();
     assert!(world.client.poll_transmit(world.now, &mut packet));
     for _ in 0..10 {

@@ -64,36 +64,14 @@ pub(super) struct Header {
 /// A packet taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Packet<'a> {
-    Request {
-        protocol: u32,
-        salt: u64,
-    },
-    Challenge {
-        salt: u64,
-        cookie: u64,
-    },
-    Response {
-        protocol: u32,
-        salt: u64,
-        cookie: u64,
-    },
-    Accept {
-        salt: u64,
-        session: u32,
-    },
-    Data {
-        header: Header,
-        frames: Frames<'a>,
-    },
+    Request { protocol: u32, salt: u64 },
+    Challenge { salt: u64, cookie: u64 },
+    Response { protocol: u32, salt: u64, cookie: u64 },
+    Accept { salt: u64, session: u32 },
+    Data { header: Header, frames: Frames<'a> },
     Ack(Header),
-    Goodbye {
-        session: u32,
-        reason: &'a str,
-    },
-    Denied {
-        salt: u64,
-        reason: &'a str,
-    },
+    Goodbye { session: u32, reason: &'a str },
+    Denied { salt: u64, reason: &'a str },
 }
 
 /// Whether the bytes begin like a client's part of the handshake.
@@ -112,35 +90,18 @@ impl<'a> Packet<'a> {
                 rest = &[];
                 Packet::Request { protocol, salt }
             }
-            CHALLENGE => Packet::Challenge {
-                salt: u64_of(&mut rest)?,
-                cookie: u64_of(&mut rest)?,
-            },
-            RESPONSE => Packet::Response {
-                protocol: u32_of(&mut rest)?,
-                salt: u64_of(&mut rest)?,
-                cookie: u64_of(&mut rest)?,
-            },
-            ACCEPT => Packet::Accept {
-                salt: u64_of(&mut rest)?,
-                session: u32_of(&mut rest)?,
-            },
+            CHALLENGE => Packet::Challenge { salt: u64_of(&mut rest)?, cookie: u64_of(&mut rest)? },
+            RESPONSE => {
+                Packet::Response { protocol: u32_of(&mut rest)?, salt: u64_of(&mut rest)?, cookie: u64_of(&mut rest)? }
+            }
+            ACCEPT => Packet::Accept { salt: u64_of(&mut rest)?, session: u32_of(&mut rest)? },
             DATA => {
                 let header = Header::read(first, &mut rest)?;
-                return Some(Packet::Data {
-                    header,
-                    frames: Frames(rest),
-                });
+                return Some(Packet::Data { header, frames: Frames(rest) });
             }
             ACK => Packet::Ack(Header::read(first, &mut rest)?),
-            GOODBYE => Packet::Goodbye {
-                session: u32_of(&mut rest)?,
-                reason: text_of(&mut rest)?,
-            },
-            DENIED => Packet::Denied {
-                salt: u64_of(&mut rest)?,
-                reason: text_of(&mut rest)?,
-            },
+            GOODBYE => Packet::Goodbye { session: u32_of(&mut rest)?, reason: text_of(&mut rest)? },
+            DENIED => Packet::Denied { salt: u64_of(&mut rest)?, reason: text_of(&mut rest)? },
             _ => return None,
         };
         let plain = first & 0xF0 == 0 || matches!(packet, Packet::Ack(_));
@@ -203,13 +164,7 @@ impl Header {
                 [*byte] = take(rest)?;
             }
         }
-        Some(Header {
-            session,
-            sequence,
-            ack,
-            delay,
-            acks: u32::from_le_bytes(acks),
-        })
+        Some(Header { session, sequence, ack, delay, acks: u32::from_le_bytes(acks) })
     }
 
     /// Writes a data packet's header, or an ack's.
@@ -243,11 +198,7 @@ pub(super) struct Frame<'a> {
 impl Frame<'_> {
     /// Its length on the wire.
     pub(super) fn len(&self) -> usize {
-        let id = if self.delivery == Delivery::Unreliable {
-            0
-        } else {
-            2
-        };
+        let id = if self.delivery == Delivery::Unreliable { 0 } else { 2 };
         1 + id + if self.bytes.len() < 0x80 { 1 } else { 2 } + self.bytes.len()
     }
 
@@ -262,9 +213,7 @@ impl Frame<'_> {
         if self.delivery != Delivery::Unreliable {
             out.extend_from_slice(&self.id.to_le_bytes());
         }
-        let [high, low] = u16::try_from(self.bytes.len())
-            .unwrap_or(0x7FFF)
-            .to_be_bytes();
+        let [high, low] = u16::try_from(self.bytes.len()).unwrap_or(0x7FFF).to_be_bytes();
         if self.bytes.len() >= 0x80 {
             out.push(high | 0x80);
         }
@@ -314,11 +263,7 @@ fn frame_of<'a>(rest: &mut &'a [u8]) -> Option<Frame<'a>> {
     if first & !0b111 != 0 || more && delivery != Delivery::Ordered {
         return None;
     }
-    let id = if delivery == Delivery::Unreliable {
-        0
-    } else {
-        u16_of(rest)?
-    };
+    let id = if delivery == Delivery::Unreliable { 0 } else { u16_of(rest)? };
     let [high] = take(rest)?;
     let len = if high < 0x80 {
         usize::from(high)
@@ -328,12 +273,7 @@ fn frame_of<'a>(rest: &mut &'a [u8]) -> Option<Frame<'a>> {
     };
     let (bytes, tail) = rest.split_at_checked(len)?;
     *rest = tail;
-    Some(Frame {
-        delivery,
-        more,
-        id,
-        bytes,
-    })
+    Some(Frame { delivery, more, id, bytes })
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {

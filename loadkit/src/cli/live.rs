@@ -51,7 +51,14 @@ impl Live {
         if let Screen::Lines { .. } = screen {
             eprintln!("{title}");
         }
-        Live { collector, title, duration: job.plan.duration(), shards: job.shards.max(1) as usize, shown: Duration::ZERO, screen }
+        Live {
+            collector,
+            title,
+            duration: job.plan.duration(),
+            shards: job.shards.max(1) as usize,
+            shown: Duration::ZERO,
+            screen,
+        }
     }
 
     /// Ends the progress; what was collected.

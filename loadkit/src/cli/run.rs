@@ -101,12 +101,7 @@ fn check_descriptors(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -
 }
 
 /// Runs the job to its end and judges it.
-fn play(
-    scenario: &dyn AnyScenario,
-    job: &Job,
-    thresholds: &[Threshold],
-    args: &RunArgs,
-) -> Result<Report, UseError> {
+fn play(scenario: &dyn AnyScenario, job: &Job, thresholds: &[Threshold], args: &RunArgs) -> Result<Report, UseError> {
     let control = Control::new();
     signals::listen(&control);
     let host: Arc<dyn Host> = Arc::new(Os);

@@ -1,5 +1,6 @@
 use super::*;
 use crate::packet::{Chunk, Vital};
+use loadkit::Kind;
 use proptest::prelude::*;
 
 const CLIENT: Token = Token([1, 2, 3, 4]);
@@ -27,11 +28,7 @@ impl Echo {
     }
 
     fn input(&mut self, now: Instant, datagram: &[u8]) {
-        let header = Header {
-            token: CLIENT,
-            ack: 0,
-            resend: false,
-        };
+        let header = Header { token: CLIENT, ack: 0, resend: false };
         let mut scratch = Vec::new();
         match Packet::read(datagram, &mut scratch).expect("the client sends packets") {
             Packet::Control(asked, Control::Token(CLIENT)) => {
@@ -84,11 +81,7 @@ impl Echo {
             let mut payload = Vec::new();
             let chunks = self.outbox.fill(now, &mut payload);
             let resend = std::mem::take(&mut self.ask);
-            let header = Header {
-                token: CLIENT,
-                ack: self.inbox.ack(),
-                resend,
-            };
+            let header = Header { token: CLIENT, ack: self.inbox.ack(), resend };
             self.answer(|out| packet::write_chunks(header, chunks, &payload, out));
         }
     }
@@ -129,9 +122,7 @@ impl World {
                 self.flying.push((arrival, to_client, datagram.clone()));
                 self.flying.push((arrival + ONE_WAY, to_client, datagram));
             }
-            Some(2) => self
-                .flying
-                .push((arrival + 9 * ONE_WAY, to_client, datagram)),
+            Some(2) => self.flying.push((arrival + 9 * ONE_WAY, to_client, datagram)),
             _ => self.flying.push((arrival, to_client, datagram)),
         }
     }
@@ -154,11 +145,7 @@ impl World {
         loop {
             self.drain();
             let arrival = self.flying.iter().map(|&(at, ..)| at).min();
-            let Some(next) = earliest([
-                arrival,
-                self.client.deadline(),
-                self.server.outbox.resend_at(),
-            ]) else {
+            let Some(next) = earliest([arrival, self.client.deadline(), self.server.outbox.resend_at()]) else {
                 break;
             };
             if next > end {
@@ -181,9 +168,7 @@ impl World {
     }
 
     fn send(&mut self, channel: Channel, message: &[u8]) -> Result<(), Kind> {
-        self.client
-            .send(self.now, channel, message)
-            .map_err(|failure| failure.kind())
+        self.client.send(self.now, channel, message).map_err(|failure| failure.kind())
     }
 
     fn closed(&self) -> Option<Kind> {
@@ -207,11 +192,7 @@ fn secs(secs: u64) -> Duration {
 }
 
 fn header(token: Token) -> Header {
-    Header {
-        token,
-        ack: 0,
-        resend: false,
-    }
+    Header { token, ack: 0, resend: false }
 }
 
 fn control(token: Token, control: Control<'_>) -> Vec<u8> {
@@ -230,38 +211,23 @@ fn connects_talks_and_leaves() {
     world.send(Channel::ORDERED, b"v").unwrap();
     world.send(Channel::UNRELIABLE, b"l").unwrap();
     world.run(ONE_WAY * 2);
-    let heard = [
-        (Channel::ORDERED, b"v".to_vec()),
-        (Channel::UNRELIABLE, b"l".to_vec()),
-    ];
+    let heard = [(Channel::ORDERED, b"v".to_vec()), (Channel::UNRELIABLE, b"l".to_vec())];
     assert_eq!(world.server.heard, heard);
-    assert_eq!(
-        (
-            world.echoes(Channel::ORDERED),
-            world.echoes(Channel::UNRELIABLE)
-        ),
-        (b"v".into(), b"l".into())
-    );
+    assert_eq!((world.echoes(Channel::ORDERED), world.echoes(Channel::UNRELIABLE)), (b"v".into(), b"l".into()));
     world.client.close(world.now);
     world.run(ONE_WAY);
     assert_eq!(world.closed(), Some(Kind::CLOSED));
     assert_eq!(world.server.closed, u32::from(GOODBYES));
     let stats = world.client.stats();
     assert_eq!((world.client.deadline(), stats.discarded), (None, 0));
-    assert_eq!(
-        (stats.rtt, stats.srtt, stats.min_rtt),
-        (Some(ONE_WAY * 2), Some(ONE_WAY * 2), Some(ONE_WAY * 2))
-    );
+    assert_eq!((stats.rtt, stats.srtt, stats.min_rtt), (Some(ONE_WAY * 2), Some(ONE_WAY * 2), Some(ONE_WAY * 2)));
 }
 
 #[test]
 fn a_repeated_packet_tells_no_round_trip() {
     let mut world = World::new(&[0, 9, 9, 9, 9, 9, 9, 9]);
     world.run(secs(1));
-    assert_eq!(
-        world.events,
-        [Event::RoundTrip(ONE_WAY * 2), Event::Connected]
-    );
+    assert_eq!(world.events, [Event::RoundTrip(ONE_WAY * 2), Event::Connected]);
 }
 
 #[test]
@@ -276,10 +242,7 @@ fn queued_messages_go_before_the_goodbye() {
             world.client.close(world.now)
         }
         world.run(ONE_WAY);
-        assert_eq!(
-            (world.server.heard.len(), world.server.closed),
-            (heard, u32::from(GOODBYES))
-        );
+        assert_eq!((world.server.heard.len(), world.server.closed), (heard, u32::from(GOODBYES)));
     }
 }
 
@@ -288,16 +251,12 @@ fn stays_alive_without_messages() {
     let mut world = World::new(&[9]);
     world.run(secs(1));
     let spoken = world.client.spoken;
-    world.run(KEEP_ALIVE_AFTER);
+    world.run(SPEAK_EVERY);
     assert!(world.client.spoken > spoken);
     world.run(secs(8));
     assert_eq!(world.closed(), None);
     world.run(secs(1));
-    assert_eq!(
-        world.closed(),
-        Some(Kind::TIMED_OUT),
-        "the server has not said anything"
-    );
+    assert_eq!(world.closed(), Some(Kind::TIMED_OUT), "the server has not said anything");
 }
 
 #[test]
@@ -336,25 +295,17 @@ fn the_server_says_why_it_refuses() {
     let full = control(CLIENT, Control::Close(b"This server is full"));
     world.client.input(world.now, &full);
     world.drain();
-    let why = Failure::new(
-        Kind::REFUSED,
-        "the server closed the connection: This server is full",
-    );
+    let why = Failure::new(Kind::REFUSED, "the server closed the connection: This server is full");
     assert_eq!(world.events.last(), Some(&Event::Closed(why)));
     world.client.input(world.now, &full);
-    assert_eq!(
-        (world.client.poll_event(), world.client.deadline()),
-        (None, None)
-    );
+    assert_eq!((world.client.poll_event(), world.client.deadline()), (None, None));
 }
 
 #[test]
 fn who_does_not_know_the_token_is_not_heard() {
     let mut world = World::new(&[9]);
     world.run(secs(1));
-    world
-        .client
-        .input(world.now, &control(SERVER, Control::Close(b"")));
+    world.client.input(world.now, &control(SERVER, Control::Close(b"")));
     world.drain();
     assert_eq!((world.closed(), world.client.stats().discarded), (None, 1));
 }
@@ -367,15 +318,8 @@ fn unread_events_are_bounded_and_vital_ones_come_later() {
     for first in (1..=600).step_by(100) {
         let mut payload = Vec::new();
         for sequence in first..first + 100 {
-            let vital = Some(Vital {
-                sequence,
-                resent: false,
-            });
-            Chunk {
-                vital,
-                data: &[0; 10],
-            }
-            .write(&mut payload);
+            let vital = Some(Vital { sequence, resent: false });
+            Chunk { vital, data: &[0; 10] }.write(&mut payload);
         }
         let mut out = Vec::new();
         packet::write_chunks(header(CLIENT), 100, &payload, &mut out);
@@ -396,10 +340,7 @@ fn unread_events_are_bounded_and_vital_ones_come_later() {
 fn what_cannot_be_sent_is_refused() {
     let mut world = World::new(&[9]);
     world.run(secs(1));
-    assert_eq!(
-        world.send(Channel::UNRELIABLE, &[0; MAX_MESSAGE + 1]),
-        Err(Kind::TOO_LARGE)
-    );
+    assert_eq!(world.send(Channel::UNRELIABLE, &[0; MAX_MESSAGE + 1]), Err(Kind::TOO_LARGE));
     assert_eq!(world.send(Channel::UNRELIABLE, &[0; MAX_MESSAGE]), Ok(()));
     assert_eq!(world.send(Channel::UNORDERED, b""), Err(Kind::TARGET));
     for channel in [Channel::UNRELIABLE, Channel::ORDERED] {

@@ -1,0 +1,194 @@
+//! `datagrams and time in; datagrams and the next deadline out`: the game behind its protocol, and its misbehaviour.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+
+use loadkit_core::Failure;
+use loadkit_transport::rudp::{self, PeerId};
+use loadkit_transport::Event;
+use prost::Message;
+use tokio::time::Instant;
+
+use crate::counts::Counts;
+use crate::game::{Game, Output, Peer};
+use crate::options::Options;
+use crate::wire::{FromClient, FromServer, config, from_client, from_server};
+
+/// No more than this play at once; the kernel's memory for them is the larger part.
+const MAX_PEERS: usize = 20_000;
+/// No more than this is held back by `--delay`: with more, what is oldest leaves early.
+const MAX_HELD: usize = 1 << 20;
+
+/// The game behind its protocol, without I/O.
+///
+/// **After every change, drain [`poll_transmit`](Server::poll_transmit), then wait for a datagram or for
+/// [`deadline`](Server::deadline), whichever comes first.**
+#[derive(Debug)]
+pub struct Server {
+    options: Options,
+    transport: rudp::Server,
+    game: Game,
+    counts: Counts,
+    /// The game's name for each place in the transport's table of peers.
+    peers: Vec<Peer>,
+    ids: HashMap<Peer, PeerId>,
+    last_peer: u64,
+    logins_seen: u64,
+    /// What leaves later, and when.
+    held: VecDeque<(Instant, Output)>,
+    bytes: Vec<u8>,
+}
+
+impl Server {
+    /// A server that begins at `now`. `key` is random and secret; see [`rudp::Server::new`].
+    pub fn new(options: Options, key: [u64; 2], now: Instant) -> Server {
+        Server {
+            transport: rudp::Server::new(config(), MAX_PEERS, key, now),
+            game: Game::new(options.rules),
+            options,
+            counts: Counts::default(),
+            peers: Vec::new(),
+            ids: HashMap::new(),
+            last_peer: 0,
+            logins_seen: 0,
+            held: VecDeque::new(),
+            bytes: Vec::new(),
+        }
+    }
+
+    /// What it has done so far.
+    pub fn counts(&self) -> Counts {
+        Counts { matches: u64::from(self.game.matches_begun()), ..self.counts }
+    }
+
+    /// Takes a datagram.
+    pub fn input(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        self.transport.input(now, from, datagram);
+        self.settle(now);
+    }
+
+    /// When something is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let held = self.held.front().map(|&(at, _)| at);
+        [self.transport.deadline(), self.game.deadline(), held].into_iter().flatten().min()
+    }
+
+    /// Does what is due at `now`.
+    pub fn timeout(&mut self, now: Instant) {
+        self.transport.timeout(now);
+        self.game.timeout(now);
+        self.settle(now);
+    }
+
+    /// Appends the next datagram to `packet`, which is empty; where it goes.
+    pub fn poll_transmit(&mut self, now: Instant, packet: &mut Vec<u8>) -> Option<SocketAddr> {
+        self.transport.poll_transmit(now, packet)
+    }
+
+    /// Sends everybody home.
+    pub fn close(&mut self, now: Instant) {
+        self.transport.disconnect_all(now, "the server ends");
+        self.settle(now);
+    }
+
+    /// Hands on what the transport tells to the game, and what the game says to the transport.
+    fn settle(&mut self, now: Instant) {
+        while let Some((id, event)) = self.transport.poll_event() {
+            match event {
+                Event::Connected => self.connected(id),
+                Event::Message { payload, .. } => self.message(id, &payload, now),
+                Event::Closed(_) => self.closed(id),
+                Event::RoundTrip(_) => {}
+            }
+        }
+        let (delay, early) = (self.options.delay, MAX_HELD);
+        while let Some(output) = self.game.poll_output() {
+            if delay.is_zero() {
+                self.send(now, &output);
+            } else {
+                self.held.push_back((now + delay, output));
+            }
+        }
+        while let Some((at, _)) = self.held.front()
+            && (*at <= now || self.held.len() > early)
+        {
+            if let Some((_, output)) = self.held.pop_front() {
+                self.send(now, &output);
+            }
+        }
+    }
+
+    fn connected(&mut self, id: PeerId) {
+        self.last_peer += 1;
+        let peer = Peer(self.last_peer);
+        if self.peers.len() <= id.index() {
+            self.peers.resize(id.index() + 1, Peer(0));
+        }
+        self.peers[id.index()] = peer;
+        self.ids.insert(peer, id);
+        self.game.connected(peer);
+        self.counts.connections += 1;
+    }
+
+    fn closed(&mut self, id: PeerId) {
+        let Some(&peer) = self.peers.get(id.index()) else { return };
+        self.ids.remove(&peer);
+        if !self.game.disconnected(peer) {
+            self.counts.disconnects += 1;
+        }
+    }
+
+    fn message(&mut self, id: PeerId, payload: &[u8], now: Instant) {
+        let Some(&peer) = self.peers.get(id.index()) else { return };
+        match FromClient::decode(payload) {
+            Ok(request) if self.ignores(&request) => self.counts.logins_dropped += 1,
+            Ok(request) => self.game.input(peer, request, now),
+            Err(_) => self.counts.malformed += 1,
+        }
+    }
+
+    /// Whether this is one of the logins that are to be ignored.
+    fn ignores(&mut self, request: &FromClient) -> bool {
+        if self.options.drop_logins == 0.0 || !matches!(request.body, Some(from_client::Body::Login(_))) {
+            return false;
+        }
+        self.logins_seen += 1;
+        // 53 bits, as many as a float holds, taken as a number from 0 to 1.
+        let chance = (self.options.seed.stream("drop-logins", self.logins_seen, 0) >> 11) as f64 / (1_u64 << 53) as f64;
+        chance < self.options.drop_logins
+    }
+
+    /// Encodes a message once, and sends it to all for whom it is.
+    fn send(&mut self, now: Instant, output: &Output) {
+        self.bytes.clear();
+        if output.message.encode(&mut self.bytes).is_err() {
+            return;
+        }
+        let channel = output.message.channel();
+        for peer in &output.to {
+            let Some(&id) = self.ids.get(peer) else { continue };
+            let sent = self.transport.send(now, id, channel, &self.bytes);
+            self.count(&output.message, sent);
+        }
+    }
+
+    fn count(&mut self, message: &FromServer, sent: Result<(), Failure>) {
+        let counts = &mut self.counts;
+        let count = match message.body {
+            _ if sent.is_err() => &mut counts.unsent,
+            Some(from_server::Body::Refused(_)) => &mut counts.refusals,
+            Some(from_server::Body::Welcome(_)) => &mut counts.logins,
+            Some(from_server::Body::MatchFound(_)) => &mut counts.matches_found,
+            Some(from_server::Body::Moved(_)) => &mut counts.moves,
+            Some(from_server::Body::Bought(_)) => &mut counts.purchases,
+            Some(from_server::Body::Goodbye(_)) => &mut counts.leaves,
+            Some(from_server::Body::Snapshot(_)) => &mut counts.snapshots,
+            Some(from_server::Body::MatchOver(_)) => &mut counts.results,
+            None => return,
+        };
+        *count += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

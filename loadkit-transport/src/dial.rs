@@ -1,0 +1,260 @@
+//! How a bot connects: `cx.connect(Rudp::new(codec))`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use loadkit_core::{Connect, Cx, Failure, Kind, Result};
+use rand::Rng;
+use tokio::time::Instant;
+
+use crate::codec::Codec;
+use crate::connection::Connection;
+use crate::driver::{AnyLink, Core, Driver};
+use crate::failures;
+use crate::link::{Link, MAX_DATAGRAM};
+use crate::mem::Mem;
+use crate::plain::Plain;
+use crate::protocol::Protocol;
+use crate::rudp;
+use crate::sources::SourcePool;
+use crate::tcp::{Framing, Tcp};
+use crate::udp::{SocketBuffers, Udp};
+
+/// The longest UDP payload over IPv4: 65,535 less the headers.
+const MAX_PAYLOAD: usize = MAX_DATAGRAM - 28;
+
+/// Makes a bot's end of a protocol. Closures `FnOnce(&Cx) -> P` do.
+pub trait Speak {
+    /// The protocol.
+    type Protocol: Protocol + 'static;
+
+    /// One end, for the bot of `cx`; what it needs of randomness comes from there.
+    fn protocol(self, cx: &Cx) -> Self::Protocol;
+}
+
+impl<P: Protocol + 'static, F: FnOnce(&Cx) -> P> Speak for F {
+    type Protocol = P;
+
+    fn protocol(self, cx: &Cx) -> P {
+        self(cx)
+    }
+}
+
+impl Speak for rudp::Config {
+    type Protocol = rudp::Client;
+
+    fn protocol(self, cx: &Cx) -> rudp::Client {
+        rudp::Client::new(&self, cx.rng().next_u64())
+    }
+}
+
+/// Datagrams without a protocol.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Datagrams;
+
+impl Speak for Datagrams {
+    type Protocol = Plain;
+
+    fn protocol(self, _: &Cx) -> Plain {
+        Plain::new(MAX_PAYLOAD)
+    }
+}
+
+impl Speak for Framing {
+    type Protocol = Plain;
+
+    fn protocol(self, _: &Cx) -> Plain {
+        Plain::new(self.max)
+    }
+}
+
+/// Reliable UDP: `Rudp::new(codec)`.
+pub type Rudp<C> = Dial<rudp::Config, C>;
+/// Raw datagrams: `Datagram::new(codec)`. Connected at once: whether a server is there shows with the first reply.
+pub type Datagram<C> = Dial<Datagrams, C>;
+/// Frames over TCP: `Framed::new(codec)`.
+pub type Framed<C> = Dial<Framing, C>;
+
+/// Where the link goes.
+enum Way {
+    Udp(SocketAddr),
+    Tcp(SocketAddr),
+    Mem(String),
+}
+
+/// How a bot connects: a protocol, a codec, and where the defaults do not fit.
+///
+/// The target's name chooses the link: `udp://host:port`, `tcp://host:port`, `mem:NAME`; without a scheme it is TCP
+/// for [`Framed`] and UDP for all else.
+pub struct Dial<S, C> {
+    speak: S,
+    codec: C,
+    framing: Framing,
+    is_stream: bool,
+    to: Option<SocketAddr>,
+    over: Option<Box<dyn Link>>,
+    sources: Option<Arc<SourcePool>>,
+    buffers: SocketBuffers,
+    time_out: Duration,
+    call_time_out: Duration,
+    inbox: u32,
+}
+
+impl<C: Codec> Dial<rudp::Config, C> {
+    /// Reliable UDP as it comes.
+    pub fn new(codec: C) -> Self {
+        Dial::speaking(rudp::Config::DEFAULT, codec)
+    }
+
+    /// With other knobs.
+    pub fn config(mut self, config: rudp::Config) -> Self {
+        self.speak = config;
+        self
+    }
+}
+
+impl<C: Codec> Dial<Datagrams, C> {
+    /// Raw datagrams.
+    pub fn new(codec: C) -> Self {
+        Dial::speaking(Datagrams, codec)
+    }
+}
+
+impl<C: Codec> Dial<Framing, C> {
+    /// Frames over TCP, with four bytes of length and at most 1 MiB.
+    pub fn new(codec: C) -> Self {
+        Dial { is_stream: true, ..Dial::speaking(Framing::default(), codec) }
+    }
+
+    /// With other frames.
+    pub fn framing(mut self, framing: Framing) -> Self {
+        (self.speak, self.framing) = (framing, framing);
+        self
+    }
+}
+
+impl<S: Speak, C: Codec> Dial<S, C> {
+    /// A protocol of one's own: `Dial::speaking(|cx: &Cx| MyProtocol::new(cx.rng().next_u32()), codec)`.
+    pub fn speaking(speak: S, codec: C) -> Self {
+        Dial {
+            speak,
+            codec,
+            framing: Framing::default(),
+            is_stream: false,
+            to: None,
+            over: None,
+            sources: None,
+            buffers: SocketBuffers::default(),
+            time_out: Duration::from_secs(5),
+            call_time_out: Duration::from_secs(5),
+            inbox: 256,
+        }
+    }
+
+    /// To this address instead of the run's target: for a match server that the lobby named.
+    pub fn to(mut self, addr: SocketAddr) -> Self {
+        self.to = Some(addr);
+        self
+    }
+
+    /// Over a link of one's own instead of a new socket.
+    pub fn over(mut self, link: impl Link + 'static) -> Self {
+        self.over = Some(Box::new(link));
+        self
+    }
+
+    /// From the seat's address of this pool.
+    pub fn sources(mut self, pool: Arc<SourcePool>) -> Self {
+        self.sources = Some(pool);
+        self
+    }
+
+    /// With so large kernel buffers (UDP).
+    pub fn buffers(mut self, buffers: SocketBuffers) -> Self {
+        self.buffers = buffers;
+        self
+    }
+
+    /// Gives up connecting after so long; 5 s by default.
+    pub fn time_out(mut self, time: Duration) -> Self {
+        self.time_out = time;
+        self
+    }
+
+    /// Gives up waiting for the reply to a call after so long; 5 s by default.
+    pub fn call_time_out(mut self, time: Duration) -> Self {
+        self.call_time_out = time;
+        self
+    }
+
+    /// Keeps so many messages for the bot that it has not fetched; 256 by default. Each costs what the message costs.
+    pub fn inbox(mut self, messages: u32) -> Self {
+        self.inbox = messages.max(1);
+        self
+    }
+
+    /// Where to, and how that is called in failures.
+    fn way(&self, cx: &Cx) -> Result<(Way, String), Failure> {
+        let target = cx.target();
+        let name = target.name();
+        if let (None, Some(mem)) = (self.to, name.strip_prefix("mem:")) {
+            return Ok((Way::Mem(mem.to_owned()), name.to_owned()));
+        }
+        let is_tcp = match name.split_once("://") {
+            Some(("udp", _)) => false,
+            Some(("tcp", _)) => true,
+            None => self.is_stream,
+            Some((scheme, _)) => {
+                let what = format!("the target {name:?} begins with {scheme:?}; known are udp://, tcp:// and mem:");
+                return Err(Failure::new(Kind::TARGET, what));
+            }
+        };
+        let (addr, shown) = match self.to {
+            Some(addr) => (addr, addr.to_string()),
+            None => (target.addr(cx.seat().index())?, name.to_owned()),
+        };
+        Ok((if is_tcp { Way::Tcp(addr) } else { Way::Udp(addr) }, shown))
+    }
+
+    fn source(&self, cx: &Cx) -> Option<IpAddr> {
+        self.sources.as_ref().map(|pool| pool.addr(cx.seat().index()))
+    }
+}
+
+impl<S: Speak, C: Codec + 'static> Connect for Dial<S, C> {
+    type Connection = Connection<S::Protocol, C>;
+
+    async fn connect(mut self, cx: &Cx) -> Result<Self::Connection> {
+        let until = Instant::now() + self.time_out;
+        let silent = |shown: &str, time: Duration| {
+            let what = format!("{shown} did not answer within {} s: is the server running?", time.as_secs_f64());
+            Failure::new(Kind::TIMED_OUT, what)
+        };
+        let (link, shown) = match self.over.take() {
+            Some(link) => (AnyLink::Other(link), cx.target().name().to_owned()),
+            None => {
+                let (way, shown) = self.way(cx)?;
+                let from = self.source(cx);
+                let link = match way {
+                    Way::Udp(to) => Udp::connect(from, to, self.buffers).map(AnyLink::Udp),
+                    Way::Mem(name) => Mem::connect(&name).map(|link| AnyLink::Mem(Box::new(link))),
+                    Way::Tcp(to) => tokio::time::timeout_at(until, Tcp::connect(from, to, self.framing))
+                        .await
+                        .map_err(|_| silent(&shown, self.time_out))?
+                        .map(|link| AnyLink::Tcp(Box::new(link))),
+                };
+                (link.map_err(|error| failures::failure(&error, &shown))?, shown)
+            }
+        };
+        let protocol = self.speak.protocol(cx);
+        let core = Core::new(cx.clone(), link, protocol, self.codec, self.inbox, self.call_time_out);
+        let driver = Rc::new(Driver(core.into()));
+        driver.0.borrow_mut().open();
+        cx.attach(&driver);
+        let connection = Connection(driver);
+        connection.connected(cx, until, || silent(&shown, self.time_out)).await?;
+        Ok(connection)
+    }
+}

@@ -1,0 +1,444 @@
+//! Joins a protocol, a codec and a link on the bot's own task: reads before its turn, sends after it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use loadkit_core::{Alarm, Cx, Drive, Failure, Kind, names};
+use tokio::time::Instant;
+
+use crate::codec::Codec;
+use crate::failures;
+use crate::link::{Link, MAX_DATAGRAM};
+use crate::mem::Mem;
+use crate::protocol::{Channel, Event, Protocol, Stats};
+use crate::tcp::Tcp;
+use crate::udp::Udp;
+
+/// Messages read from a link in one turn, at most; then others have theirs.
+const READS_PER_TURN: usize = 64;
+/// Counts go to the recorder so often at most: a look-up by name is dear beside a packet.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+/// A stream takes packets from its protocol only while fewer bytes wait for the kernel.
+const STREAM_QUEUE: usize = 64 * 1024;
+/// Tasks other than the bot's own that wait for messages, at most; further ones must poll anew.
+const MAX_WAITING: usize = 64;
+
+thread_local! {
+    /// What links receive into, one for all connections of a shard.
+    static RECEIVE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// What protocols and codecs write into.
+    static WRITE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A link, dispatched without a table where it is one of ours.
+pub(crate) enum AnyLink {
+    Udp(Udp),
+    Tcp(Box<Tcp>),
+    Mem(Box<Mem>),
+    Other(Box<dyn Link>),
+}
+
+macro_rules! each_link {
+    ($link:expr, $inner:ident => $call:expr) => {
+        match $link {
+            AnyLink::Udp($inner) => $call,
+            AnyLink::Tcp($inner) => $call,
+            AnyLink::Mem($inner) => $call,
+            AnyLink::Other($inner) => $call,
+        }
+    };
+}
+
+/// Packets and bytes, both ways.
+#[derive(Clone, Copy, Default)]
+struct Traffic {
+    /// Reported: packets sent, packets received, bytes sent, bytes received.
+    reported: [u64; 4],
+    /// Not yet.
+    fresh: [u32; 4],
+    resends: u32,
+    lost: u32,
+    refused: u32,
+}
+
+impl Traffic {
+    fn count(&mut self, received: bool, len: usize) {
+        let way = usize::from(received);
+        self.fresh[way] = self.fresh[way].saturating_add(1);
+        self.fresh[2 + way] = self.fresh[2 + way].saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+    }
+
+    fn total(&self, which: usize) -> u64 {
+        self.reported[which] + u64::from(self.fresh[which])
+    }
+}
+
+/// What waits to be handed to the bot, and when it arrived.
+pub(crate) type Arrived<T> = (Instant, Result<T, Failure>);
+
+/// A connection's state. Idle it holds no buffers.
+pub(crate) struct Core<P, C: Codec> {
+    pub(crate) cx: Cx,
+    link: AnyLink,
+    protocol: P,
+    pub(crate) codec: C,
+    pub(crate) inbox: VecDeque<Arrived<C::In>>,
+    inbox_bound: u32,
+    pub(crate) calls: u32,
+    pub(crate) call_time_out: Duration,
+    alarm: Option<Box<(Instant, Alarm)>>,
+    /// The bot's task, once it has had a turn.
+    waker: Option<Waker>,
+    /// Other tasks that wait for messages.
+    waiting: Option<Box<Vec<Waker>>>,
+    pub(crate) ended: Option<Box<Failure>>,
+    pub(crate) last_arrival: Option<Instant>,
+    traffic: Traffic,
+    report_at: Instant,
+    in_turn: bool,
+    pub(crate) is_connected: bool,
+}
+
+/// What the core drives around the bot's turns.
+pub(crate) struct Driver<P, C: Codec>(pub(crate) RefCell<Core<P, C>>);
+
+impl<P: Protocol, C: Codec> Drive for Driver<P, C> {
+    fn before_turn(&self, cx: &mut Context<'_>) {
+        let mut core = self.0.borrow_mut();
+        core.in_turn = true;
+        match &mut core.waker {
+            Some(known) => known.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        core.read(cx);
+    }
+
+    fn after_turn(&self, cx: &mut Context<'_>) {
+        let mut core = self.0.borrow_mut();
+        core.in_turn = false;
+        core.flush(cx);
+    }
+}
+
+impl<P: Protocol, C: Codec> Core<P, C> {
+    pub(crate) fn new(cx: Cx, link: AnyLink, protocol: P, codec: C, inbox_bound: u32, call_time_out: Duration) -> Self {
+        Core {
+            cx,
+            link,
+            protocol,
+            codec,
+            inbox: VecDeque::new(),
+            inbox_bound,
+            calls: 0,
+            call_time_out,
+            alarm: None,
+            waker: None,
+            waiting: None,
+            ended: None,
+            last_arrival: None,
+            traffic: Traffic::default(),
+            report_at: Instant::now(),
+            in_turn: false,
+            is_connected: false,
+        }
+    }
+
+    /// Starts the handshake.
+    pub(crate) fn open(&mut self) {
+        self.protocol.open(Instant::now());
+        self.take_events(Instant::now());
+    }
+
+    /// Reads and sends outside of the bot's turns: before its first one with the connection, or for another task.
+    pub(crate) fn catch_up(&mut self, cx: &mut Context<'_>) {
+        if !self.in_turn {
+            let waker = self.waker.get_or_insert_with(|| cx.waker().clone()).clone();
+            let mut cx = Context::from_waker(&waker);
+            self.read(&mut cx);
+            self.flush(&mut cx);
+        }
+    }
+
+    /// Has the task woken when a message comes. The bot's own task needs nothing: what arrives gives it a turn.
+    pub(crate) fn wait(&mut self, cx: &mut Context<'_>) {
+        if self.waker.as_ref().is_some_and(|bot| bot.will_wake(cx.waker())) {
+            return;
+        }
+        let waiting = self.waiting.get_or_insert_default();
+        if !waiting.iter().any(|known| known.will_wake(cx.waker())) {
+            if waiting.len() >= MAX_WAITING {
+                waiting.remove(0).wake();
+            }
+            waiting.push(cx.waker().clone());
+        }
+    }
+
+    fn wake(&mut self) {
+        for waker in self.waiting.take().into_iter().flat_map(|waiting| *waiting) {
+            waker.wake();
+        }
+    }
+
+    /// Takes in what has arrived and what is due.
+    fn read(&mut self, cx: &mut Context<'_>) {
+        if self.ended.is_some() {
+            return;
+        }
+        let read = RECEIVE.with_borrow_mut(|buf| {
+            let max = each_link!(&self.link, link => link.max_message());
+            if buf.len() < max {
+                buf.resize(max.max(MAX_DATAGRAM), 0);
+            }
+            for _ in 0..READS_PER_TURN {
+                match each_link!(&mut self.link, link => link.poll_recv(cx, buf)) {
+                    Poll::Ready(Ok(received)) => {
+                        let at = received.at.unwrap_or_else(Instant::now);
+                        self.traffic.count(true, received.len);
+                        self.protocol.input(at, buf.get(..received.len).unwrap_or_default());
+                        self.take_events(at);
+                    }
+                    Poll::Ready(Err(error)) => return Err(error),
+                    Poll::Pending => return Ok(()),
+                }
+            }
+            cx.waker().wake_by_ref();
+            Ok(())
+        });
+        if let Err(error) = read {
+            self.fail(&error);
+        }
+        let now = match self.protocol.deadline() {
+            Some(due) => Some(Instant::now()).filter(|now| *now >= due),
+            None => None,
+        };
+        if let Some(now) = now {
+            self.protocol.timeout(now);
+            self.take_events(now);
+        }
+    }
+
+    /// Hands the protocol's events on. `at` is when what caused them arrived.
+    fn take_events(&mut self, at: Instant) {
+        while let Some(event) = self.protocol.poll_event() {
+            match event {
+                Event::Message { payload, .. } => {
+                    let message = self.codec.decode_bytes(payload);
+                    if message.is_err() {
+                        self.cx.count("net.malformed", 1);
+                    }
+                    self.last_arrival = Some(at);
+                    self.deliver(at, message);
+                }
+                Event::RoundTrip(time) => self.cx.trend("net.rtt", time),
+                Event::Connected => {
+                    self.is_connected = true;
+                    self.cx.connection_opened();
+                    self.wake();
+                }
+                Event::Closed(failure) => self.end(failure),
+            }
+        }
+    }
+
+    fn deliver(&mut self, at: Instant, message: Result<C::In, Failure>) {
+        if self.inbox.len() >= self.inbox_bound as usize {
+            self.inbox.pop_front();
+            self.cx.count("net.inbox_dropped", 1);
+        }
+        if self.inbox.capacity() == 0 {
+            self.inbox.reserve_exact(1);
+        }
+        self.inbox.push_back((at, message));
+        self.wake();
+    }
+
+    /// The next message for the bot.
+    pub(crate) fn next(&mut self) -> Option<Result<C::In, Failure>> {
+        let (at, message) = self.inbox.pop_front()?;
+        self.handed_out(at);
+        Some(message)
+    }
+
+    /// The first message that is wanted.
+    pub(crate) fn find(&mut self, wanted: impl Fn(&C, &C::In) -> bool) -> Option<C::In> {
+        let codec = &self.codec;
+        let found = self.inbox.iter().position(|(_, message)| message.as_ref().is_ok_and(|m| wanted(codec, m)))?;
+        let (at, message) = self.inbox.remove(found)?;
+        self.handed_out(at);
+        message.ok()
+    }
+
+    fn handed_out(&mut self, at: Instant) {
+        if self.inbox.is_empty() {
+            self.inbox = VecDeque::new();
+        }
+        self.cx.arrived(at);
+    }
+
+    fn fail(&mut self, error: &io::Error) {
+        let failure = failures::failure(error, self.cx.target().name());
+        self.end(failure);
+    }
+
+    /// Nothing goes either way from now on.
+    pub(crate) fn end(&mut self, failure: Failure) {
+        if self.ended.is_none() {
+            self.ended = Some(Box::new(failure));
+            if self.is_connected {
+                self.cx.connection_closed();
+            }
+            self.alarm = None;
+            self.report();
+            self.wake();
+        }
+    }
+
+    /// Why nothing more can be sent or received, if that is so.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.ended.as_ref().map_or(Ok(()), |failure| Err((**failure).clone()))
+    }
+
+    /// Queues a message, to be sent after the bot's turn; at once when it is not its turn.
+    pub(crate) fn send(&mut self, message: &C::Out, channel: Option<Channel>) -> Result<(), Failure> {
+        self.check()?;
+        let channel = channel.unwrap_or_else(|| self.codec.channel(message));
+        WRITE.with_borrow_mut(|buf| {
+            buf.clear();
+            self.codec.encode(message, buf)?;
+            self.protocol.send(Instant::now(), channel, buf)
+        })?;
+        if !self.in_turn
+            && let Some(waker) = self.waker.clone()
+        {
+            self.flush(&mut Context::from_waker(&waker));
+        }
+        Ok(())
+    }
+
+    /// Says goodbye.
+    pub(crate) fn close(&mut self, abort: bool) {
+        let now = Instant::now();
+        if abort {
+            self.protocol.abort(now);
+        } else {
+            self.protocol.close(now);
+        }
+        let waker = self.waker.clone();
+        self.flush(&mut Context::from_waker(waker.as_ref().unwrap_or(Waker::noop())));
+    }
+
+    /// Bytes that a stream has still to send.
+    pub(crate) fn queued(&self) -> usize {
+        each_link!(&self.link, link => link.queued())
+    }
+
+    /// Moves on what a stream has still to send, also after the protocol has ended.
+    pub(crate) fn flush_link(&mut self, cx: &mut Context<'_>) {
+        if each_link!(&self.link, link => link.queued()) > 0
+            && let Poll::Ready(Err(error)) = each_link!(&mut self.link, link => link.poll_flush(cx))
+        {
+            self.fail(&error);
+        }
+    }
+
+    /// Sends what the protocol has to send, and sees to its next deadline.
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        if self.ended.is_some() {
+            return;
+        }
+        let now = Instant::now();
+        let sent = WRITE.with_borrow_mut(|packet| {
+            loop {
+                packet.clear();
+                let has_room = each_link!(&self.link, link => link.queued()) < STREAM_QUEUE;
+                if !has_room || !self.protocol.poll_transmit(now, packet) {
+                    return Ok(());
+                }
+                match each_link!(&mut self.link, link => link.try_send(packet)) {
+                    Ok(()) => self.traffic.count(false, packet.len()),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.traffic.refused += 1,
+                    Err(error) => return Err(error),
+                }
+            }
+        });
+        self.take_events(now);
+        self.flush_link(cx);
+        match sent {
+            Err(error) => self.fail(&error),
+            Ok(()) => self.set_alarm(now, cx),
+        }
+        if now >= self.report_at {
+            self.report();
+            self.report_at = now + REPORT_EVERY;
+        }
+    }
+
+    /// Sets the alarm for the protocol's deadline. One that is set for earlier stays: waking once in vain costs less
+    /// than moving it with every packet.
+    fn set_alarm(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let Some(due) = self.protocol.deadline() else {
+            self.alarm = None;
+            return;
+        };
+        let alarm = self.alarm.get_or_insert_with(|| Box::new((due, self.cx.timers().alarm())));
+        if alarm.0 <= now || due <= alarm.0 {
+            alarm.0 = due;
+            alarm.1.set(due, cx.waker());
+        }
+    }
+
+    /// Counts go to the recorder.
+    fn report(&mut self) {
+        const NAMES: [&str; 4] = ["net.packets_sent", "net.packets_received", "net.bytes_sent", "net.bytes_received"];
+        for (which, name) in NAMES.into_iter().enumerate() {
+            let fresh = u64::from(std::mem::take(&mut self.traffic.fresh[which]));
+            if fresh > 0 {
+                self.traffic.reported[which] += fresh;
+                self.cx.count(name, fresh);
+            }
+        }
+        let stats = self.protocol.stats();
+        let reported = [
+            ("net.resends", stats.resends, &mut self.traffic.resends),
+            ("net.lost", stats.lost, &mut self.traffic.lost),
+        ];
+        for (name, total, reported) in reported {
+            let total = u32::try_from(total).unwrap_or(u32::MAX);
+            if total > *reported {
+                self.cx.count(name, u64::from(total - *reported));
+                *reported = total;
+            }
+        }
+        let refused = std::mem::take(&mut self.traffic.refused);
+        if refused > 0 {
+            self.cx.count(names::SENDS_REFUSED, refused.into());
+        }
+    }
+
+    /// What the protocol measured, and what went over the link.
+    pub(crate) fn stats(&self) -> Stats {
+        Stats {
+            packets_sent: self.traffic.total(0),
+            packets_received: self.traffic.total(1),
+            bytes_sent: self.traffic.total(2),
+            bytes_received: self.traffic.total(3),
+            ..self.protocol.stats()
+        }
+    }
+
+    /// The protocol, to look at.
+    pub(crate) fn protocol(&self) -> &P {
+        &self.protocol
+    }
+
+    /// Ends without waiting: the goodbye is said once, as far as the link takes it.
+    pub(crate) fn abandon(&mut self) {
+        if self.ended.is_none() {
+            self.close(true);
+            self.end(Failure::new(Kind::CLOSED, "closed by this side"));
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What the network's errors mean to whoever reads the report.
+
+use std::io;
+
+use loadkit_core::{Failure, Kind};
+
+/// More sockets than the process may have.
+const DESCRIPTORS: Kind = Kind::new("descriptors");
+/// The network, and nothing that the kit knows more about.
+const NETWORK: Kind = Kind::new("network");
+/// No port is free at a source address.
+const PORTS: Kind = Kind::new("source-ports");
+
+/// An error of a link, told so that something can be done about it. `target` is as the user wrote it.
+pub(crate) fn failure(error: &io::Error, target: &str) -> Failure {
+    // EMFILE and ENFILE have no `ErrorKind` (errno(3)); their numbers are the same on all Unixes.
+    if cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24)) {
+        return Failure::new(
+            DESCRIPTORS,
+            format!("no more sockets may be opened ({error}): raise the limit (`ulimit -n`) or play fewer bots"),
+        );
+    }
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            let name = target.strip_prefix("mem:");
+            let hint = match name {
+                Some(_) => "start it on the shard's own thread, in `Scenario::shard`",
+                None => "is the server running, and is this its port?",
+            };
+            Failure::new(Kind::REFUSED, format!("nobody listens at {target}: {hint}"))
+        }
+        io::ErrorKind::TimedOut => Failure::new(Kind::TIMED_OUT, format!("{target} did not answer")),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+            Failure::new(Kind::CLOSED, format!("{target} closed the connection"))
+        }
+        io::ErrorKind::InvalidData => Failure::new(Kind::TOO_LARGE, format!("{target} sent {error}")),
+        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => Failure::new(
+            PORTS,
+            format!("no free port to reach {target} from ({error}): give more source addresses, of this machine's own"),
+        ),
+        io::ErrorKind::InvalidInput | io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+            Failure::new(Kind::TARGET, format!("{target} cannot be reached: {error}"))
+        }
+        _ => Failure::new(NETWORK, format!("{target}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_message_names_the_target_and_what_to_do() {
+        let refused = failure(&io::ErrorKind::ConnectionRefused.into(), "localhost:9");
+        assert_eq!(refused.kind(), Kind::REFUSED);
+        assert_eq!(refused.message(), "nobody listens at localhost:9: is the server running, and is this its port?");
+        assert_eq!(failure(&io::Error::from_raw_os_error(24), "x").kind(), DESCRIPTORS);
+        assert_eq!(failure(&io::ErrorKind::UnexpectedEof.into(), "x").kind(), Kind::CLOSED);
+        assert_eq!(failure(&io::ErrorKind::Other.into(), "x").kind(), NETWORK);
+    }
+}

@@ -1,0 +1,133 @@
+//! No protocol at all: a datagram, or a frame, is a message.
+
+use bytes::Bytes;
+use loadkit_core::{Failure, Kind};
+use tokio::time::Instant;
+
+use crate::protocol::{Channel, Event, Protocol, Stats};
+
+/// Bytes that wait for the next flush, at most.
+const MAX_QUEUED: usize = 512 * 1024;
+
+/// No protocol at all: a datagram, or a frame, is a message. Connected at once; all channels are what the link is.
+#[derive(Debug, Default)]
+pub struct Plain {
+    received: Option<Bytes>,
+    /// Messages, each behind its length (u32). Without a buffer when all are sent.
+    outgoing: Vec<u8>,
+    sent: u32,
+    discarded: u32,
+    max: u32,
+    is_open: bool,
+    tell_open: bool,
+    tell_closed: bool,
+}
+
+impl Plain {
+    /// Messages of at most `max` bytes.
+    pub fn new(max: usize) -> Plain {
+        Plain { max: u32::try_from(max).unwrap_or(u32::MAX), ..Plain::default() }
+    }
+}
+
+impl Protocol for Plain {
+    fn open(&mut self, _: Instant) {
+        (self.is_open, self.tell_open) = (true, true);
+    }
+
+    fn input(&mut self, _: Instant, datagram: &[u8]) {
+        // By the contract the one before has been fetched.
+        if self.is_open && self.received.is_none() {
+            self.received = Some(Bytes::copy_from_slice(datagram));
+        } else {
+            self.discarded = self.discarded.saturating_add(1);
+        }
+    }
+
+    fn send(&mut self, _: Instant, _: Channel, message: &[u8]) -> Result<(), Failure> {
+        if !self.is_open {
+            return Err(Failure::new(Kind::CLOSED, "the connection is closed"));
+        }
+        let Some(len) = u32::try_from(message.len()).ok().filter(|len| *len <= self.max) else {
+            let what = format!("a message of {} bytes, of at most {}", message.len(), self.max);
+            return Err(Failure::new(Kind::TOO_LARGE, what));
+        };
+        if self.outgoing.len() - self.sent as usize + message.len() > MAX_QUEUED.max(message.len()) {
+            return Err(Failure::new(Kind::BACKLOG, format!("{MAX_QUEUED} bytes wait already to be sent")));
+        }
+        self.outgoing.extend_from_slice(&len.to_le_bytes());
+        self.outgoing.extend_from_slice(message);
+        Ok(())
+    }
+
+    fn poll_transmit(&mut self, _: Instant, packet: &mut Vec<u8>) -> bool {
+        let waiting = self.outgoing.get(self.sent as usize..).and_then(|rest| rest.split_first_chunk());
+        let Some((len, rest)) = waiting else {
+            if self.sent > 0 {
+                (self.outgoing, self.sent) = (Vec::new(), 0);
+            }
+            return false;
+        };
+        let len = u32::from_le_bytes(*len);
+        packet.extend_from_slice(rest.get(..len as usize).unwrap_or_default());
+        self.sent += 4 + len;
+        true
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        if std::mem::take(&mut self.tell_open) {
+            return Some(Event::Connected);
+        }
+        if let Some(payload) = self.received.take() {
+            return Some(Event::Message { channel: Channel::UNRELIABLE, payload });
+        }
+        let is_closed = std::mem::take(&mut self.tell_closed);
+        is_closed.then(|| Event::Closed(Failure::new(Kind::CLOSED, "closed by this side")))
+    }
+
+    fn close(&mut self, _: Instant) {
+        self.tell_closed |= self.is_open;
+        self.is_open = false;
+    }
+
+    fn stats(&self) -> Stats {
+        Stats { discarded: self.discarded.into(), ..Stats::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_go_as_they_are_and_bounds_hold() {
+        let now = Instant::now();
+        let mut plain = Plain::new(1_000);
+        assert_eq!(plain.send(now, Channel::ORDERED, b"x").unwrap_err().kind(), Kind::CLOSED);
+        plain.open(now);
+        assert_eq!(plain.poll_event(), Some(Event::Connected));
+        assert_eq!(plain.send(now, Channel::ORDERED, &[0; 1_001]).unwrap_err().kind(), Kind::TOO_LARGE);
+        let mut sent = 0;
+        while plain.send(now, Channel::ORDERED, &[sent as u8; 1_000]).is_ok() {
+            sent += 1;
+        }
+        assert_eq!(sent, MAX_QUEUED / 1_004);
+        let mut packet = Vec::new();
+        for n in 0..sent {
+            assert!(plain.poll_transmit(now, &mut packet));
+            assert_eq!(packet, [n as u8; 1_000]);
+            packet.clear();
+        }
+        assert!(!plain.poll_transmit(now, &mut packet));
+        assert_eq!(plain.outgoing.capacity(), 0);
+        plain.input(now, b"one");
+        plain.input(now, b"too many");
+        let payload = Bytes::from_static(b"one");
+        assert_eq!(plain.poll_event(), Some(Event::Message { channel: Channel::UNRELIABLE, payload }));
+        assert_eq!((plain.poll_event(), plain.stats().discarded), (None, 1));
+        plain.close(now);
+        assert!(matches!(plain.poll_event(), Some(Event::Closed(_))));
+        plain.input(now, b"late");
+        assert_eq!(plain.poll_event(), None);
+    }
+}
