@@ -58,18 +58,26 @@ pub(super) fn charts(report: &Report) -> Charts {
         charts.all.extend(plot.svg().map(|svg| Chart { file, description, svg, legend_px }));
     };
     add("players.svg".into(), players_description(report), players(report));
-    let few: Vec<&str> = steps.iter().copied().take(MAX_LINES).collect();
-    if !few.is_empty() {
-        let plot = rates(report, &title("Steps that succeeded", steps.len()), &few, |step| step.succeeded);
+    let timed = most_frequent(report, |step| step.succeeded > 0);
+    if !timed.is_empty() {
+        let plot = rates(report, "Steps that succeeded", lines(report, &steps, &timed, |step| step.succeeded));
         add("rate.svg".into(), "How many steps succeeded a second, over time".into(), plot);
     }
     let failing = most_frequent(report, |step| step.failed > 0);
-    let few: Vec<&str> = failing.iter().copied().take(MAX_LINES).collect();
-    if !few.is_empty() {
-        let plot = rates(report, &title("Steps that failed", failing.len()), &few, |step| step.failed);
-        add("failures.svg".into(), "How many steps failed a second, over time".into(), plot);
+    if !failing.is_empty() || report.players.failed > 0 {
+        let mut all = lines(report, &steps, &failing, |step| step.failed);
+        if report.players.failed > 0 {
+            all.truncate(MAX_LINES - 1);
+            // Below the steps' lines and wider than those, so that it is seen where they are equal.
+            let points = vec![per_second(report, |point| point.failed)];
+            all.insert(0, Line { width: 4, ..Line::new("players", BLACK, points) });
+        }
+        add(
+            "failures.svg".into(),
+            "How many steps and players failed a second, over time".into(),
+            rates(report, "Failures", all),
+        );
     }
-    let timed = most_frequent(report, |step| step.succeeded > 0);
     let mut names = FileNames::default();
     let mut shown: Vec<&str> = timed.iter().copied().take(MAX_PERCENTILE_CHARTS).collect();
     shown.sort_unstable();
@@ -80,13 +88,6 @@ pub(super) fn charts(report: &Report) -> Charts {
     }
     charts.left_out = timed.iter().skip(MAX_PERCENTILE_CHARTS).map(|step| (*step).to_owned()).collect();
     charts
-}
-
-fn title(what: &str, steps: usize) -> String {
-    match steps.saturating_sub(MAX_LINES) {
-        0 => format!("{what}, per second"),
-        more => format!("{what}, per second (the {MAX_LINES} most frequent; {more} more are in the table)"),
-    }
 }
 
 /// The steps for which something in the series holds, the most frequent first.
@@ -126,20 +127,40 @@ fn players_description(report: &Report) -> String {
     )
 }
 
-fn rates(report: &Report, title: &str, steps: &[&str], of: fn(&SeriesStepFigures) -> u64) -> Plot {
+fn rates(report: &Report, what: &str, lines: Vec<Line>) -> Plot {
+    let peak = |line: &Line| line.parts.iter().flatten().fold(0.0, |peak: f64, (_, value)| peak.max(*value));
+    let peaks = || lines.iter().map(peak).filter(|peak| *peak > 0.0);
+    let wide = peaks().fold(0.0, f64::max) >= LOG_RATIO * peaks().fold(f64::MAX, f64::min);
+    let steps = lines.iter().filter(|line| line.name != "players").count();
+    let mut title = format!("{what}, per second");
+    if wide {
+        title.push_str(", on a logarithmic scale");
+    }
+    if report.steps.len() > steps && steps + 1 >= MAX_LINES {
+        title.push_str(&format!("; the {steps} most frequent steps"));
+    }
+    let scale = if wide { Scale::Logarithmic(format::rate) } else { Scale::Linear(format::rate) };
+    Plot { title, lasted_s: report.lasted_s, scale, lines }
+}
+
+/// A line for each of the first steps shown. A step has the same colour in all charts, as long as colours last.
+fn lines(report: &Report, all: &[&str], shown: &[&str], of: fn(&SeriesStepFigures) -> u64) -> Vec<Line> {
+    let mut free = PALETTE.to_vec();
+    let mut lines = Vec::new();
+    for step in shown.iter().take(MAX_LINES) {
+        let own = all.iter().position(|other| other == step).and_then(|at| PALETTE.get(at));
+        let at = free.iter().position(|colour| Some(colour) == own).unwrap_or(0);
+        let points = per_second(report, |point| point.steps.get(*step).map_or(0, of));
+        lines.push(Line::new(step, free.remove(at), vec![points]));
+    }
+    lines
+}
+
+fn per_second(report: &Report, of: impl Fn(&SeriesPoint) -> u64) -> Vec<(f64, f64)> {
     let width_s = report.series.width_s;
-    // A rate over a sliver of time says nothing.
-    let whole: Vec<&SeriesPoint> =
-        report.series.points.iter().filter(|point| point.to_s - point.from_s >= width_s / 2.0).collect();
-    let line = |(step, colour): (&&str, (u8, u8, u8))| {
-        let points = whole.iter().map(|point| {
-            let n = point.steps.get(*step).map_or(0, of);
-            (middle(point), n as f64 / (point.to_s - point.from_s))
-        });
-        Line::new(step, colour, vec![points.collect()])
-    };
-    let lines = steps.iter().zip(PALETTE).map(line).collect();
-    Plot { title: title.to_owned(), lasted_s: report.lasted_s, scale: Scale::Linear(format::rate), lines }
+    // A few in the sliver of time at the end are no high rate.
+    let covers_s = |point: &SeriesPoint| (point.to_s - point.from_s).max(width_s / 2.0);
+    report.series.points.iter().map(|point| (middle(point), of(point) as f64 / covers_s(point))).collect()
 }
 
 fn percentiles(report: &Report, step: &str) -> Plot {

@@ -159,7 +159,7 @@ fn thresholds(report: &Report) -> Markup {
 }
 
 fn steps(report: &Report) -> Markup {
-    let heads = ["succeeded", "a second", "failed", "", "p50", "p95", "p99", "max", "service p99"];
+    let heads = ["succeeded", "a second", "failed", "share", "p50", "p95", "p99", "max", "service p99"];
     html! {
         section {
             h2 { "Steps" }

@@ -118,14 +118,15 @@ impl Plot {
     fn draw_body(&self, body: &Area) -> Drawn {
         let values = || self.lines.iter().flat_map(|line| line.parts.iter().flatten()).map(|(_, value)| *value);
         let largest = values().fold(0.0, f64::max);
-        let (marks, write, to_y): (_, _, fn(f64) -> f64) = match self.scale {
-            Scale::Linear(write) => (axis::linear(largest, 5), write, |value| value),
-            Scale::Logarithmic(write) => {
-                let smallest = values().fold(f64::MAX, f64::min).max(1.0);
-                (axis::logarithmic(smallest, largest.max(smallest)), write, |value| value.max(1.0).log10())
-            }
+        let smallest = values().filter(|value| *value > 0.0).fold(f64::MAX, f64::min).min(largest.max(1.0));
+        // On a logarithmic scale, nothing is drawn at the bottom, below all that is something.
+        let below = if values().any(|value| value <= 0.0) { 0.5 } else { 1.0 };
+        let (marks, write, is_log) = match self.scale {
+            Scale::Linear(write) => (axis::linear(largest, 5), write, false),
+            Scale::Logarithmic(write) => (axis::logarithmic(smallest * below, largest.max(smallest)), write, true),
         };
-        let is_log = matches!(self.scale, Scale::Logarithmic(_));
+        let least = marks.first().copied().unwrap_or(1.0);
+        let to_y = |value: f64| if is_log { value.max(least).log10() } else { value };
         let marks: Vec<f64> = marks.into_iter().map(to_y).collect();
         let (low, high) = (marks.first().copied().unwrap_or(0.0), marks.last().copied().unwrap_or(1.0));
         let lasted_s = self.lasted_s.max(0.001);

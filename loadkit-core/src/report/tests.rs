@@ -205,6 +205,19 @@ fn values_that_are_no_numbers_still_read_back() {
     assert_eq!(report.game.gauges["load"].last, None);
 }
 
+/// Nobody could connect.
+fn refused() -> Report {
+    let mut recorder = Recorder::new();
+    let connect = recorder.step_id("connect");
+    (0..640).for_each(|_| recorder.step_failed(connect, "timed-out"));
+    let message = "no answer from 127.0.0.1:7777 to 8 requests in 5s";
+    recorder.sample("connect", "timed-out", &message, 3, Duration::from_secs(5));
+    let mut collector = Collector::new(Duration::from_secs(1));
+    let failed = vec![("timed-out".into(), 640)];
+    collector.apply(&Snapshot { failed, ..snapshot(&mut recorder, 0, 5, [360, 0, 1_000], 1_000) });
+    report_of(&collector, &["p99(login) < 250ms", "errors < 5%"])
+}
+
 fn empty() -> Report {
     report_of(&Collector::new(Duration::from_secs(1)), &[])
 }
@@ -215,7 +228,7 @@ fn a_summary_fits_the_screen() {
     let many: Vec<(&str, u64, f64)> = many.iter().map(|name| (name.as_str(), 5, 30_000.0)).collect();
     let thresholds =
         ["p99(lgin) < 1s", "p50(login) < 1us", "p95(nope) < 2s", "max(never) < 1s", "errors < 0.1%", "count(x) > 2"];
-    for report in [made_up(), hostile(), empty(), report_of(&collected(25, &many), &thresholds)] {
+    for report in [made_up(), hostile(), empty(), refused(), report_of(&collected(25, &many), &thresholds)] {
         let text = summary(&report, Some("report/report.html"));
         assert!(text.lines().count() <= 23, "{}\n{text}", text.lines().count());
         for line in text.lines() {
@@ -240,7 +253,7 @@ mod page {
 
     #[test]
     fn nothing_that_the_policy_forbids() {
-        for report in [made_up(), hostile(), empty()] {
+        for report in [made_up(), hostile(), empty(), refused()] {
             for (name, text) in files(&report) {
                 for word in FORBIDDEN {
                     assert!(!text.contains(word), "{word} in {name}");
@@ -314,7 +327,9 @@ mod page {
         let kept = std::env::var_os("REPORT_DIR").map(std::path::PathBuf::from);
         let passing = tempfile::tempdir().unwrap();
         let dir = kept.unwrap_or_else(|| passing.path().to_path_buf());
-        for (name, report) in [("made-up", made_up()), ("hostile", hostile()), ("empty", empty())] {
+        for (name, report) in
+            [("made-up", made_up()), ("hostile", hostile()), ("empty", empty()), ("refused", refused())]
+        {
             write_report(&dir.join(name), &report).unwrap();
             std::fs::write(dir.join(name).join("summary.txt"), summary(&report, Some("report/report.html"))).unwrap();
         }

@@ -68,7 +68,8 @@ fn verdict_lines(report: &Report) -> Vec<String> {
         }
         let word = if i == 0 { judgement.verdict.name() } else { "" };
         for (n, part) in wrapped.iter().take(room).enumerate() {
-            lines.push(line(if n == 0 { word } else { "" }, part));
+            let cut = if n + 1 == room && wrapped.len() > room { " …" } else { "" };
+            lines.push(line(if n == 0 { word } else { "" }, &format!("{part}{cut}")));
         }
     }
     lines
