@@ -2,6 +2,7 @@
 
 mod control;
 mod host;
+mod pace;
 mod panics;
 mod shard;
 mod spawner;
@@ -122,7 +123,7 @@ pub fn run<S: Scenario>(
     sink: &mut dyn MetricSink,
 ) -> Result<Ended, RunError> {
     let run = Arc::new(prepare(&**scenario, job)?);
-    let runtime = runtime(false).map_err(RunError::System)?;
+    let runtime = runtime().map_err(RunError::System)?;
     runtime.block_on(scenario.setup(&run)).map_err(RunError::Setup)?;
     let mut ended = Ended::default();
     run_shards(scenario, job, host, control, &run, |snapshot| {
@@ -153,12 +154,19 @@ fn prepare<S: Scenario>(scenario: &S, job: &Job) -> Result<RunInfo, RunError> {
     Ok(RunInfo { id, target, seed, weights, accounts, data: data?, plan })
 }
 
-fn runtime(paused: bool) -> std::io::Result<LocalRuntime> {
-    Builder::new_current_thread()
-        .enable_all()
-        .event_interval(EVENT_INTERVAL)
-        .start_paused(paused)
-        .build_local(Default::default())
+/// The runtime of the run itself, for set-up, sink and tear-down.
+fn runtime() -> std::io::Result<LocalRuntime> {
+    Builder::new_current_thread().enable_all().build_local(Default::default())
+}
+
+/// The runtime of a shard.
+fn shard_runtime(is_virtual: bool) -> std::io::Result<LocalRuntime> {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().event_interval(EVENT_INTERVAL).start_paused(is_virtual);
+    if !is_virtual {
+        pace::keep(&mut builder);
+    }
+    builder.build_local(Default::default())
 }
 
 /// Runs the shards to their end; how many of them died.
@@ -217,7 +225,7 @@ impl Part {
     fn play<S: Scenario>(self, scenario: Arc<S>, run: Arc<RunInfo>, stop: watch::Receiver<Stop>) {
         let is_virtual = self.host.is_virtual();
         // Without a runtime the thread dies, which the engine counts as a lost shard.
-        let Ok(runtime) = runtime(is_virtual) else { std::panic::panic_any("no runtime for a shard") };
+        let Ok(runtime) = shard_runtime(is_virtual) else { std::panic::panic_any("no runtime for a shard") };
         let body = async move {
             let begin = if is_virtual { Instant::now() } else { self.begin };
             let shard = Rc::new(Shard::new(run, begin, self.key));
