@@ -383,8 +383,9 @@ impl<P: Protocol, C: Codec> Core<P, C> {
             self.alarm = None;
             return;
         };
+        let is_new = self.alarm.is_none();
         let alarm = self.alarm.get_or_insert_with(|| Box::new((due, self.cx.timers().alarm())));
-        if alarm.0 <= now || due <= alarm.0 {
+        if is_new || alarm.0 <= now || due < alarm.0 {
             alarm.0 = due;
             alarm.1.set(due, cx.waker());
         }

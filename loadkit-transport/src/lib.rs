@@ -20,6 +20,7 @@ mod sources;
 mod tcp;
 mod udp;
 
+pub use bytes::Bytes;
 pub use codec::{Calls, Codec, Raw, Request, malformed};
 pub use connection::Connection;
 pub use dial::{Datagram, Datagrams, Dial, Framed, Rudp, Speak};
@@ -29,3 +30,6 @@ pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
 pub use sources::SourcePool;
 pub use tcp::{Framing, Prefix, Tcp};
 pub use udp::{SocketBuffers, Udp};
+
+#[cfg(test)]
+mod tests;

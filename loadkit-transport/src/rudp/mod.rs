@@ -22,6 +22,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use crate::dial::Rudp;
 pub use client::Client;
 pub use config::{Config, MIN_PACKET};
 pub use server::{PeerId, Server, ServerStats};
