@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use loadkit_core::{Seed, parse_duration};
+use loadkit::core::{Seed, parse_duration};
 use tokio::time::Instant;
 
 use crate::game::Rules;
