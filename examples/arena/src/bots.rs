@@ -52,6 +52,9 @@ impl Bot for Player {
         let game = cx.connect(Rudp::new(Wire).call_time_out(Duration::from_secs(10))).await?;
         let me = cx.step("login", game.call(Login { account: self.seat.account() })).await?;
         for _ in 0..MATCHES {
+            if cx.stopping() {
+                break;
+            }
             let Some(found) = self.find_match(cx, &game).await? else { break };
             let Some(over) = self.play(cx, &game, me.player, found).await? else { break };
             self.shop(cx, &game, over.gold).await?;
@@ -66,11 +69,11 @@ impl Player {
     async fn find_match(&self, cx: &Cx, game: &Game) -> Result<Option<MatchFound>> {
         let mut wish = FindMatch { party: 0, party_size: 1 };
         if self.in_party {
-            cx.rendezvous("ready", Duration::from_secs(30)).await?;
+            match cx.rendezvous("ready", Duration::from_secs(30)).await {
+                Err(_) if cx.stopping() => return Ok(None),
+                met => met?,
+            }
             wish = FindMatch { party: 1 + self.seat.party(), party_size: self.seat.party_size() as u32 };
-        }
-        if cx.stopping() {
-            return Ok(None);
         }
         cx.step("matchmake", game.call(wish)).await.map(Some)
     }
@@ -104,9 +107,6 @@ impl Player {
     /// Looks at the shop for a while, and buys the best that the player can pay.
     async fn shop(&self, cx: &Cx, game: &Game, gold: u64) -> Result {
         cx.think(Think::log_normal(Duration::from_millis(800), 0.5)).await;
-        if cx.stopping() {
-            return Ok(());
-        }
         if let Some(item) = ITEMS.iter().rposition(|&(_, price)| price <= gold) {
             cx.step("buy", game.call(Buy { item: item as u32 })).await?;
         }

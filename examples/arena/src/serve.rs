@@ -61,27 +61,13 @@ impl Socket for MemListener {
     }
 }
 
-/// Plays on this socket until `stop`; what it has done.
+/// The server at its socket.
 ///
-/// # Errors
-/// When the socket fails.
-pub async fn serve(mut socket: impl Socket, options: Options, stop: impl Future<Output = ()>) -> io::Result<Counts> {
-    let mut stop = pin!(stop);
-    let mut turn = Turn::new(options);
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut stop => break,
-            done = turn.take(&mut socket) => done?,
-        }
-    }
-    turn.server.close(Instant::now());
-    turn.flush(&mut socket);
-    Ok(turn.server.counts())
-}
-
-/// What the loop holds from turn to turn.
-struct Turn {
+/// ```text
+/// wait for a datagram or a deadline -> take what has come -> do what is due -> send what came of it
+/// ```
+pub struct Service<S> {
+    socket: S,
     server: Server,
     options: Options,
     began: Instant,
@@ -89,10 +75,12 @@ struct Turn {
     packet: Vec<u8>,
 }
 
-impl Turn {
-    fn new(options: Options) -> Turn {
+impl<S: Socket> Service<S> {
+    /// A server that begins now.
+    pub fn new(socket: S, options: Options) -> Service<S> {
         let began = Instant::now();
-        Turn {
+        Service {
+            socket,
             server: Server::new(options.clone(), random_key(), began),
             options,
             began,
@@ -101,12 +89,35 @@ impl Turn {
         }
     }
 
+    /// What it has done so far.
+    pub fn counts(&self) -> Counts {
+        self.server.counts()
+    }
+
+    /// Plays until `stop`, and sends home who is there then.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub async fn run(&mut self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                done = self.take_turn() => done?,
+            }
+        }
+        self.server.close(Instant::now());
+        self.flush();
+        Ok(())
+    }
+
     /// Waits for something to do, and does it.
-    async fn take(&mut self, socket: &mut impl Socket) -> io::Result<()> {
+    async fn take_turn(&mut self) -> io::Result<()> {
         let due = self.server.deadline().unwrap_or_else(|| Instant::now() + IDLE);
         let mut next = tokio::select! {
             biased;
-            next = self.receive(socket) => Some(next),
+            next = self.receive() => Some(next),
             () = sleep_until(due) => None,
         };
         if let Some(until) = self.options.stall.and_then(|stall| stall.until(self.began, Instant::now())) {
@@ -125,30 +136,30 @@ impl Turn {
             }
             taken += 1;
             if taken < BATCH {
-                next = self.receive_now(socket).await;
+                next = self.receive_now().await;
             }
         }
         self.server.timeout(Instant::now());
-        self.flush(socket);
+        self.flush();
         Ok(())
     }
 
-    async fn receive(&mut self, socket: &mut impl Socket) -> io::Result<(usize, SocketAddr)> {
-        poll_fn(|cx| socket.poll_recv_from(cx, &mut self.buffer)).await
+    async fn receive(&mut self) -> io::Result<(usize, SocketAddr)> {
+        poll_fn(|cx| self.socket.poll_recv_from(cx, &mut self.buffer)).await
     }
 
     /// The next datagram, if it is there already.
-    async fn receive_now(&mut self, socket: &mut impl Socket) -> Option<io::Result<(usize, SocketAddr)>> {
-        poll_fn(|cx| match socket.poll_recv_from(cx, &mut self.buffer) {
+    async fn receive_now(&mut self) -> Option<io::Result<(usize, SocketAddr)>> {
+        poll_fn(|cx| match self.socket.poll_recv_from(cx, &mut self.buffer) {
             Poll::Ready(next) => Poll::Ready(Some(next)),
             Poll::Pending => Poll::Ready(None),
         })
         .await
     }
 
-    fn flush(&mut self, socket: &mut impl Socket) {
+    fn flush(&mut self) {
         while let Some(to) = self.server.poll_transmit(Instant::now(), &mut self.packet) {
-            socket.send_to(&self.packet, to);
+            self.socket.send_to(&self.packet, to);
             self.packet.clear();
         }
     }
@@ -177,7 +188,9 @@ pub fn command(options: Options) -> io::Result<()> {
                 () = input_ends(until_eof) => {}
             }
         };
-        serve(socket, options, stop).await
+        let mut service = Service::new(socket, options);
+        service.run(stop).await?;
+        io::Result::Ok(service.counts())
     })?;
     print!("{counts}");
     Ok(())
