@@ -9,9 +9,10 @@ use loadkit_core::{Connect, Cx, Failure, Kind, Result};
 use rand::Rng;
 use tokio::time::Instant;
 
+use crate::any_link::AnyLink;
 use crate::codec::Codec;
 use crate::connection::Connection;
-use crate::driver::{AnyLink, Core, Driver};
+use crate::driver::{Core, Driver};
 use crate::failures;
 use crate::link::{Link, MAX_DATAGRAM};
 use crate::mem::Mem;
