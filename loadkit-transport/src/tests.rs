@@ -461,6 +461,15 @@ fn a_protocol_of_ones_own_over_a_link_of_ones_own() {
 
 #[test]
 fn sizes() {
+    // What the futures add to a bot that awaits them: it keeps room for the largest.
+    bots!(1, in_memory(), Some(doubles), Virtual, |cx| {
+        assert!(size_of_val(&cx.connect(Rudp::new(Twice))) <= 160, "{}", size_of_val(&cx.connect(Rudp::new(Twice))));
+        let game = cx.connect(Rudp::new(Twice)).await?;
+        let sizes = [size_of_val(&game.recv()), size_of_val(&game.call(Double(1))), size_of_val(&game.close())];
+        assert!(sizes[0] <= 16 && sizes[1] <= 200 && sizes[2] <= 120, "{sizes:?}");
+        println!("{sizes:?} {}", size_of_val(&cx.connect(Rudp::new(Twice))));
+        Ok(())
+    });
     // What an idle connection holds, besides the runtime's registration of its socket (and 16 bytes of `Rc`).
     let sizes = [size_of::<Core<Plain, Raw>>(), size_of::<Core<rudp::Client, Raw>>()];
     assert!(sizes[0] <= 320 && sizes[1] <= 900, "{sizes:?}");
