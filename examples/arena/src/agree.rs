@@ -58,7 +58,11 @@ impl fmt::Display for Comparison {
             writeln!(f, "{what:16}{bots:>12}{server:>12}{failed:>12}{mark}")?;
         }
         if self.cut_off > 0 {
-            writeln!(f, "{} bots were cut off in mid-play; what was under way then, one of the two may miss", self.cut_off)?;
+            writeln!(
+                f,
+                "{} bots were cut off in mid-play; what was under way then, one of the two may miss",
+                self.cut_off
+            )?;
         }
         f.write_str(if self.agrees() { "The bots and the server agree." } else { "THE BOTS AND THE SERVER DISAGREE." })
     }

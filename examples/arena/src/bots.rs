@@ -9,8 +9,8 @@ use loadkit::{Bot, Cx, Hz, Result, Scenario, Seat, Think};
 use tokio::time::Instant;
 
 use crate::game::{ITEMS, SIDE, STRIDE};
-use crate::wire::from_server::Body::{MatchOver, Snapshot};
-use crate::wire::{self, Buy, FindMatch, Leave, Login, MatchFound, Move, Wire};
+use crate::wire::from_server::Body;
+use crate::wire::{Buy, FindMatch, Leave, Login, MatchFound, MatchOver, Move, Snapshot, Wire};
 
 /// The scenario: makes players.
 pub struct Arena;
@@ -79,29 +79,33 @@ impl Player {
     }
 
     /// Plays by the tick until the match is over. `None` if the player is asked to leave before.
-    async fn play(&self, cx: &Cx, game: &Game, me: u32, found: MatchFound) -> Result<Option<wire::MatchOver>> {
+    async fn play(&self, cx: &Cx, game: &Game, me: u32, found: MatchFound) -> Result<Option<MatchOver>> {
         let mut at = (found.x, found.y);
         let mut goal = (SIDE / 2, SIDE / 2);
         let mut seen = Instant::now();
         let mut ticks = cx.ticks(self.pace);
-        while let Some(tick) = ticks.next().await {
-            // Counts from when the tick should have begun: a server that stalls is seen as a player sees it.
-            let moved = cx.step("tick", game.call(towards(goal, at, tick.index))).await?;
-            at = (moved.x, moved.y);
-            while let Some(news) = game.try_recv()? {
-                match news.body {
-                    Some(Snapshot(snapshot)) => {
+        loop {
+            tokio::select! {
+                biased;
+                news = game.recv() => match news?.body {
+                    Some(Body::Snapshot(snapshot)) => {
                         goal = nearest_foe(&snapshot, me, at).unwrap_or(goal);
                         cx.trend("snapshot_gap", seen.elapsed());
                         cx.count("snapshots", 1);
                         seen = Instant::now();
                     }
-                    Some(MatchOver(over)) => return Ok(Some(over)),
+                    Some(Body::MatchOver(over)) => return Ok(Some(over)),
                     _ => {}
+                },
+                tick = ticks.next() => {
+                    let Some(tick) = tick else { return Ok(None) };
+                    // Its response time counts from when the tick should have begun: so a server that stalls shows as
+                    // its players feel it.
+                    let moved = cx.step("tick", game.call(towards(goal, at, tick.index))).await?;
+                    at = (moved.x, moved.y);
                 }
             }
         }
-        Ok(None)
     }
 
     /// Looks at the shop for a while, and buys the best that the player can pay.
@@ -118,11 +122,16 @@ impl Player {
 fn towards(goal: (i32, i32), at: (i32, i32), tick: u64) -> Move {
     // As far as one may go in both directions at once.
     let step = |distance: i32| distance.clamp(-STRIDE * 7 / 10, STRIDE * 7 / 10);
-    Move { seq: tick as u32 + 1, dx: step(goal.0 - at.0), dy: step(goal.1 - at.1), fire: true }
+    Move {
+        seq: tick as u32 + 1,
+        dx: step(goal.0.saturating_sub(at.0)),
+        dy: step(goal.1.saturating_sub(at.1)),
+        fire: true,
+    }
 }
 
 /// Where the nearest of the others stands who are alive.
-fn nearest_foe(snapshot: &wire::Snapshot, me: u32, at: (i32, i32)) -> Option<(i32, i32)> {
+fn nearest_foe(snapshot: &Snapshot, me: u32, at: (i32, i32)) -> Option<(i32, i32)> {
     let foes = snapshot.fighters.iter().filter(|foe| foe.player != me && foe.hp > 0);
-    foes.map(|foe| (foe.x, foe.y)).min_by_key(|foe| (foe.0 - at.0).pow(2) + (foe.1 - at.1).pow(2))
+    foes.map(|foe| (foe.x, foe.y)).min_by_key(|foe| foe.0.abs_diff(at.0).max(foe.1.abs_diff(at.1)))
 }

@@ -122,7 +122,11 @@ impl Options {
             "--stall" => |options, text| set(&mut options.stall, parse_stall(text).map(Some)),
             "--drop-logins" => |options, text| set(&mut options.drop_logins, parse_percent(text)),
             "--seed" => |options, text| set(&mut options.seed, Seed::parse(text)),
-            _ => return Err(OptionsError(format!("the server has no option `{name}`; `arena server --help` lists them"))),
+            _ => {
+                return Err(OptionsError(format!(
+                    "the server has no option `{name}`; `arena server --help` lists them"
+                )));
+            }
         };
         let value = value.ok_or_else(|| OptionsError(format!("`{name}` needs a value; see `arena server --help`")))?;
         read(self, value).map_err(|why| OptionsError(format!("`{name} {value}`: {why}")))

@@ -2,16 +2,14 @@
 
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use loadkit::transport::mem::MemListener;
-use tokio::io::ReadBuf;
-use tokio::net::UdpSocket;
+use loadkit::transport::{Endpoint, Received};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
@@ -25,49 +23,14 @@ const BATCH: usize = 64;
 const IDLE: Duration = Duration::from_secs(1);
 /// Longer datagrams are none of the game's; what is cut off makes them unreadable.
 const MAX_DATAGRAM: usize = 2_048;
-/// What the kernel may keep for the server while it does something else: some thousand datagrams.
-const KERNEL_BUFFER: usize = 4 << 20;
 
-/// Where the server's datagrams come from and go to.
-pub trait Socket {
-    /// The next datagram, into `buf`: its length, and from where it came.
-    ///
-    /// # Errors
-    /// As the system has them.
-    fn poll_recv_from(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>>;
-
-    /// Sends a datagram. What the system does not take is lost, as datagrams are.
-    fn send_to(&mut self, datagram: &[u8], to: SocketAddr);
-}
-
-impl Socket for UdpSocket {
-    fn poll_recv_from(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
-        let mut buf = ReadBuf::new(buf);
-        UdpSocket::poll_recv_from(self, cx, &mut buf).map_ok(|from| (buf.filled().len(), from))
-    }
-
-    fn send_to(&mut self, datagram: &[u8], to: SocketAddr) {
-        let _ = self.try_send_to(datagram, to);
-    }
-}
-
-impl Socket for MemListener {
-    fn poll_recv_from(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
-        MemListener::poll_recv_from(self, cx, buf).map(|(received, from)| Ok((received.len, from)))
-    }
-
-    fn send_to(&mut self, datagram: &[u8], to: SocketAddr) {
-        MemListener::send_to(self, datagram, to);
-    }
-}
-
-/// The server at its socket.
+/// The server at its endpoint: a UDP socket, or memory.
 ///
 /// ```text
 /// wait for a datagram or a deadline -> take what has come -> do what is due -> send what came of it
 /// ```
-pub struct Service<S> {
-    socket: S,
+pub struct Service {
+    endpoint: Endpoint,
     server: Server,
     options: Options,
     began: Instant,
@@ -75,12 +38,12 @@ pub struct Service<S> {
     packet: Vec<u8>,
 }
 
-impl<S: Socket> Service<S> {
+impl Service {
     /// A server that begins now.
-    pub fn new(socket: S, options: Options) -> Service<S> {
+    pub fn new(endpoint: Endpoint, options: Options) -> Service {
         let began = Instant::now();
         Service {
-            socket,
+            endpoint,
             server: Server::new(options.clone(), random_key(), began),
             options,
             began,
@@ -97,7 +60,7 @@ impl<S: Socket> Service<S> {
     /// Plays until `stop`, and sends home who is there then.
     ///
     /// # Errors
-    /// When the socket fails.
+    /// When the endpoint fails.
     pub async fn run(&mut self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let mut stop = pin!(stop);
         loop {
@@ -125,15 +88,10 @@ impl<S: Socket> Service<S> {
         }
         let mut taken = 0;
         while let Some(datagram) = next.take() {
-            match datagram {
-                Ok((len, from)) => {
-                    let datagram = self.buffer.get(..len).unwrap_or_default();
-                    self.server.input(Instant::now(), from, datagram);
-                }
-                // A client is gone, and its machine says so: its connection will time out.
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
-                Err(error) => return Err(error),
-            }
+            let (received, from) = datagram?;
+            let datagram = self.buffer.get(..received.len).unwrap_or_default();
+            let now = Instant::now();
+            self.server.input(now, received.at.unwrap_or(now), from, datagram);
             taken += 1;
             if taken < BATCH {
                 next = self.receive_now().await;
@@ -144,13 +102,13 @@ impl<S: Socket> Service<S> {
         Ok(())
     }
 
-    async fn receive(&mut self) -> io::Result<(usize, SocketAddr)> {
-        poll_fn(|cx| self.socket.poll_recv_from(cx, &mut self.buffer)).await
+    async fn receive(&mut self) -> io::Result<(Received, SocketAddr)> {
+        poll_fn(|cx| self.endpoint.poll_recv_from(cx, &mut self.buffer)).await
     }
 
     /// The next datagram, if it is there already.
-    async fn receive_now(&mut self) -> Option<io::Result<(usize, SocketAddr)>> {
-        poll_fn(|cx| match self.socket.poll_recv_from(cx, &mut self.buffer) {
+    async fn receive_now(&mut self) -> Option<io::Result<(Received, SocketAddr)>> {
+        poll_fn(|cx| match self.endpoint.poll_recv_from(cx, &mut self.buffer) {
             Poll::Ready(next) => Poll::Ready(Some(next)),
             Poll::Pending => Poll::Ready(None),
         })
@@ -159,7 +117,8 @@ impl<S: Socket> Service<S> {
 
     fn flush(&mut self) {
         while let Some(to) = self.server.poll_transmit(Instant::now(), &mut self.packet) {
-            self.socket.send_to(&self.packet, to);
+            // What the system does not take is lost, as datagrams are.
+            let _ = self.endpoint.try_send_to(&self.packet, to);
             self.packet.clear();
         }
     }
@@ -179,8 +138,10 @@ fn random_key() -> [u64; 2] {
 pub fn command(options: Options) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let counts = runtime.block_on(async {
-        let socket = bind(options.listen).await?;
-        println!("the arena listens on {}", socket.local_addr()?);
+        let addr = options.listen;
+        let cannot = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"));
+        let endpoint = Endpoint::bind_udp(addr).map_err(cannot)?;
+        println!("the arena listens on {}", endpoint.local_addr()?);
         let until_eof = options.until_eof;
         let stop = async {
             tokio::select! {
@@ -188,23 +149,12 @@ pub fn command(options: Options) -> io::Result<()> {
                 () = input_ends(until_eof) => {}
             }
         };
-        let mut service = Service::new(socket, options);
+        let mut service = Service::new(endpoint, options);
         service.run(stop).await?;
         io::Result::Ok(service.counts())
     })?;
     print!("{counts}");
     Ok(())
-}
-
-/// Listens with as much memory of the kernel's as it gives.
-async fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
-    let cannot = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"));
-    let socket = UdpSocket::bind(addr).await.map_err(cannot)?;
-    let kernel = socket2::SockRef::from(&socket);
-    // The kernel gives less where less is allowed, and that is fine.
-    kernel.set_recv_buffer_size(KERNEL_BUFFER)?;
-    kernel.set_send_buffer_size(KERNEL_BUFFER)?;
-    Ok(socket)
 }
 
 /// Resolves when standard input has ended; never if that is not asked for.

@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use loadkit::Failure;
-use loadkit::transport::rudp::{self, PeerId};
 use loadkit::transport::Event;
+use loadkit::transport::rudp::{self, PeerId};
 use prost::Message;
 use tokio::time::Instant;
 
@@ -61,9 +61,9 @@ impl Server {
         Counts { matches: u64::from(self.game.matches_begun()), ..self.counts }
     }
 
-    /// Takes a datagram.
-    pub fn input(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
-        self.transport.input(now, from, datagram);
+    /// Takes a datagram that came from the network at `arrived`, perhaps while the server did something else.
+    pub fn input(&mut self, now: Instant, arrived: Instant, from: SocketAddr, datagram: &[u8]) {
+        self.transport.input(arrived, from, datagram);
         self.settle(now);
     }
 

@@ -1,7 +1,7 @@
 //! What goes over the wire: the messages of `proto/arena.proto`, how each of them travels, and which answers which.
 
-use loadkit::{Failure, Kind};
 use loadkit::transport::{Calls, Channel, Codec, Request, malformed};
+use loadkit::{Failure, Kind};
 use prost::Message;
 
 include!(concat!(env!("OUT_DIR"), "/arena.rs"));

@@ -1,5 +1,7 @@
 //! Whole runs in virtual time: the server and its players on one thread, over memory.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,8 +9,7 @@ use arena::serve::Service;
 use arena::wire::{FindMatch, Login, Move, Wire};
 use arena::{Arena, Comparison, Counts, Options, Rules, Stall};
 use loadkit::core::{Collector, Control, Host, Job, RunId, Seed, Target, Totals, Virtual, Weights, run};
-use loadkit::transport::mem::{self, MemListener};
-use loadkit::transport::Rudp;
+use loadkit::transport::{Endpoint, Rudp};
 use loadkit::{Bot, Cx, Hz, Plan, Result, RunInfo, Scenario, Seat};
 use tokio::time::Instant;
 
@@ -33,7 +34,7 @@ impl<S: Scenario> Scenario for WithServer<S> {
     }
 
     fn shard(&self, _: &RunInfo) {
-        let service = Service::new(mem::listen("arena").unwrap(), self.options.clone());
+        let service = Service::new(Endpoint::listen_mem("arena").unwrap(), self.options.clone());
         let mut told = Told { service, counts: self.counts.clone() };
         tokio::task::spawn_local(async move { told.service.run(std::future::pending()).await });
     }
@@ -41,7 +42,7 @@ impl<S: Scenario> Scenario for WithServer<S> {
 
 /// Tells what the server has done when the shard ends.
 struct Told {
-    service: Service<MemListener>,
+    service: Service,
     counts: Arc<Mutex<Counts>>,
 }
 

@@ -55,7 +55,7 @@ impl World {
             for client in &mut self.clients {
                 client.protocol.timeout(now);
                 while client.protocol.poll_transmit(now, &mut packet) {
-                    self.server.input(now, client.addr, &std::mem::take(&mut packet));
+                    self.server.input(now, now, client.addr, &std::mem::take(&mut packet));
                     quiet = false;
                 }
             }
@@ -144,7 +144,7 @@ fn garbage_is_counted_and_changes_nothing() {
     let now = world.now;
     for junk in [&b"\xff\xff\xff"[..], b"\x0a", b"\x12\xff\xff\xff\xff\x0f"] {
         world.clients[0].protocol.send(now, Channel::ORDERED, junk).unwrap();
-        world.server.input(now, (Ipv4Addr::LOCALHOST, 9).into(), junk);
+        world.server.input(now, now, (Ipv4Addr::LOCALHOST, 9).into(), junk);
     }
     world.exchange();
     assert_eq!(world.server.counts().malformed, 3);
