@@ -73,23 +73,9 @@ pub trait Request<C: Codec> {
     fn reply(message: C::In) -> Result<Self::Reply, Failure>;
 }
 
-/// The codec that leaves bytes as they are.
+/// The codec that leaves bytes as they are, on the reliable, ordered channel unless the bot names another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Raw {
-    channel: Option<Channel>,
-}
-
-impl Raw {
-    /// Sends on the reliable, ordered channel.
-    pub const fn new() -> Raw {
-        Raw { channel: None }
-    }
-
-    /// Sends on `channel`.
-    pub const fn on(channel: Channel) -> Raw {
-        Raw { channel: Some(channel) }
-    }
-}
+pub struct Raw;
 
 impl Codec for Raw {
     type Out = Bytes;
@@ -106,10 +92,6 @@ impl Codec for Raw {
 
     fn decode_bytes(&mut self, bytes: Bytes) -> Result<Bytes, Failure> {
         Ok(bytes)
-    }
-
-    fn channel(&self, _: &Bytes) -> Channel {
-        self.channel.unwrap_or(Channel::ORDERED)
     }
 }
 

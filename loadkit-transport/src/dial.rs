@@ -9,9 +9,10 @@ use loadkit_core::{Connect, Cx, Failure, Kind, Result};
 use rand::Rng;
 use tokio::time::Instant;
 
+use crate::any_link::AnyLink;
 use crate::codec::Codec;
 use crate::connection::Connection;
-use crate::driver::{AnyLink, Core, Driver};
+use crate::driver::{Core, Driver};
 use crate::failures;
 use crate::link::{Link, MAX_DATAGRAM};
 use crate::mem::Mem;
@@ -88,7 +89,10 @@ enum Way {
 ///
 /// The target's name chooses the link: `udp://host:port`, `tcp://host:port`, `mem:NAME`; without a scheme it is TCP
 /// for [`Framed`] and UDP for all else.
-pub struct Dial<S, C> {
+pub struct Dial<S, C>(Box<Inner<S, C>>);
+
+/// In a box of its own, because it passes through several futures on its way, and each would keep room for it.
+struct Inner<S, C> {
     speak: S,
     codec: C,
     framing: Framing,
@@ -110,7 +114,7 @@ impl<C: Codec> Dial<rudp::Config, C> {
 
     /// With other knobs.
     pub fn config(mut self, config: rudp::Config) -> Self {
-        self.speak = config;
+        self.0.speak = config;
         self
     }
 }
@@ -125,12 +129,14 @@ impl<C: Codec> Dial<Datagrams, C> {
 impl<C: Codec> Dial<Framing, C> {
     /// Frames over TCP, with four bytes of length and at most 1 MiB.
     pub fn new(codec: C) -> Self {
-        Dial { is_stream: true, ..Dial::speaking(Framing::default(), codec) }
+        let mut dial = Dial::speaking(Framing::default(), codec);
+        dial.0.is_stream = true;
+        dial
     }
 
     /// With other frames.
     pub fn framing(mut self, framing: Framing) -> Self {
-        (self.speak, self.framing) = (framing, framing);
+        (self.0.speak, self.0.framing) = (framing, framing);
         self
     }
 }
@@ -138,7 +144,7 @@ impl<C: Codec> Dial<Framing, C> {
 impl<S: Speak, C: Codec> Dial<S, C> {
     /// A protocol of one's own: `Dial::speaking(|cx: &Cx| MyProtocol::new(cx.rng().next_u32()), codec)`.
     pub fn speaking(speak: S, codec: C) -> Self {
-        Dial {
+        Dial(Box::new(Inner {
             speak,
             codec,
             framing: Framing::default(),
@@ -150,51 +156,62 @@ impl<S: Speak, C: Codec> Dial<S, C> {
             time_out: Duration::from_secs(5),
             call_time_out: Duration::from_secs(5),
             inbox: 256,
-        }
+        }))
     }
 
     /// To this address instead of the run's target: for a match server that the lobby named.
     pub fn to(mut self, addr: SocketAddr) -> Self {
-        self.to = Some(addr);
+        self.0.to = Some(addr);
         self
     }
 
     /// Over a link of one's own instead of a new socket.
     pub fn over(mut self, link: impl Link + 'static) -> Self {
-        self.over = Some(Box::new(link));
+        self.0.over = Some(Box::new(link));
         self
     }
 
     /// From the seat's address of this pool.
     pub fn sources(mut self, pool: Arc<SourcePool>) -> Self {
-        self.sources = Some(pool);
+        self.0.sources = Some(pool);
         self
     }
 
     /// With so large kernel buffers (UDP).
     pub fn buffers(mut self, buffers: SocketBuffers) -> Self {
-        self.buffers = buffers;
+        self.0.buffers = buffers;
         self
     }
 
     /// Gives up connecting after so long; 5 s by default.
     pub fn time_out(mut self, time: Duration) -> Self {
-        self.time_out = time;
+        self.0.time_out = time;
         self
     }
 
     /// Gives up waiting for the reply to a call after so long; 5 s by default.
     pub fn call_time_out(mut self, time: Duration) -> Self {
-        self.call_time_out = time;
+        self.0.call_time_out = time;
         self
     }
 
     /// Keeps so many messages for the bot that it has not fetched; 256 by default. Each costs what the message costs.
     pub fn inbox(mut self, messages: u32) -> Self {
-        self.inbox = messages.max(1);
+        self.0.inbox = messages.max(1);
         self
     }
+}
 
+impl<S: Speak, C: Codec + 'static> Connect for Dial<S, C> {
+    type Connection = Connection<S::Protocol, C>;
+
+    /// The future is boxed: what it needs is freed when the bot plays, instead of making every bot larger.
+    fn connect(self, cx: &Cx) -> impl Future<Output = Result<Self::Connection>> {
+        Box::pin(self.0.connect(cx))
+    }
+}
+
+impl<S: Speak, C: Codec + 'static> Inner<S, C> {
     /// Where to, and how that is called in failures.
     fn way(&self, cx: &Cx) -> Result<(Way, String), Failure> {
         let target = cx.target();
@@ -221,12 +238,8 @@ impl<S: Speak, C: Codec> Dial<S, C> {
     fn source(&self, cx: &Cx) -> Option<IpAddr> {
         self.sources.as_ref().map(|pool| pool.addr(cx.seat().index()))
     }
-}
 
-impl<S: Speak, C: Codec + 'static> Connect for Dial<S, C> {
-    type Connection = Connection<S::Protocol, C>;
-
-    async fn connect(mut self, cx: &Cx) -> Result<Self::Connection> {
+    async fn connect(mut self, cx: &Cx) -> Result<Connection<S::Protocol, C>> {
         let until = Instant::now() + self.time_out;
         let silent = |shown: &str, time: Duration| {
             let what = format!("{shown} did not answer within {} s: is the server running?", time.as_secs_f64());

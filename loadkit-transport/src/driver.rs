@@ -6,16 +6,15 @@ use std::io;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use loadkit_core::{Alarm, Cx, Drive, Failure, Kind, names};
+use loadkit_core::{Alarm, Cx, Drive, Failure, Kind};
 use tokio::time::Instant;
 
+use crate::any_link::AnyLink;
 use crate::codec::Codec;
 use crate::failures;
 use crate::link::{Link, MAX_DATAGRAM};
-use crate::mem::Mem;
 use crate::protocol::{Channel, Event, Protocol, Stats};
-use crate::tcp::Tcp;
-use crate::udp::Udp;
+use crate::traffic::Traffic;
 
 /// Messages read from a link in one turn, at most; then others have theirs.
 const READS_PER_TURN: usize = 64;
@@ -31,49 +30,6 @@ thread_local! {
     static RECEIVE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     /// What protocols and codecs write into.
     static WRITE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A link, dispatched without a table where it is one of ours.
-pub(crate) enum AnyLink {
-    Udp(Udp),
-    Tcp(Box<Tcp>),
-    Mem(Box<Mem>),
-    Other(Box<dyn Link>),
-}
-
-macro_rules! each_link {
-    ($link:expr, $inner:ident => $call:expr) => {
-        match $link {
-            AnyLink::Udp($inner) => $call,
-            AnyLink::Tcp($inner) => $call,
-            AnyLink::Mem($inner) => $call,
-            AnyLink::Other($inner) => $call,
-        }
-    };
-}
-
-/// Packets and bytes, both ways.
-#[derive(Clone, Copy, Default)]
-struct Traffic {
-    /// Reported: packets sent, packets received, bytes sent, bytes received.
-    reported: [u64; 4],
-    /// Not yet.
-    fresh: [u32; 4],
-    resends: u32,
-    lost: u32,
-    refused: u32,
-}
-
-impl Traffic {
-    fn count(&mut self, received: bool, len: usize) {
-        let way = usize::from(received);
-        self.fresh[way] = self.fresh[way].saturating_add(1);
-        self.fresh[2 + way] = self.fresh[2 + way].saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
-    }
-
-    fn total(&self, which: usize) -> u64 {
-        self.reported[which] + u64::from(self.fresh[which])
-    }
 }
 
 /// What waits to be handed to the bot, and when it arrived.
@@ -93,6 +49,7 @@ pub(crate) struct Core<P, C: Codec> {
     /// The bot's task, once it has had a turn.
     waker: Option<Waker>,
     /// Other tasks that wait for messages.
+    #[expect(clippy::box_collection, reason = "8 bytes instead of 24 in every idle connection")]
     waiting: Option<Box<Vec<Waker>>>,
     pub(crate) ended: Option<Box<Failure>>,
     pub(crate) last_arrival: Option<Instant>,
@@ -188,15 +145,15 @@ impl<P: Protocol, C: Codec> Core<P, C> {
             return;
         }
         let read = RECEIVE.with_borrow_mut(|buf| {
-            let max = each_link!(&self.link, link => link.max_message());
+            let max = self.link.max_message();
             if buf.len() < max {
                 buf.resize(max.max(MAX_DATAGRAM), 0);
             }
             for _ in 0..READS_PER_TURN {
-                match each_link!(&mut self.link, link => link.poll_recv(cx, buf)) {
+                match self.link.poll_recv(cx, buf) {
                     Poll::Ready(Ok(received)) => {
                         let at = received.at.unwrap_or_else(Instant::now);
-                        self.traffic.count(true, received.len);
+                        self.traffic.received(received.len);
                         self.protocol.input(at, buf.get(..received.len).unwrap_or_default());
                         self.take_events(at);
                     }
@@ -332,13 +289,13 @@ impl<P: Protocol, C: Codec> Core<P, C> {
 
     /// Bytes that a stream has still to send.
     pub(crate) fn queued(&self) -> usize {
-        each_link!(&self.link, link => link.queued())
+        self.link.queued()
     }
 
     /// Moves on what a stream has still to send, also after the protocol has ended.
     pub(crate) fn flush_link(&mut self, cx: &mut Context<'_>) {
-        if each_link!(&self.link, link => link.queued()) > 0
-            && let Poll::Ready(Err(error)) = each_link!(&mut self.link, link => link.poll_flush(cx))
+        if self.link.queued() > 0
+            && let Poll::Ready(Err(error)) = self.link.poll_flush(cx)
         {
             self.fail(&error);
         }
@@ -353,13 +310,13 @@ impl<P: Protocol, C: Codec> Core<P, C> {
         let sent = WRITE.with_borrow_mut(|packet| {
             loop {
                 packet.clear();
-                let has_room = each_link!(&self.link, link => link.queued()) < STREAM_QUEUE;
+                let has_room = self.link.queued() < STREAM_QUEUE;
                 if !has_room || !self.protocol.poll_transmit(now, packet) {
                     return Ok(());
                 }
-                match each_link!(&mut self.link, link => link.try_send(packet)) {
-                    Ok(()) => self.traffic.count(false, packet.len()),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.traffic.refused += 1,
+                match self.link.try_send(packet) {
+                    Ok(()) => self.traffic.sent(packet.len()),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.traffic.refused(),
                     Err(error) => return Err(error),
                 }
             }
@@ -383,50 +340,21 @@ impl<P: Protocol, C: Codec> Core<P, C> {
             self.alarm = None;
             return;
         };
+        let is_new = self.alarm.is_none();
         let alarm = self.alarm.get_or_insert_with(|| Box::new((due, self.cx.timers().alarm())));
-        if alarm.0 <= now || due <= alarm.0 {
+        if is_new || alarm.0 <= now || due < alarm.0 {
             alarm.0 = due;
             alarm.1.set(due, cx.waker());
         }
     }
 
-    /// Counts go to the recorder.
     fn report(&mut self) {
-        const NAMES: [&str; 4] = ["net.packets_sent", "net.packets_received", "net.bytes_sent", "net.bytes_received"];
-        for (which, name) in NAMES.into_iter().enumerate() {
-            let fresh = u64::from(std::mem::take(&mut self.traffic.fresh[which]));
-            if fresh > 0 {
-                self.traffic.reported[which] += fresh;
-                self.cx.count(name, fresh);
-            }
-        }
-        let stats = self.protocol.stats();
-        let reported = [
-            ("net.resends", stats.resends, &mut self.traffic.resends),
-            ("net.lost", stats.lost, &mut self.traffic.lost),
-        ];
-        for (name, total, reported) in reported {
-            let total = u32::try_from(total).unwrap_or(u32::MAX);
-            if total > *reported {
-                self.cx.count(name, u64::from(total - *reported));
-                *reported = total;
-            }
-        }
-        let refused = std::mem::take(&mut self.traffic.refused);
-        if refused > 0 {
-            self.cx.count(names::SENDS_REFUSED, refused.into());
-        }
+        self.traffic.report(&self.cx, &self.protocol.stats());
     }
 
     /// What the protocol measured, and what went over the link.
     pub(crate) fn stats(&self) -> Stats {
-        Stats {
-            packets_sent: self.traffic.total(0),
-            packets_received: self.traffic.total(1),
-            bytes_sent: self.traffic.total(2),
-            bytes_received: self.traffic.total(3),
-            ..self.protocol.stats()
-        }
+        self.traffic.complete(self.protocol.stats())
     }
 
     /// The protocol, to look at.

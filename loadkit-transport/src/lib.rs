@@ -4,28 +4,40 @@
 //! bytes. A driver joins them into a connection on the bot's own task. Both ends of a protocol are here, so that
 //! example servers and simulations are built from the same code as bots.
 
+mod any_link;
 mod arrival;
 mod codec;
 mod connection;
 mod dial;
 mod driver;
+mod endpoint;
 mod failures;
 mod link;
 pub mod mem;
 mod plain;
+#[cfg(feature = "prost")]
+mod proto;
 mod protocol;
 mod recv;
 pub mod rudp;
 mod sources;
 mod tcp;
+mod traffic;
 mod udp;
 
+pub use bytes::Bytes;
 pub use codec::{Calls, Codec, Raw, Request, malformed};
 pub use connection::Connection;
 pub use dial::{Datagram, Datagrams, Dial, Framed, Rudp, Speak};
+pub use endpoint::Endpoint;
 pub use link::{Link, MAX_DATAGRAM, Received};
 pub use plain::Plain;
+#[cfg(feature = "prost")]
+pub use proto::Proto;
 pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
 pub use sources::SourcePool;
 pub use tcp::{Framing, Prefix, Tcp};
 pub use udp::{SocketBuffers, Udp};
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,21 @@ pub(crate) fn stamp(socket: &Socket) {
     let _ = socket;
 }
 
+/// Asks for kernel buffers of so many bytes: beyond the system's limit where the process may, else up to it.
+pub(crate) fn enlarge(socket: &Socket, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::sys::socket::{setsockopt, sockopt};
+        let forced =
+            setsockopt(socket, sockopt::RcvBufForce, &bytes).and(setsockopt(socket, sockopt::SndBufForce, &bytes));
+        if forced.is_ok() {
+            return;
+        }
+    }
+    // The system cuts what is over its limit and calls it done; where it refuses, its default stays.
+    let _ = socket.set_recv_buffer_size(bytes).and(socket.set_send_buffer_size(bytes));
+}
+
 /// The next datagram of a connected socket.
 pub(crate) fn one(socket: &UdpSocket, buf: &mut [u8]) -> io::Result<Received> {
     #[cfg(target_os = "linux")]

@@ -232,11 +232,8 @@ impl Game {
         while let Some(found) = self.lobby.next_match(now) {
             self.last_match = self.last_match.wrapping_add(1);
             let number = self.last_match;
-            let players: Vec<(Peer, Player)> = found
-                .players
-                .into_iter()
-                .filter_map(|peer| Some((peer, self.sessions.get(&peer)?.player?)))
-                .collect();
+            let players: Vec<(Peer, Player)> =
+                found.players.into_iter().filter_map(|peer| Some((peer, self.sessions.get(&peer)?.player?))).collect();
             let game = Match::new(players.iter().copied(), &self.rules, now);
             for (fighter, &(peer, _)) in players.iter().enumerate() {
                 let Some(session) = self.sessions.get_mut(&peer) else { continue };

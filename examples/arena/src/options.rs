@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use loadkit_core::{Seed, parse_duration};
+use loadkit::core::{Seed, parse_duration};
 use tokio::time::Instant;
 
 use crate::game::Rules;
@@ -122,7 +122,11 @@ impl Options {
             "--stall" => |options, text| set(&mut options.stall, parse_stall(text).map(Some)),
             "--drop-logins" => |options, text| set(&mut options.drop_logins, parse_percent(text)),
             "--seed" => |options, text| set(&mut options.seed, Seed::parse(text)),
-            _ => return Err(OptionsError(format!("the server has no option `{name}`; `arena server --help` lists them"))),
+            _ => {
+                return Err(OptionsError(format!(
+                    "the server has no option `{name}`; `arena server --help` lists them"
+                )));
+            }
         };
         let value = value.ok_or_else(|| OptionsError(format!("`{name}` needs a value; see `arena server --help`")))?;
         read(self, value).map_err(|why| OptionsError(format!("`{name} {value}`: {why}")))

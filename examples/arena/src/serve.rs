@@ -2,16 +2,14 @@
 
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use loadkit_transport::mem::MemListener;
-use tokio::io::ReadBuf;
-use tokio::net::UdpSocket;
+use loadkit::transport::{Endpoint, Received};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
@@ -25,63 +23,14 @@ const BATCH: usize = 64;
 const IDLE: Duration = Duration::from_secs(1);
 /// Longer datagrams are none of the game's; what is cut off makes them unreadable.
 const MAX_DATAGRAM: usize = 2_048;
-/// What the kernel may keep for the server while it does something else: some thousand datagrams.
-const KERNEL_BUFFER: usize = 4 << 20;
 
-/// Where the server's datagrams come from and go to.
-pub trait Socket {
-    /// The next datagram, into `buf`: its length, and from where it came.
-    ///
-    /// # Errors
-    /// As the system has them.
-    fn poll_recv_from(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>>;
-
-    /// Sends a datagram. What the system does not take is lost, as datagrams are.
-    fn send_to(&mut self, datagram: &[u8], to: SocketAddr);
-}
-
-impl Socket for UdpSocket {
-    fn poll_recv_from(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
-        let mut buf = ReadBuf::new(buf);
-        UdpSocket::poll_recv_from(self, cx, &mut buf).map_ok(|from| (buf.filled().len(), from))
-    }
-
-    fn send_to(&mut self, datagram: &[u8], to: SocketAddr) {
-        let _ = self.try_send_to(datagram, to);
-    }
-}
-
-impl Socket for MemListener {
-    fn poll_recv_from(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
-        MemListener::poll_recv_from(self, cx, buf).map(|(received, from)| Ok((received.len, from)))
-    }
-
-    fn send_to(&mut self, datagram: &[u8], to: SocketAddr) {
-        MemListener::send_to(self, datagram, to);
-    }
-}
-
-/// Plays on this socket until `stop`; what it has done.
+/// The server at its endpoint: a UDP socket, or memory.
 ///
-/// # Errors
-/// When the socket fails.
-pub async fn serve(mut socket: impl Socket, options: Options, stop: impl Future<Output = ()>) -> io::Result<Counts> {
-    let mut stop = pin!(stop);
-    let mut turn = Turn::new(options);
-    loop {
-        tokio::select! {
-            biased;
-            () = &mut stop => break,
-            done = turn.take(&mut socket) => done?,
-        }
-    }
-    turn.server.close(Instant::now());
-    turn.flush(&mut socket);
-    Ok(turn.server.counts())
-}
-
-/// What the loop holds from turn to turn.
-struct Turn {
+/// ```text
+/// wait for a datagram or a deadline -> take what has come -> do what is due -> send what came of it
+/// ```
+pub struct Service {
+    endpoint: Endpoint,
     server: Server,
     options: Options,
     began: Instant,
@@ -89,10 +38,12 @@ struct Turn {
     packet: Vec<u8>,
 }
 
-impl Turn {
-    fn new(options: Options) -> Turn {
+impl Service {
+    /// A server that begins now.
+    pub fn new(endpoint: Endpoint, options: Options) -> Service {
         let began = Instant::now();
-        Turn {
+        Service {
+            endpoint,
             server: Server::new(options.clone(), random_key(), began),
             options,
             began,
@@ -101,12 +52,35 @@ impl Turn {
         }
     }
 
+    /// What it has done so far.
+    pub fn counts(&self) -> Counts {
+        self.server.counts()
+    }
+
+    /// Plays until `stop`, and sends home who is there then.
+    ///
+    /// # Errors
+    /// When the endpoint fails.
+    pub async fn run(&mut self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                done = self.take_turn() => done?,
+            }
+        }
+        self.server.close(Instant::now());
+        self.flush();
+        Ok(())
+    }
+
     /// Waits for something to do, and does it.
-    async fn take(&mut self, socket: &mut impl Socket) -> io::Result<()> {
+    async fn take_turn(&mut self) -> io::Result<()> {
         let due = self.server.deadline().unwrap_or_else(|| Instant::now() + IDLE);
         let mut next = tokio::select! {
             biased;
-            next = self.receive(socket) => Some(next),
+            next = self.receive() => Some(next),
             () = sleep_until(due) => None,
         };
         if let Some(until) = self.options.stall.and_then(|stall| stall.until(self.began, Instant::now())) {
@@ -114,41 +88,37 @@ impl Turn {
         }
         let mut taken = 0;
         while let Some(datagram) = next.take() {
-            match datagram {
-                Ok((len, from)) => {
-                    let datagram = self.buffer.get(..len).unwrap_or_default();
-                    self.server.input(Instant::now(), from, datagram);
-                }
-                // A client is gone, and its machine says so: its connection will time out.
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
-                Err(error) => return Err(error),
-            }
+            let (received, from) = datagram?;
+            let datagram = self.buffer.get(..received.len).unwrap_or_default();
+            let now = Instant::now();
+            self.server.input(now, received.at.unwrap_or(now), from, datagram);
             taken += 1;
             if taken < BATCH {
-                next = self.receive_now(socket).await;
+                next = self.receive_now().await;
             }
         }
         self.server.timeout(Instant::now());
-        self.flush(socket);
+        self.flush();
         Ok(())
     }
 
-    async fn receive(&mut self, socket: &mut impl Socket) -> io::Result<(usize, SocketAddr)> {
-        poll_fn(|cx| socket.poll_recv_from(cx, &mut self.buffer)).await
+    async fn receive(&mut self) -> io::Result<(Received, SocketAddr)> {
+        poll_fn(|cx| self.endpoint.poll_recv_from(cx, &mut self.buffer)).await
     }
 
     /// The next datagram, if it is there already.
-    async fn receive_now(&mut self, socket: &mut impl Socket) -> Option<io::Result<(usize, SocketAddr)>> {
-        poll_fn(|cx| match socket.poll_recv_from(cx, &mut self.buffer) {
+    async fn receive_now(&mut self) -> Option<io::Result<(Received, SocketAddr)>> {
+        poll_fn(|cx| match self.endpoint.poll_recv_from(cx, &mut self.buffer) {
             Poll::Ready(next) => Poll::Ready(Some(next)),
             Poll::Pending => Poll::Ready(None),
         })
         .await
     }
 
-    fn flush(&mut self, socket: &mut impl Socket) {
+    fn flush(&mut self) {
         while let Some(to) = self.server.poll_transmit(Instant::now(), &mut self.packet) {
-            socket.send_to(&self.packet, to);
+            // What the system does not take is lost, as datagrams are.
+            let _ = self.endpoint.try_send_to(&self.packet, to);
             self.packet.clear();
         }
     }
@@ -168,8 +138,10 @@ fn random_key() -> [u64; 2] {
 pub fn command(options: Options) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let counts = runtime.block_on(async {
-        let socket = bind(options.listen).await?;
-        println!("the arena listens on {}", socket.local_addr()?);
+        let addr = options.listen;
+        let cannot = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"));
+        let endpoint = Endpoint::bind_udp(addr).map_err(cannot)?;
+        println!("the arena listens on {}", endpoint.local_addr()?);
         let until_eof = options.until_eof;
         let stop = async {
             tokio::select! {
@@ -177,21 +149,12 @@ pub fn command(options: Options) -> io::Result<()> {
                 () = input_ends(until_eof) => {}
             }
         };
-        serve(socket, options, stop).await
+        let mut service = Service::new(endpoint, options);
+        service.run(stop).await?;
+        io::Result::Ok(service.counts())
     })?;
     print!("{counts}");
     Ok(())
-}
-
-/// Listens with as much memory of the kernel's as it gives.
-async fn bind(addr: SocketAddr) -> io::Result<UdpSocket> {
-    let cannot = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"));
-    let socket = UdpSocket::bind(addr).await.map_err(cannot)?;
-    let kernel = socket2::SockRef::from(&socket);
-    // The kernel gives less where less is allowed, and that is fine.
-    kernel.set_recv_buffer_size(KERNEL_BUFFER)?;
-    kernel.set_send_buffer_size(KERNEL_BUFFER)?;
-    Ok(socket)
 }
 
 /// Resolves when standard input has ended; never if that is not asked for.

@@ -3,16 +3,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
-use loadkit_core::Failure;
-use loadkit_transport::rudp::{self, PeerId};
-use loadkit_transport::Event;
+use loadkit::Failure;
+use loadkit::transport::Event;
+use loadkit::transport::rudp::{self, PeerId};
 use prost::Message;
 use tokio::time::Instant;
 
 use crate::counts::Counts;
 use crate::game::{Game, Output, Peer};
 use crate::options::Options;
-use crate::wire::{FromClient, FromServer, config, from_client, from_server};
+use crate::wire::{FromClient, FromServer, from_client, from_server};
 
 /// No more than this play at once; the kernel's memory for them is the larger part.
 const MAX_PEERS: usize = 20_000;
@@ -43,7 +43,7 @@ impl Server {
     /// A server that begins at `now`. `key` is random and secret; see [`rudp::Server::new`].
     pub fn new(options: Options, key: [u64; 2], now: Instant) -> Server {
         Server {
-            transport: rudp::Server::new(config(), MAX_PEERS, key, now),
+            transport: rudp::Server::new(rudp::Config::DEFAULT, MAX_PEERS, key, now),
             game: Game::new(options.rules),
             options,
             counts: Counts::default(),
@@ -61,9 +61,9 @@ impl Server {
         Counts { matches: u64::from(self.game.matches_begun()), ..self.counts }
     }
 
-    /// Takes a datagram.
-    pub fn input(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
-        self.transport.input(now, from, datagram);
+    /// Takes a datagram that came from the network at `arrived`, perhaps while the server did something else.
+    pub fn input(&mut self, now: Instant, arrived: Instant, from: SocketAddr, datagram: &[u8]) {
+        self.transport.input(arrived, from, datagram);
         self.settle(now);
     }
 

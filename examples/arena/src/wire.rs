@@ -1,18 +1,10 @@
 //! What goes over the wire: the messages of `proto/arena.proto`, how each of them travels, and which answers which.
 
-use loadkit_core::{Failure, Kind};
-use loadkit_transport::{Calls, Channel, Codec, Request, malformed, rudp};
+use loadkit::transport::{Calls, Channel, Codec, Request, malformed};
+use loadkit::{Failure, Kind};
 use prost::Message;
 
 include!(concat!(env!("OUT_DIR"), "/arena.rs"));
-
-/// Which game the transport's handshake asks for.
-const PROTOCOL: u32 = 0x6172_6e61;
-
-/// The transport's knobs, the same for both ends.
-pub fn config() -> rudp::Config {
-    rudp::Config { protocol: PROTOCOL, ..rudp::Config::DEFAULT }
-}
 
 /// The client's codec.
 #[derive(Clone, Copy, Debug, Default)]

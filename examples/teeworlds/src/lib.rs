@@ -1,5 +1,7 @@
-//! Bots for a game server that we did not write: Teeworlds 0.7, over its own protocol.
+//! `Dm -> Tee -> Connection<Teeworlds, Messages> -> the real server`: bots for a game that we did not write, Teeworlds
+//! 0.7, over its own protocol.
 
+pub mod bot;
 pub mod codec;
 pub mod hands;
 pub mod huffman;

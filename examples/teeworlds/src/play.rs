@@ -55,8 +55,8 @@ pub struct Told {
     pub gap: Option<Duration>,
     /// How much later it came than the promptest one so far, by the server's own ticks.
     pub age: Duration,
-    /// The network's round trip: what a [`News::Taken`] took, without the time for which the server must have kept
-    /// the answer, by its own ticks. How late it woke for its tick is in it: some milliseconds on a good machine.
+    /// The network's round trip, to a millisecond or so: what a [`News::Taken`] took, without the time for which the
+    /// server must have kept the answer by its own ticks. Of the way back it holds the promptest; `age` is the rest.
     pub network: Option<Duration>,
     /// If it is the first to show the newest turn of the own tee: time since that input was sent.
     pub turned: Option<Duration>,
@@ -191,7 +191,7 @@ impl Player {
         let epoch = at.checked_sub(since_zero).unwrap_or(at);
         let epoch = *self.epoch.insert(self.epoch.map_or(epoch, |old| epoch.min(old + DRIFT)));
         let age = at.saturating_duration_since(epoch + since_zero);
-        let network = self.taken.take().and_then(|taken| taken.network(at, tick));
+        let network = self.taken.take().and_then(|taken| taken.network(at, tick, age));
         let direction = self.character().and_then(|ints| ints.get(CHARACTER_DIRECTION).copied());
         let turned = self.turned.take_if(|_| direction == Some(self.direction));
         let turned = turned.map(|sent| at.saturating_duration_since(sent));
@@ -228,18 +228,18 @@ impl Player {
 }
 
 impl Taken {
-    /// The network's round trip, given when and for which tick the snapshot came that brought this answer along.
+    /// The network's round trip, given when, for which tick and how late the snapshot came that brought this answer.
     ///
-    /// The server took the input `left_ms` before the tick it was for, and sent the answer at the snapshot's tick:
-    /// between those times it kept it.
-    fn network(&self, at: Instant, snapshot: i32) -> Option<Duration> {
+    /// The server took the input `left_ms` before the tick it was for, and should have sent the answer at the
+    /// snapshot's tick: between those times it kept it. By how much it was late for its tick is not the network's.
+    fn network(&self, at: Instant, snapshot: i32, age: Duration) -> Option<Duration> {
         if at.saturating_duration_since(self.at) > SAME_DATAGRAM {
             return None;
         }
         let ticks = i64::from(snapshot) - i64::from(self.sent.tick);
         let kept_ms = ticks * TICK.as_millis() as i64 + i64::from(self.left_ms);
         let kept = Duration::from_millis(u64::try_from(kept_ms).ok()?) + ROUNDING;
-        Some(self.at.saturating_duration_since(self.sent.at).saturating_sub(kept))
+        Some(self.at.saturating_duration_since(self.sent.at).saturating_sub(kept + age))
     }
 }
 
@@ -329,12 +329,13 @@ mod tests {
         let mut player = in_game(start);
         let tick = tick_of(player.act(start + ms(3), PlayerInput::default()));
         assert_eq!(tick, 51, "a tick ahead of the newest");
-        // Its way takes 4 ms; it reaches the server 13 ms before its tick, and the answer leaves with tick 52.
-        let back = start + ms(44);
+        // It reaches the server after 4 ms, 13 ms before its tick, and the answer leaves with tick 52, but 3 ms late.
+        let back = start + ms(43);
         let timing = ServerMessage::InputTiming { tick, time_left_ms: 13 };
-        assert_eq!(player.learn(back, timing), Some(News::Taken(ms(41))));
+        assert_eq!(player.learn(back, timing), Some(News::Taken(ms(40))));
         let snapshot = told(player.learn(back, nothing_new(52, 50)));
-        assert_eq!(snapshot.network, Some(ms(41 - 20 - 13) - ROUNDING));
+        assert_eq!(snapshot.age, ms(3) - DRIFT);
+        assert_eq!(snapshot.network, Some(ms(4) + DRIFT - ROUNDING));
         assert_eq!(told(player.learn(back + ms(40), nothing_new(54, 52))).network, None);
     }
 

@@ -19,7 +19,7 @@ enum State {
         send_at: Instant,
         give_up: Instant,
     },
-    Connected(Session),
+    Connected(Box<Session>),
     Over(Option<Failure>),
 }
 
@@ -80,12 +80,12 @@ impl Protocol for Client {
         match Packet::read(datagram) {
             Some(Packet::Challenge { salt, cookie: new }) if salt == self.salt => {
                 // A cookie grows old with the server's key; a new one is answered at once, the same one only in turn.
-                if cookie.replace(new) != Some(new) {
-                    *send_at = now;
-                }
+                let is_news = cookie.replace(new) != Some(new);
+                *send_at = if is_news { now } else { *send_at };
             }
             Some(Packet::Accept { salt, session }) if salt == self.salt && cookie.is_some() => {
-                self.state = State::Connected(Session::new(self.config.clone(), session, false, now));
+                let session = Session::new(self.config.clone(), session, false, now);
+                self.state = State::Connected(Box::new(session));
             }
             Some(Packet::Denied { salt, reason }) if salt == self.salt && cookie.is_some() => {
                 let what = format!("the server refused the connection: {reason}");

@@ -128,7 +128,8 @@ impl Incoming {
         }
         self.early.pop_front();
         self.join(frame.bytes, frame.more, max_message, &mut deliver)?;
-        while let Some((bytes, more)) = self.early.pop_front_if(|early| early.is_some()).flatten() {
+        while let Some((bytes, more)) = self.early.front_mut().and_then(Option::take) {
+            self.early.pop_front();
             self.join(&bytes, more, max_message, &mut deliver)?;
         }
         if self.early.is_empty() {

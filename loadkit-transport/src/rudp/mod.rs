@@ -12,17 +12,21 @@
 
 mod client;
 mod config;
+mod host;
 mod incoming;
 mod outgoing;
 mod rtt;
 mod server;
 mod session;
+mod unreliable;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::dial::Rudp;
 pub use client::Client;
 pub use config::{Config, MIN_PACKET};
+pub use host::Host;
 pub use server::{PeerId, Server, ServerStats};
 pub use session::Session;

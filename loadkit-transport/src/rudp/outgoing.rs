@@ -210,8 +210,9 @@ impl Outgoing {
         };
         queued.acked = true;
         lane.again.retain(|&again| again != id);
-        while let Some(queued) = lane.queue.pop_front_if(|queued| queued.acked) {
+        while let Some(queued) = lane.queue.front().filter(|queued| queued.acked) {
             self.held = self.held.saturating_sub(queued.bytes.len() + MESSAGE_COST);
+            lane.queue.pop_front();
             *first = first.wrapping_add(1);
             lane.sent = lane.sent.saturating_sub(1);
         }

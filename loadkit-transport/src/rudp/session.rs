@@ -11,6 +11,7 @@ use super::config::Config;
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::rtt::RoundTrip;
+use super::unreliable::Unreliable;
 use super::wire::{
     DELAY_UNIT_US, Frame, Frames, Header, MAX_FRAME_HEADER, MAX_HEADER, NO_DELAY, Packet, write_goodbye,
 };
@@ -51,8 +52,7 @@ pub struct Session {
     outgoing: Outgoing,
     incoming: Incoming,
     rtt: RoundTrip,
-    /// Unreliable frames for the next flush, each behind its length (u16).
-    unreliable: Vec<u8>,
+    unreliable: Unreliable,
     next_sequenced: u16,
     events: VecDeque<Event>,
     reason: Option<Box<str>>,
@@ -79,7 +79,7 @@ impl Session {
             outgoing: Outgoing::default(),
             incoming: Incoming::default(),
             rtt: RoundTrip::default(),
-            unreliable: Vec::new(),
+            unreliable: Unreliable::default(),
             next_sequenced: 0,
             events: VecDeque::from([Event::Connected]),
             reason: None,
@@ -138,7 +138,7 @@ impl Session {
             self.events.push_back(Event::Closed(failure));
             self.outgoing = Outgoing::default();
             self.incoming = Incoming::default();
-            self.unreliable = Vec::new();
+            self.unreliable = Unreliable::default();
             self.ack_at = None;
         }
     }
@@ -209,34 +209,6 @@ impl Session {
         self.ack_at = None;
         (self.unacked, self.unacked_reliable) = (0, 0);
         self.last_sent = now;
-    }
-
-    /// Appends unreliable frames for as long as they fit.
-    fn fill_unreliable(&mut self, out: &mut Vec<u8>, limit: usize) {
-        let mut at = 0;
-        while let Some(([low, high], rest)) = self.unreliable[at..].split_first_chunk() {
-            let len = usize::from(u16::from_le_bytes([*low, *high]));
-            let Some(frame) = rest.get(..len).filter(|frame| out.len() + frame.len() <= limit) else {
-                break;
-            };
-            out.extend_from_slice(frame);
-            at += 2 + len;
-        }
-        if at == self.unreliable.len() {
-            self.unreliable = Vec::new();
-        } else {
-            self.unreliable.drain(..at);
-        }
-    }
-
-    fn push_unreliable(&mut self, frame: &Frame) -> Result<(), Failure> {
-        let len = frame.len();
-        if self.unreliable.len() + len + 2 > self.config().flush_buffer {
-            return Err(backlog("the flush", self.config().flush_buffer));
-        }
-        self.unreliable.extend_from_slice(&u16::try_from(len).unwrap_or(0).to_le_bytes());
-        frame.write(&mut self.unreliable);
-        Ok(())
     }
 
     fn send_reliable(&mut self, delivery: Delivery, message: &[u8]) -> Result<(), Failure> {
@@ -319,10 +291,7 @@ impl Protocol for Session {
         };
         let fixed = self.ping_at().min(self.last_heard + config.time_out);
         let resend = self.outgoing.deadline(self.rtt.time_out(config));
-        [until, resend, self.ack_at]
-            .into_iter()
-            .flatten()
-            .fold(Some(fixed), |first, at| first.map(|first| first.min(at)))
+        [until, resend, self.ack_at].into_iter().flatten().chain([fixed]).min()
     }
 
     fn send(&mut self, _: Instant, channel: Channel, message: &[u8]) -> Result<(), Failure> {
@@ -341,7 +310,10 @@ impl Protocol for Session {
             return Err(too_large(message.len(), piece));
         }
         let id = self.next_sequenced;
-        self.push_unreliable(&Frame { delivery, more: false, id, bytes: message })?;
+        let limit = self.config().flush_buffer;
+        if !self.unreliable.push(&Frame { delivery, more: false, id, bytes: message }, limit) {
+            return Err(backlog("the flush", limit));
+        }
         if delivery == Delivery::Sequenced {
             self.next_sequenced = id.wrapping_add(1);
         }
@@ -369,7 +341,7 @@ impl Protocol for Session {
             if is_ready || !self.unreliable.is_empty() || now >= self.ping_at() {
                 self.begin(now, false, packet);
                 let messages = if is_ready { self.outgoing.fill(packet, limit) } else { Vec::new() };
-                self.fill_unreliable(packet, limit);
+                self.unreliable.fill(packet, limit);
                 self.outgoing.sent(now, messages);
             } else if self.ack_at.is_some_and(|at| now >= at) {
                 self.begin(now, true, packet);

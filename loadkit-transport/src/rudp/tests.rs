@@ -509,7 +509,7 @@ proptest! {
         let number = world.server.session_mut(id).unwrap().id();
         for (to_server, mut bytes, wait) in packets {
             if session && bytes.len() > 20 {
-                bytes[0] = bytes[0] & 0xF0 | 5 + bytes[0] % 2;
+                bytes[0] = bytes[0] & 0xF0 | (5 + bytes[0] % 2);
                 bytes[1..5].copy_from_slice(&number.to_le_bytes());
                 bytes[7..9].copy_from_slice(&[0, 0]);
             }

@@ -149,7 +149,8 @@ pub(super) fn write_denied(out: &mut Vec<u8>, salt: u64, reason: &str) {
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str, max: usize) {
-    let text = &text[..text.floor_char_boundary(max)];
+    let cut = (0..=max.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let text = &text[..cut];
     out.push(u8::try_from(text.len()).unwrap_or(0));
     out.extend_from_slice(text.as_bytes());
 }

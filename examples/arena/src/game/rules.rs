@@ -50,11 +50,7 @@ pub struct Rules {
 impl Default for Rules {
     /// Matches of 10 players for 5 seconds; patience of 3 seconds.
     fn default() -> Rules {
-        Rules {
-            match_time: Duration::from_secs(5),
-            match_players: 10,
-            patience: Duration::from_secs(3),
-        }
+        Rules { match_time: Duration::from_secs(5), match_players: 10, patience: Duration::from_secs(3) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use loadkit_transport::{Calls, Channel, Codec, Protocol, Request};
+use loadkit::transport::{Calls, Channel, Codec, Protocol, Request};
 
 use super::*;
 use crate::wire::{self, FindMatch, Leave, Login, Move, Wire};
@@ -28,7 +28,7 @@ impl World {
     fn new(options: Options, clients: u16) -> World {
         let now = Instant::now();
         let client = |n| {
-            let mut protocol = rudp::Client::new(&config(), u64::from(n));
+            let mut protocol = rudp::Client::new(&rudp::Config::DEFAULT, u64::from(n));
             protocol.open(now);
             Client { addr: (Ipv4Addr::LOCALHOST, n).into(), protocol, mail: Vec::new(), last_id: 0 }
         };
@@ -55,7 +55,7 @@ impl World {
             for client in &mut self.clients {
                 client.protocol.timeout(now);
                 while client.protocol.poll_transmit(now, &mut packet) {
-                    self.server.input(now, client.addr, &std::mem::take(&mut packet));
+                    self.server.input(now, now, client.addr, &std::mem::take(&mut packet));
                     quiet = false;
                 }
             }
@@ -78,7 +78,7 @@ impl World {
         self.exchange();
         let Client { mail, last_id, .. } = &self.clients[n];
         let answer = mail.iter().find(|(_, message)| message.reply_to == *last_id);
-        let (_, message) = answer.ok_or_else(|| Failure::new(loadkit_core::Kind::TIMED_OUT, "no answer"))?;
+        let (_, message) = answer.ok_or_else(|| Failure::new(loadkit::Kind::TIMED_OUT, "no answer"))?;
         R::reply(message.clone())
     }
 }
@@ -144,7 +144,7 @@ fn garbage_is_counted_and_changes_nothing() {
     let now = world.now;
     for junk in [&b"\xff\xff\xff"[..], b"\x0a", b"\x12\xff\xff\xff\xff\x0f"] {
         world.clients[0].protocol.send(now, Channel::ORDERED, junk).unwrap();
-        world.server.input(now, (Ipv4Addr::LOCALHOST, 9).into(), junk);
+        world.server.input(now, now, (Ipv4Addr::LOCALHOST, 9).into(), junk);
     }
     world.exchange();
     assert_eq!(world.server.counts().malformed, 3);

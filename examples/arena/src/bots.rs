@@ -1,0 +1,137 @@
+//! The players of the arena. Begin here: this is all that a game team writes to load-test its server.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use loadkit::core::Weights;
+use loadkit::transport::{Connection, Rudp, rudp};
+use loadkit::{Bot, Cx, Hz, Result, Scenario, Seat, Think};
+use tokio::time::Instant;
+
+use crate::game::{ITEMS, SIDE, STRIDE};
+use crate::wire::from_server::Body;
+use crate::wire::{Buy, FindMatch, Leave, Login, MatchFound, MatchOver, Move, Snapshot, Wire};
+
+/// The scenario: makes players.
+pub struct Arena;
+
+impl Scenario for Arena {
+    type Bot = Player;
+
+    fn about(&self) -> Cow<'static, str> {
+        "players log in, find a match, fight, go shopping, and leave".into()
+    }
+
+    fn personas(&self) -> Weights {
+        Weights::new([("casual", 7.0), ("competitive", 3.0)]).unwrap_or_default()
+    }
+
+    fn bot(&self, seat: Seat) -> Player {
+        match seat.persona() {
+            "competitive" => Player { pace: Hz(20.0), in_party: true, seat },
+            _ => Player { pace: Hz(10.0), in_party: false, seat },
+        }
+    }
+}
+
+/// The bot: is one player.
+pub struct Player {
+    seat: Seat,
+    pace: Hz,
+    in_party: bool,
+}
+
+/// How it talks to the server.
+type Game = Connection<rudp::Client, Wire>;
+
+/// After so many matches a player has had enough.
+const MATCHES: u32 = 3;
+
+impl Bot for Player {
+    async fn run(&mut self, cx: &Cx) -> Result {
+        let game = cx.connect(Rudp::new(Wire).call_time_out(Duration::from_secs(10))).await?;
+        let me = cx.step("login", game.call(Login { account: self.seat.account() })).await?;
+        for _ in 0..MATCHES {
+            if cx.stopping() {
+                break;
+            }
+            let Some(found) = self.find_match(cx, &game).await? else { break };
+            let Some(over) = self.play(cx, &game, me.player, found).await? else { break };
+            self.shop(cx, &game, over.gold).await?;
+        }
+        cx.step("leave", game.call(Leave {})).await?;
+        Ok(game.close().await?)
+    }
+}
+
+impl Player {
+    /// Waits for a match, alone or with the party. `None` if the player is asked to leave.
+    async fn find_match(&self, cx: &Cx, game: &Game) -> Result<Option<MatchFound>> {
+        let mut wish = FindMatch { party: 0, party_size: 1 };
+        if self.in_party {
+            match cx.rendezvous("ready", Duration::from_secs(30)).await {
+                Err(_) if cx.stopping() => return Ok(None),
+                met => met?,
+            }
+            wish = FindMatch { party: 1 + self.seat.party(), party_size: self.seat.party_size() as u32 };
+        }
+        cx.step("matchmake", game.call(wish)).await.map(Some)
+    }
+
+    /// Plays by the tick until the match is over. `None` if the player is asked to leave before.
+    async fn play(&self, cx: &Cx, game: &Game, me: u32, found: MatchFound) -> Result<Option<MatchOver>> {
+        let mut at = (found.x, found.y);
+        let mut goal = (SIDE / 2, SIDE / 2);
+        let mut seen = Instant::now();
+        let mut ticks = cx.ticks(self.pace);
+        loop {
+            tokio::select! {
+                biased;
+                news = game.recv() => match news?.body {
+                    Some(Body::Snapshot(snapshot)) => {
+                        goal = nearest_foe(&snapshot, me, at).unwrap_or(goal);
+                        cx.trend("snapshot_gap", seen.elapsed());
+                        cx.count("snapshots", 1);
+                        seen = Instant::now();
+                    }
+                    Some(Body::MatchOver(over)) => return Ok(Some(over)),
+                    _ => {}
+                },
+                tick = ticks.next() => {
+                    let Some(tick) = tick else { return Ok(None) };
+                    // Its response time counts from when the tick should have begun: so a server that stalls shows as
+                    // its players feel it.
+                    let moved = cx.step("tick", game.call(towards(goal, at, tick.index))).await?;
+                    at = (moved.x, moved.y);
+                }
+            }
+        }
+    }
+
+    /// Looks at the shop for a while, and buys the best that the player can pay.
+    async fn shop(&self, cx: &Cx, game: &Game, gold: u64) -> Result {
+        cx.think(Think::log_normal(Duration::from_millis(800), 0.5)).await;
+        if let Some(item) = ITEMS.iter().rposition(|&(_, price)| price <= gold) {
+            cx.step("buy", game.call(Buy { item: item as u32 })).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A step to the goal, and a shot in its direction.
+fn towards(goal: (i32, i32), at: (i32, i32), tick: u64) -> Move {
+    // As far as one may go in both directions at once.
+    let step = |distance: i32| distance.clamp(-STRIDE * 7 / 10, STRIDE * 7 / 10);
+    Move {
+        seq: tick as u32 + 1,
+        dx: step(goal.0.saturating_sub(at.0)),
+        dy: step(goal.1.saturating_sub(at.1)),
+        fire: true,
+    }
+}
+
+/// Where the nearest of the others stands who are alive.
+fn nearest_foe(snapshot: &Snapshot, me: u32, at: (i32, i32)) -> Option<(i32, i32)> {
+    let foes = snapshot.fighters.iter().filter(|foe| foe.player != me && foe.hp > 0);
+    foes.map(|foe| (foe.x, foe.y)).min_by_key(|foe| foe.0.abs_diff(at.0).max(foe.1.abs_diff(at.1)))
+}

@@ -1,0 +1,41 @@
+//! Unreliable frames that wait for the next flush.
+
+use super::wire::Frame;
+
+/// Frames as they go on the wire, each behind its length (u16). Without a buffer when none waits.
+#[derive(Debug, Default)]
+pub(super) struct Unreliable(Vec<u8>);
+
+impl Unreliable {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Queues a frame; false when more than `limit` bytes would wait.
+    pub(super) fn push(&mut self, frame: &Frame, limit: usize) -> bool {
+        let len = frame.len();
+        let Ok(prefix) = u16::try_from(len) else { return false };
+        if self.0.len() + len + 2 > limit {
+            return false;
+        }
+        self.0.extend_from_slice(&prefix.to_le_bytes());
+        frame.write(&mut self.0);
+        true
+    }
+
+    /// Moves frames into a packet until it is `limit` bytes long.
+    pub(super) fn fill(&mut self, out: &mut Vec<u8>, limit: usize) {
+        let mut at = 0;
+        while let Some((prefix, rest)) = self.0.get(at..).and_then(|rest| rest.split_first_chunk()) {
+            let len = usize::from(u16::from_le_bytes(*prefix));
+            let Some(frame) = rest.get(..len).filter(|frame| out.len() + frame.len() <= limit) else { break };
+            out.extend_from_slice(frame);
+            at += 2 + len;
+        }
+        if at == self.0.len() {
+            self.0 = Vec::new();
+        } else {
+            self.0.drain(..at);
+        }
+    }
+}
