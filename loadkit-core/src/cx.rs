@@ -1,8 +1,8 @@
 //! A bot's view of the run: time, chance, metrics, party and connections.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -57,9 +57,9 @@ pub(crate) struct Inner {
     pub(crate) stopping: Cell<bool>,
     connections: Cell<u32>,
     /// Wakes the bot's task.
-    waker: RefCell<Option<Waker>>,
+    waker: Cell<Option<Waker>>,
     drives: RefCell<Vec<Weak<dyn Drive>>>,
-    party: RefCell<Option<Rc<Party>>>,
+    party: OnceCell<Rc<Party>>,
 }
 
 impl Cx {
@@ -73,9 +73,9 @@ impl Cx {
             arrived: Cell::new(None),
             stopping: Cell::new(false),
             connections: Cell::new(0),
-            waker: RefCell::new(None),
+            waker: Cell::new(None),
             drives: RefCell::new(Vec::new()),
-            party: RefCell::new(None),
+            party: OnceCell::new(),
         }))
     }
 
@@ -194,15 +194,14 @@ impl Cx {
     ///
     /// # Errors
     /// When the target cannot be reached, refuses, or does not answer in time.
-    pub async fn connect<C: Connect>(&self, with: C) -> Result<C::Connection> {
+    pub fn connect<C: Connect>(&self, with: C) -> Pin<Box<impl Future<Output = Result<C::Connection>>>> {
         // Boxed, because it is large and soon over, while the bot's own future stays for its whole life.
-        self.step("connect", Box::pin(with.connect(self))).await
+        Box::pin(self.step("connect", with.connect(self)))
     }
 
     /// The bot's party: it shares a value with it, and its members wait for each other.
     pub fn party(&self) -> Rc<Party> {
-        let mut party = self.0.party.borrow_mut();
-        party.get_or_insert_with(|| self.0.shard.party(&self.0.seat)).clone()
+        self.0.party.get_or_init(|| self.0.shard.party(&self.0.seat)).clone()
     }
 
     /// Waits until every member of the party has come to the rendezvous of this name.
@@ -251,10 +250,15 @@ impl Cx {
         }
     }
 
+    /// Tells the shard that the bot's life is over.
+    pub(crate) fn end(&self, result: Result) {
+        self.0.shard.bot_ended(self.0.seat.index, result);
+    }
+
     /// Asks the bot to leave.
     pub(crate) fn ask_to_leave(&self) {
         if !self.0.stopping.replace(true)
-            && let Some(waker) = self.0.waker.borrow_mut().take()
+            && let Some(waker) = self.0.waker.take()
         {
             waker.wake();
         }
@@ -262,13 +266,9 @@ impl Cx {
 
     /// One turn of the bot: what has arrived, the bot, what it sends.
     pub(crate) fn turn<T>(&self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
-        {
-            let mut waker = self.0.waker.borrow_mut();
-            match waker.as_mut() {
-                Some(known) => known.clone_from(cx.waker()),
-                None => *waker = Some(cx.waker().clone()),
-            }
-        }
+        // The same task has the same waker for its whole life.
+        let waker = self.0.waker.take().filter(|known| known.will_wake(cx.waker()));
+        self.0.waker.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
         self.each_drive(|drive| drive.before_turn(cx));
         self.0.arrived.set(None);
         let result = poll(cx);

@@ -123,7 +123,7 @@ impl Scenario for Echo {
 
 impl Bot for Echoer {
     async fn run(&mut self, cx: &Cx) -> Result {
-        let server = cx.connect(Datagram::new(Raw::new())).await?;
+        let server = cx.connect(Datagram::new(Raw)).await?;
         let mut ticks = cx.ticks(Hz(RATE));
         while ticks.next().await.is_some() {
             cx.step("echo", async {
@@ -183,7 +183,7 @@ static MOST_HEAP: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::n
 
 impl Bot for Waiter {
     async fn run(&mut self, cx: &Cx) -> Result {
-        let server = cx.connect(Datagram::new(Raw::new())).await?;
+        let server = cx.connect(Datagram::new(Raw)).await?;
         server.send(Bytes::from_static(&PAYLOAD))?;
         server.recv().await?;
         MOST_HEAP.fetch_max(heap(), std::sync::atomic::Ordering::Relaxed);

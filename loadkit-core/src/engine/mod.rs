@@ -2,9 +2,11 @@
 
 mod control;
 mod host;
+mod life;
 mod pace;
 mod panics;
 mod shard;
+mod slots;
 mod spawner;
 
 use std::collections::BTreeMap;

@@ -10,40 +10,29 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::control::Stop;
-use super::panics;
+use super::life;
 use super::shard::{Ended, Shard};
-use crate::bot::{Bot, Scenario, Seat};
+use super::slots::Slots;
+use crate::bot::{Scenario, Seat};
 use crate::cx::Cx;
-use crate::failure::{Error, Failure, Kind};
 use crate::segment::Segment;
 use crate::shape::{Event, EventKind, Events};
 
 /// Spawns in one go before the spawner lets the bots that play have their turn. Measured elsewhere: a ramp that does
 /// not yield gave bots a p99 of 3.5 s; yielding every 64 spawns, 0.5 ms.
 const SPAWNS_PER_TURN: usize = 64;
-/// Seats for which there is room from the start; about 32 bytes each.
-const MOST_RESERVED: usize = 1 << 20;
 /// The least pause before a seat is filled again: keeps a bot that ends at once from spinning.
 const LEAST_REFILL: Duration = Duration::from_millis(1);
-
-/// A seat that is played, or that the load shape wants played.
-struct Slot {
-    player: Option<Cx>,
-    life: u32,
-    /// The population wants it played.
-    wanted: bool,
-}
 
 pub(crate) struct Spawner<S: Scenario> {
     scenario: Arc<S>,
     shard: Rc<Shard>,
     events: Peekable<Events>,
-    slots: FxHashMap<u64, Slot>,
+    slots: Slots,
     refills: BinaryHeap<Reverse<(Instant, u64)>>,
     /// How many more refills the plan's total allows on this shard.
     refills_left: u64,
@@ -68,10 +57,7 @@ impl<S: Scenario> Spawner<S> {
             // Consecutive differences of floor(spare * i / count) sum to the spare exactly.
             (spare * (index + 1) / count - spare * index / count) as u64
         });
-        // Room for the whole population from the start: to grow among a hundred thousand players takes milliseconds.
-        let mine = segment.seat_count(shape.peak(), plan.party());
-        let mut slots = FxHashMap::default();
-        slots.reserve(usize::try_from(mine).unwrap_or(MOST_RESERVED).min(MOST_RESERVED));
+        let slots = Slots::new(segment, shape.peak(), plan.party());
         let refills = BinaryHeap::new();
         Spawner { scenario, shard, events, slots, refills, refills_left, draining: false }
     }
@@ -98,14 +84,14 @@ impl<S: Scenario> Spawner<S> {
             return true;
         }
         let nobody = self.shard.active.get() == 0 && self.refills.is_empty();
-        nobody && self.events.peek().is_none() && self.slots.values().all(|slot| !slot.wanted || self.refills_left == 0)
+        nobody && self.events.peek().is_none() && (self.refills_left == 0 || !self.slots.iter().any(|slot| slot.wanted))
     }
 
     /// Asks everyone to leave, and waits until they have, or until the grace time is over.
     async fn drain(&mut self, stop: &mut watch::Receiver<Stop>) {
         self.draining = true;
         self.shard.planned.set(0);
-        for player in self.slots.values().filter_map(|slot| slot.player.as_ref()) {
+        for player in self.slots.iter().filter_map(|slot| slot.player.as_ref()) {
             player.ask_to_leave();
         }
         let over = Instant::now() + self.shard.run.plan().grace();
@@ -146,7 +132,7 @@ impl<S: Scenario> Spawner<S> {
         match event.kind {
             EventKind::Join => {
                 self.plan(1);
-                let slot = self.slots.entry(event.seat).or_insert(Slot { player: None, life: 0, wanted: true });
+                let slot = self.slots.entry(event.seat);
                 slot.wanted = true;
                 if slot.player.is_none() {
                     self.spawn(event.seat, intended);
@@ -154,7 +140,7 @@ impl<S: Scenario> Spawner<S> {
             }
             EventKind::Leave => {
                 self.plan(-1);
-                if let Some(slot) = self.slots.get_mut(&event.seat) {
+                if let Some(slot) = self.slots.get_mut(event.seat) {
                     slot.wanted = false;
                     if let Some(player) = &slot.player {
                         player.ask_to_leave();
@@ -163,7 +149,7 @@ impl<S: Scenario> Spawner<S> {
             }
             EventKind::Arrive => {
                 self.plan(1);
-                self.slots.insert(event.seat, Slot { player: None, life: 0, wanted: false });
+                self.slots.entry(event.seat);
                 self.spawn(event.seat, intended);
             }
         }
@@ -174,7 +160,7 @@ impl<S: Scenario> Spawner<S> {
     }
 
     fn refill(&mut self, seat: u64, at: Instant) {
-        let free = self.slots.get(&seat).is_some_and(|slot| slot.wanted && slot.player.is_none());
+        let free = self.slots.get_mut(seat).is_some_and(|slot| slot.wanted && slot.player.is_none());
         if free && self.refills_left > 0 {
             self.refills_left -= 1;
             self.spawn(seat, at);
@@ -183,7 +169,7 @@ impl<S: Scenario> Spawner<S> {
 
     /// A bot has ended: its seat is filled again if the population wants it.
     fn release(&mut self, ended: Ended) {
-        let Some(slot) = self.slots.get_mut(&ended.seat) else { return };
+        let Some(slot) = self.slots.get_mut(ended.seat) else { return };
         let left_early = slot.player.take().is_some_and(|player| !player.stopping());
         slot.life = slot.life.saturating_add(1);
         if self.draining {
@@ -198,21 +184,21 @@ impl<S: Scenario> Spawner<S> {
                 Some(_) => LEAST_REFILL,
             };
             self.refills.push(Reverse((Instant::now() + pause, ended.seat)));
-        } else if ended.seat >= self.shard.run.plan().shape().peak() {
-            self.slots.remove(&ended.seat);
+        } else if self.slots.is_arrival(ended.seat) {
+            self.slots.remove(ended.seat);
             self.plan(-1);
         }
     }
 
     fn spawn(&mut self, index: u64, intended: Instant) {
-        let Some(slot) = self.slots.get_mut(&index) else { return };
+        let Some(slot) = self.slots.get_mut(index) else { return };
         let run = &self.shard.run;
         let persona = run.weights().pick(run.seed(), index / run.plan().party());
         let seat = Seat { run: run.clone(), index, life: slot.life, persona: persona as u32 };
         let cx = Cx::new(self.shard.clone(), seat, intended);
         slot.player = Some(cx.clone());
         self.shard.bot_started(intended);
-        tokio::task::spawn_local(play(self.scenario.clone(), cx));
+        tokio::task::spawn_local(life::of(self.scenario.clone(), cx));
     }
 
     /// Waits for `until`, for a bot to end, or for a word to stop.
@@ -231,36 +217,5 @@ impl<S: Scenario> Spawner<S> {
             sleep.as_mut().poll(cx).map(|()| Wake::Time)
         })
         .await
-    }
-}
-
-/// One life of a bot, from its making to its end.
-async fn play<S: Scenario>(scenario: Arc<S>, cx: Cx) {
-    let mut life = Life { cx, result: None };
-    let outcome = {
-        let cx = &life.cx;
-        let mut playing = pin!(async { scenario.bot(cx.seat().clone()).run(cx).await });
-        poll_fn(|task| {
-            cx.turn(task, |task| match panics::contain(|| playing.as_mut().poll(task)) {
-                Ok(poll) => poll,
-                Err(panic) => Poll::Ready(Err(panic.into())),
-            })
-        })
-        .await
-    };
-    life.result = Some(outcome);
-}
-
-/// Tells the shard that a bot's life is over, however it ends: by its result, or by a panic as it is dropped.
-struct Life {
-    cx: Cx,
-    result: Option<Result<(), Error>>,
-}
-
-impl Drop for Life {
-    fn drop(&mut self) {
-        let dropped = || Err(Failure::new(Kind::PANIC, "the bot panicked as it was dropped").into());
-        let result = self.result.take().unwrap_or_else(dropped);
-        self.cx.0.shard.bot_ended(self.cx.seat().index(), result);
     }
 }

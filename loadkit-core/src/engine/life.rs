@@ -1,0 +1,55 @@
+//! One life of a bot: from its making to its end, turn by turn.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::panics;
+use crate::bot::{Bot, Scenario};
+use crate::cx::Cx;
+use crate::failure::{Error, Failure, Kind, Result};
+
+/// The whole life of a bot as one future, which tells the shard how it ended.
+pub(crate) fn of<S: Scenario>(scenario: Arc<S>, cx: Cx) -> impl Future<Output = ()> {
+    let own = cx.clone();
+    Life { is_over: false, cx, playing: async move { scenario.bot(own.seat().clone()).run(&own).await } }
+}
+
+pin_project! {
+    struct Life<F> {
+        is_over: bool,
+        cx: Cx,
+        #[pin]
+        playing: F,
+    }
+
+    impl<F> PinnedDrop for Life<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let life = this.project();
+            if !*life.is_over {
+                let dropped = Failure::new(Kind::PANIC, "the bot panicked as it was dropped");
+                life.cx.end(Err(dropped.into()));
+            }
+        }
+    }
+}
+
+impl<F: Future<Output = Result>> Future for Life<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
+        let life = self.project();
+        let playing = life.playing;
+        let turn = life.cx.turn(task, |task| match panics::contain(|| playing.poll(task)) {
+            Ok(poll) => poll,
+            Err(panic) => Poll::Ready(Err(Error::from(panic))),
+        });
+        turn.map(|result| {
+            *life.is_over = true;
+            life.cx.end(result);
+        })
+    }
+}
