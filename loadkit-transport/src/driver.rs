@@ -19,7 +19,7 @@ use crate::traffic::Traffic;
 /// Messages read from a link in one turn, at most; then others have theirs.
 const READS_PER_TURN: usize = 64;
 /// Counts go to the recorder so often at most: a look-up by name is dear beside a packet.
-const REPORT_EVERY: Duration = Duration::from_millis(250);
+const REPORT_EVERY_MS: u32 = 250;
 /// A stream takes packets from its protocol only while fewer bytes wait for the kernel.
 const STREAM_QUEUE: usize = 64 * 1024;
 /// Tasks other than the bot's own that wait for messages, at most; further ones must poll anew.
@@ -30,6 +30,8 @@ thread_local! {
     static RECEIVE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     /// What protocols and codecs write into.
     static WRITE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// From when [`coarse`] counts.
+    static BEGAN: Instant = Instant::now();
 }
 
 /// What waits to be handed to the bot, and when it arrived.
@@ -44,7 +46,7 @@ pub(crate) struct Core<P, C: Codec> {
     /// What waits for the bot; `None` while nothing does.
     #[expect(clippy::box_collection, reason = "8 bytes instead of 32 in every idle connection")]
     inbox: Option<Box<VecDeque<Arrived<C::In>>>>,
-    inbox_bound: u32,
+    inbox_bound: u16,
     pub(crate) calls: u32,
     /// In ms.
     call_time_out: u32,
@@ -57,7 +59,8 @@ pub(crate) struct Core<P, C: Codec> {
     pub(crate) ended: Option<Box<Failure>>,
     pub(crate) last_arrival: Option<Instant>,
     traffic: Traffic,
-    report_at: Instant,
+    /// In ms of [`coarse`].
+    report_at: u32,
     in_turn: bool,
     pub(crate) is_connected: bool,
 }
@@ -91,7 +94,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
             protocol,
             codec,
             inbox: None,
-            inbox_bound,
+            inbox_bound: u16::try_from(inbox_bound).unwrap_or(u16::MAX),
             calls: 0,
             call_time_out: u32::try_from(call_time_out.as_millis()).unwrap_or(u32::MAX),
             alarm: None,
@@ -100,7 +103,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
             ended: None,
             last_arrival: None,
             traffic: Traffic::default(),
-            report_at: Instant::now(),
+            report_at: coarse(Instant::now()),
             in_turn: false,
             is_connected: false,
         }
@@ -205,7 +208,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
 
     fn deliver(&mut self, at: Instant, message: Result<C::In, Failure>) {
         let inbox = self.inbox.get_or_insert_with(|| Box::new(VecDeque::with_capacity(1)));
-        if inbox.len() >= self.inbox_bound as usize {
+        if inbox.len() >= usize::from(self.inbox_bound) {
             inbox.pop_front();
             self.cx.count("net.inbox_dropped", 1);
         }
@@ -334,9 +337,10 @@ impl<P: Protocol, C: Codec> Core<P, C> {
             Err(error) => self.fail(&error),
             Ok(()) => self.set_alarm(now, cx),
         }
+        let now = coarse(now);
         if now >= self.report_at {
             self.report();
-            self.report_at = now + REPORT_EVERY;
+            self.report_at = now.saturating_add(REPORT_EVERY_MS);
         }
     }
 
@@ -376,6 +380,12 @@ impl<P: Protocol, C: Codec> Core<P, C> {
             self.end(Failure::new(Kind::CLOSED, "closed by this side"));
         }
     }
+}
+
+/// Milliseconds (49 days of them) since this thread's first connection: a quarter of an `Instant`'s size.
+fn coarse(now: Instant) -> u32 {
+    let since = BEGAN.with(|began| now.saturating_duration_since(*began));
+    u32::try_from(since.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Whether the kernel has no room now, for this socket or for all (ENOBUFS, which has no `ErrorKind`: 105 on Linux).
