@@ -33,6 +33,8 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 const MAX_EVENTS: usize = 512;
 /// Packets that say goodbye: they are not acknowledged, and a server that misses them keeps the player for 10 s.
 const GOODBYES: u8 = 3;
+/// From one goodbye to the next. When all bots leave at once, the server's socket overflows, but not for so long.
+const GOODBYE_EVERY: Duration = Duration::from_millis(25);
 /// The longest message that can be sent.
 pub const MAX_MESSAGE: usize = MAX_CHUNK;
 
@@ -64,7 +66,7 @@ pub struct Teeworlds {
     opened: Option<Instant>,
     heard: Option<Instant>,
     spoken: Option<Instant>,
-    /// A packet of the handshake, or a sign of life, is to be sent.
+    /// A packet of the handshake, a sign of life or a goodbye is to be sent.
     word_due: bool,
     /// A missing vital chunk is to be asked for.
     ask_due: bool,
@@ -173,7 +175,7 @@ impl Protocol for Teeworlds {
 
     fn close(&mut self, _now: Instant) {
         match self.phase {
-            Phase::Online | Phase::Connect => self.phase = Phase::Closing(GOODBYES),
+            Phase::Online | Phase::Connect => self.enter(Phase::Closing(GOODBYES)),
             Phase::Idle | Phase::Token => self.end(why::goodbye()),
             Phase::Closing(_) | Phase::Closed => {}
         }
@@ -279,13 +281,17 @@ impl Teeworlds {
 
     /// When to say something, for lack of anything else.
     fn word_at(&self) -> Option<Instant> {
-        let silent = !self.word_due && matches!(self.phase, Phase::Token | Phase::Connect | Phase::Online);
-        self.spoken.filter(|_| silent).map(|spoken| spoken + SPEAK_EVERY)
+        let after = match self.phase {
+            Phase::Token | Phase::Connect | Phase::Online => SPEAK_EVERY,
+            Phase::Closing(_) => GOODBYE_EVERY,
+            Phase::Idle | Phase::Closed => return None,
+        };
+        self.spoken.filter(|_| !self.word_due).map(|spoken| spoken + after)
     }
 
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
-        self.word_due = matches!(phase, Phase::Token | Phase::Connect);
+        self.word_due = phase != Phase::Online;
         self.tries = 0;
     }
 
@@ -327,7 +333,11 @@ impl Teeworlds {
     fn write_goodbye(&mut self, now: Instant, left: u8, out: &mut Vec<u8>) -> bool {
         if self.outbox.is_due() {
             self.write_chunks(now, out);
+            self.word_due = true;
             return true;
+        }
+        if !std::mem::take(&mut self.word_due) {
+            return false;
         }
         Control::Close(b"").write(self.header(), out);
         match left {
