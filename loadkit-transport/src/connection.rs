@@ -86,7 +86,7 @@ impl<P: Protocol, C: Codec> Connection<P, C> {
             let id = core.calls;
             core.codec.stamp(&mut out, id);
             core.send(&out, None)?;
-            (id, core.call_time_out, core.cx.timers().clone())
+            (id, core.call_time_out(), core.cx.timers().clone())
         };
         drop(out);
         let mut time_out = pin!(timers.sleep_until(Instant::now() + time));

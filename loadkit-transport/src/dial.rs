@@ -195,7 +195,7 @@ impl<S: Speak, C: Codec> Dial<S, C> {
         self
     }
 
-    /// Keeps so many messages for the bot that it has not fetched; 256 by default. Each costs what the message costs.
+    /// Keeps so many messages for the bot that it has not fetched; 256 by default, 65,535 at most. Each costs what the message costs.
     pub fn inbox(mut self, messages: u32) -> Self {
         self.0.inbox = messages.max(1);
         self

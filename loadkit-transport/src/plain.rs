@@ -12,15 +12,21 @@ const MAX_QUEUED: usize = 512 * 1024;
 /// No protocol at all: a datagram, or a frame, is a message. Connected at once; all channels are what the link is.
 #[derive(Debug, Default)]
 pub struct Plain {
-    received: Option<Bytes>,
-    /// Messages, each behind its length (u32). Without a buffer when all are sent.
-    outgoing: Vec<u8>,
-    sent: u32,
+    /// What is under way; `None` while idle, which is most of the time.
+    busy: Option<Box<Busy>>,
     discarded: u32,
     max: u32,
     is_open: bool,
     tell_open: bool,
     tell_closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Busy {
+    received: Option<Bytes>,
+    /// Messages, each behind its length (u32).
+    outgoing: Vec<u8>,
+    sent: usize,
 }
 
 impl Plain {
@@ -37,8 +43,8 @@ impl Protocol for Plain {
 
     fn input(&mut self, _: Instant, datagram: &[u8]) {
         // By the contract the one before has been fetched.
-        if self.is_open && self.received.is_none() {
-            self.received = Some(Bytes::copy_from_slice(datagram));
+        if self.is_open && self.busy.as_ref().is_none_or(|busy| busy.received.is_none()) {
+            self.busy.get_or_insert_default().received = Some(Bytes::copy_from_slice(datagram));
         } else {
             self.discarded = self.discarded.saturating_add(1);
         }
@@ -52,25 +58,32 @@ impl Protocol for Plain {
             let what = format!("a message of {} bytes, of at most {}", message.len(), self.max);
             return Err(Failure::new(Kind::TOO_LARGE, what));
         };
-        if self.outgoing.len() - self.sent as usize + message.len() > MAX_QUEUED.max(message.len()) {
+        let busy = self.busy.get_or_insert_default();
+        if busy.outgoing.len() - busy.sent + message.len() > MAX_QUEUED.max(message.len()) {
             return Err(Failure::new(Kind::BACKLOG, format!("{MAX_QUEUED} bytes wait already to be sent")));
         }
-        self.outgoing.extend_from_slice(&len.to_le_bytes());
-        self.outgoing.extend_from_slice(message);
+        busy.outgoing.extend_from_slice(&len.to_le_bytes());
+        busy.outgoing.extend_from_slice(message);
         Ok(())
     }
 
     fn poll_transmit(&mut self, _: Instant, packet: &mut Vec<u8>) -> bool {
-        let waiting = self.outgoing.get(self.sent as usize..).and_then(|rest| rest.split_first_chunk());
+        let Some(busy) = &mut self.busy else { return false };
+        let waiting = busy.outgoing.get(busy.sent..).and_then(|rest| rest.split_first_chunk());
         let Some((len, rest)) = waiting else {
-            if self.sent > 0 {
-                (self.outgoing, self.sent) = (Vec::new(), 0);
+            if busy.received.is_none() {
+                self.busy = None;
             }
             return false;
         };
-        let len = u32::from_le_bytes(*len);
-        packet.extend_from_slice(rest.get(..len as usize).unwrap_or_default());
-        self.sent += 4 + len;
+        let len = u32::from_le_bytes(*len) as usize;
+        packet.extend_from_slice(rest.get(..len).unwrap_or_default());
+        busy.sent += 4 + len;
+        // What was sent makes room once it is the larger part.
+        if busy.sent > busy.outgoing.len() / 2 {
+            busy.outgoing.drain(..busy.sent);
+            busy.sent = 0;
+        }
         true
     }
 
@@ -78,7 +91,7 @@ impl Protocol for Plain {
         if std::mem::take(&mut self.tell_open) {
             return Some(Event::Connected);
         }
-        if let Some(payload) = self.received.take() {
+        if let Some(payload) = self.busy.as_mut().and_then(|busy| busy.received.take()) {
             return Some(Event::Message { channel: Channel::UNRELIABLE, payload });
         }
         let is_closed = std::mem::take(&mut self.tell_closed);
@@ -119,7 +132,7 @@ mod tests {
             packet.clear();
         }
         assert!(!plain.poll_transmit(now, &mut packet));
-        assert_eq!(plain.outgoing.capacity(), 0);
+        assert!(plain.busy.is_none());
         plain.input(now, b"one");
         plain.input(now, b"too many");
         let payload = Bytes::from_static(b"one");

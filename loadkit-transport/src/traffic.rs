@@ -4,18 +4,21 @@ use loadkit_core::{Cx, names};
 
 use crate::protocol::Stats;
 
-/// Packets and bytes, both ways, and what of the protocol's figures has been reported.
+/// Packets and bytes, both ways, and what of all figures has been reported.
 ///
-/// A look-up of a metric by its name is dear beside a packet, so counts gather here first.
+/// A look-up of a metric by its name is dear beside a packet, so counts gather here first. What was reported is kept
+/// in its lowest bits only: between two reports there is never more than fits.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Traffic {
-    /// Reported: packets sent, packets received, bytes sent, bytes received.
-    reported: [u64; 4],
-    /// Not yet.
-    fresh: [u32; 4],
-    refused: u32,
-    /// Reported: resends, lost, discarded.
-    protocol: [u32; 3],
+    /// Bytes: sent, received.
+    bytes: [u64; 2],
+    /// Packets: sent, received.
+    packets: [u32; 2],
+    /// Packets sent, received; bytes sent, received.
+    reported: [u32; 4],
+    /// Resends, lost, discarded.
+    protocol: [u16; 3],
+    refused: u16,
 }
 
 const NAMES: [&str; 4] = ["net.packets_sent", "net.packets_received", "net.bytes_sent", "net.bytes_received"];
@@ -36,25 +39,25 @@ impl Traffic {
     }
 
     fn count(&mut self, way: usize, len: usize) {
-        self.fresh[way] = self.fresh[way].saturating_add(1);
-        self.fresh[2 + way] = self.fresh[2 + way].saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+        self.packets[way] = self.packets[way].wrapping_add(1);
+        self.bytes[way] += len as u64;
     }
 
     /// Counts go to the recorder.
     pub(crate) fn report(&mut self, cx: &Cx, stats: &Stats) {
-        for ((fresh, reported), name) in self.fresh.iter_mut().zip(&mut self.reported).zip(NAMES) {
-            let fresh = u64::from(std::mem::take(fresh));
+        let [sent, received] = self.bytes.map(|bytes| bytes as u32);
+        let totals = [self.packets[0], self.packets[1], sent, received];
+        for ((total, reported), name) in totals.into_iter().zip(&mut self.reported).zip(NAMES) {
+            let fresh = total.wrapping_sub(std::mem::replace(reported, total));
             if fresh > 0 {
-                *reported += fresh;
-                cx.count(name, fresh);
+                cx.count(name, fresh.into());
             }
         }
-        let totals = [stats.resends, stats.lost, stats.discarded];
+        let totals = [stats.resends, stats.lost, stats.discarded].map(|total| total as u16);
         for ((total, reported), name) in totals.into_iter().zip(&mut self.protocol).zip(PROTOCOL_NAMES) {
-            let total = u32::try_from(total).unwrap_or(u32::MAX);
-            if total > *reported {
-                cx.count(name, u64::from(total - *reported));
-                *reported = total;
+            let fresh = total.wrapping_sub(std::mem::replace(reported, total));
+            if fresh > 0 {
+                cx.count(name, fresh.into());
             }
         }
         let refused = std::mem::take(&mut self.refused);
@@ -65,12 +68,11 @@ impl Traffic {
 
     /// The protocol's figures with these.
     pub(crate) fn complete(&self, stats: Stats) -> Stats {
-        let total = |which: usize| self.reported[which] + u64::from(self.fresh[which]);
         Stats {
-            packets_sent: total(0),
-            packets_received: total(1),
-            bytes_sent: total(2),
-            bytes_received: total(3),
+            packets_sent: self.packets[0].into(),
+            packets_received: self.packets[1].into(),
+            bytes_sent: self.bytes[0],
+            bytes_received: self.bytes[1],
             ..stats
         }
     }

@@ -33,6 +33,8 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 const MAX_EVENTS: usize = 512;
 /// Packets that say goodbye: they are not acknowledged, and a server that misses them keeps the player for 10 s.
 const GOODBYES: u8 = 3;
+/// From one goodbye to the next. When all bots leave at once, the server's socket overflows, but not for so long.
+const GOODBYE_EVERY: Duration = Duration::from_millis(25);
 /// The longest message that can be sent.
 pub const MAX_MESSAGE: usize = MAX_CHUNK;
 
@@ -44,7 +46,7 @@ enum Phase {
     /// The server is asked for a connection.
     Connect,
     Online,
-    /// So many goodbyes are left to be sent.
+    /// So many goodbyes are left to be sent; after the last one, it waits once more before it ends.
     Closing(u8),
     Closed,
 }
@@ -64,7 +66,7 @@ pub struct Teeworlds {
     opened: Option<Instant>,
     heard: Option<Instant>,
     spoken: Option<Instant>,
-    /// A packet of the handshake, or a sign of life, is to be sent.
+    /// A packet of the handshake, a sign of life or a goodbye is to be sent.
     word_due: bool,
     /// A missing vital chunk is to be asked for.
     ask_due: bool,
@@ -132,7 +134,12 @@ impl Protocol for Teeworlds {
         if reached(self.outbox.resend_at()) {
             self.outbox.resend();
         }
-        self.word_due |= reached(self.word_at());
+        if reached(self.word_at()) {
+            match self.phase {
+                Phase::Closing(0) => self.end(why::goodbye()),
+                _ => self.word_due = true,
+            }
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -173,7 +180,7 @@ impl Protocol for Teeworlds {
 
     fn close(&mut self, _now: Instant) {
         match self.phase {
-            Phase::Online | Phase::Connect => self.phase = Phase::Closing(GOODBYES),
+            Phase::Online | Phase::Connect => self.enter(Phase::Closing(GOODBYES)),
             Phase::Idle | Phase::Token => self.end(why::goodbye()),
             Phase::Closing(_) | Phase::Closed => {}
         }
@@ -279,13 +286,17 @@ impl Teeworlds {
 
     /// When to say something, for lack of anything else.
     fn word_at(&self) -> Option<Instant> {
-        let silent = !self.word_due && matches!(self.phase, Phase::Token | Phase::Connect | Phase::Online);
-        self.spoken.filter(|_| silent).map(|spoken| spoken + SPEAK_EVERY)
+        let after = match self.phase {
+            Phase::Token | Phase::Connect | Phase::Online => SPEAK_EVERY,
+            Phase::Closing(_) => GOODBYE_EVERY,
+            Phase::Idle | Phase::Closed => return None,
+        };
+        self.spoken.filter(|_| !self.word_due).map(|spoken| spoken + after)
     }
 
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
-        self.word_due = matches!(phase, Phase::Token | Phase::Connect);
+        self.word_due = phase != Phase::Online;
         self.tries = 0;
     }
 
@@ -327,13 +338,14 @@ impl Teeworlds {
     fn write_goodbye(&mut self, now: Instant, left: u8, out: &mut Vec<u8>) -> bool {
         if self.outbox.is_due() {
             self.write_chunks(now, out);
+            self.word_due = true;
             return true;
         }
-        Control::Close(b"").write(self.header(), out);
-        match left {
-            0 | 1 => self.end(why::goodbye()),
-            more => self.phase = Phase::Closing(more - 1),
+        if !std::mem::take(&mut self.word_due) {
+            return false;
         }
+        Control::Close(b"").write(self.header(), out);
+        self.phase = Phase::Closing(left.saturating_sub(1));
         true
     }
 
