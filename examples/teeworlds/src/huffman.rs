@@ -2,7 +2,7 @@
 //!
 //! The code is fixed by the protocol: 256 byte symbols and one that ends the stream. It is a *complete* prefix
 //! code, so the whole of it is told by its leaves from left to right, each with its depth; codewords, the
-//! decoder's tree and its lookup table are all computed from [`LEAVES`] when this file is compiled.
+//! decoder's tree and its lookup table are all computed from `LEAVES` when this file is compiled.
 //!
 //! Bits fill each byte from the lowest up. What stands behind the end symbol is padding, of which the server sends
 //! up to a whole byte.
