@@ -17,6 +17,9 @@ use tokio::time::Instant;
 /// second and a shard, and adds at most this much to a deadline that follows another closely.
 const SPACING: Duration = Duration::from_micros(200);
 
+/// What repeats begins at multiples of this.
+const GRID: Duration = Duration::from_millis(1);
+
 /// The one timer of a shard: the edge to the operating system, which the core does not implement itself.
 pub trait WakeTimer {
     /// Ready at or after `deadline`. Arms the timer anew when `deadline` differs from that of the last call.
@@ -104,6 +107,16 @@ impl Timers {
     /// Ready at `at`, or at once if that has passed.
     pub fn sleep_until(&self, at: Instant) -> Sleep {
         Sleep { alarm: self.alarm(), at }
+    }
+
+    /// The first time at or after `at` on the shard's grid of whole milliseconds.
+    ///
+    /// What repeats begins on the grid, so that a wake-up of the thread serves all that is due in its millisecond: on a
+    /// virtual machine one costs as much as two datagrams (measured: 25 µs of CPU for a sleep, 11 for a round trip).
+    pub(crate) fn on_grid(&self, at: Instant) -> Instant {
+        let base = self.0.borrow().base;
+        let into = at.saturating_duration_since(base).as_nanos() % GRID.as_nanos();
+        if into == 0 { at } else { at + GRID - Duration::from_nanos(into as u64) }
     }
 
     /// An alarm, not yet set.
