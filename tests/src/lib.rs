@@ -1,3 +1,12 @@
-//! What the tests that cross crates share.
+//! What the tests that cross crates share: a game of pings with its servers, and child processes that end.
 
 pub mod bench;
+mod child;
+mod echo;
+mod servers;
+mod virtually;
+
+pub use child::{Child, Output};
+pub use echo::{Echo, Ping, Way, Word};
+pub use servers::{Datagrams, Peer, Seen, echo_frames, frame, rudp_server, tcp_server};
+pub use virtually::{Delay, Delayed, Simulation};
