@@ -28,7 +28,8 @@ pub struct Tick {
     pub intended: Instant,
 }
 
-/// A sequence of ticks at a fixed rate. Made by [`Cx::ticks`].
+/// A sequence of ticks at a fixed rate. Made by [`Cx::ticks`]. The first is due within a millisecond: tick loops begin at
+/// whole milliseconds of their shard, so that one wake-up of the thread serves several.
 ///
 /// A bot that comes late, because the server kept it waiting in the tick before, is given every tick that it missed
 /// at once, each with its own intended time: so the wait is counted as often as players would have felt it. Use
@@ -44,7 +45,8 @@ pub struct Ticks {
 
 impl Ticks {
     pub(crate) fn new(cx: Cx, rate: Hz) -> Ticks {
-        Ticks { cx, start: Instant::now(), period: rate.period(), next: 0, end: None, skip_missed: false }
+        let start = cx.timers().on_grid(Instant::now());
+        Ticks { cx, start, period: rate.period(), next: 0, end: None, skip_missed: false }
     }
 
     /// Ends after `time`: the last tick should begin before it is over.

@@ -4,7 +4,8 @@
 //! shard therefore keeps its deadlines here and arms one [`WakeTimer`] for the first of them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -16,6 +17,9 @@ use tokio::time::Instant;
 /// Deadlines closer together than this may share a wake-up. It bounds the timer's own cost at 5,000 wake-ups a
 /// second and a shard, and adds at most this much to a deadline that follows another closely.
 const SPACING: Duration = Duration::from_micros(200);
+
+/// What repeats begins at multiples of this.
+const GRID: Duration = Duration::from_millis(1);
 
 /// The one timer of a shard: the edge to the operating system, which the core does not implement itself.
 pub trait WakeTimer {
@@ -44,13 +48,26 @@ impl WakeTimer for TokioTimer {
     }
 }
 
-/// Nanoseconds since the queue's base, and a number that tells equal deadlines apart.
-type Key = (u64, u32);
+/// No deadline.
+const NEVER: u64 = u64::MAX;
+/// Outdated entries of the heap are swept out when there are more of them than this, and than entries that count.
+const MOST_OUTDATED: usize = 64;
 
+/// One alarm's place. It keeps its waker from one deadline to the next: an alarm has one owner.
+struct Slot {
+    /// Nanoseconds since the queue's base, or [`NEVER`].
+    due: u64,
+    waker: Option<Waker>,
+}
+
+/// Deadlines in a heap of `(due, slot)`. An entry counts if its slot is still due then; one that was moved or taken
+/// back stays as an outdated entry until it comes up, or until there are too many.
 struct Queue {
     base: Instant,
-    due: BTreeMap<Key, Waker>,
-    next_id: u32,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    heap: BinaryHeap<Reverse<(u64, u32)>>,
+    outdated: usize,
     /// The driver's waker and the time for which it waits.
     driver: Option<(Waker, u64)>,
     /// Before this the driver does not wake again.
@@ -59,32 +76,76 @@ struct Queue {
 
 impl Queue {
     fn nanos(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.base).as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(at.saturating_duration_since(self.base).as_nanos()).unwrap_or(NEVER - 1)
     }
 
-    fn insert(&mut self, nanos: u64, waker: Waker) -> Key {
-        let mut key = (nanos, self.next_id);
-        while self.due.contains_key(&key) {
-            key.1 = key.1.wrapping_add(1);
+    fn make_slot(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { due: NEVER, waker: None });
+            (self.slots.len() - 1) as u32
+        })
+    }
+
+    fn free_slot(&mut self, id: u32) {
+        self.clear(id);
+        if let Some(slot) = self.slots.get_mut(id as usize) {
+            slot.waker = None;
+            self.free.push(id);
         }
-        self.next_id = key.1.wrapping_add(1);
-        self.due.insert(key, waker);
-        let wake_at = nanos.max(self.earliest);
+    }
+
+    fn set(&mut self, id: u32, due: u64, waker: &Waker) {
+        let Some(slot) = self.slots.get_mut(id as usize) else { return };
+        match &mut slot.waker {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        let before = std::mem::replace(&mut slot.due, due);
+        if before == due {
+            return;
+        }
+        self.outdated += usize::from(before != NEVER);
+        self.heap.push(Reverse((due, id)));
+        self.sweep();
+        let wake_at = due.max(self.earliest);
         if self.driver.as_ref().is_some_and(|(_, armed)| wake_at < *armed)
             && let Some((driver, _)) = self.driver.take()
         {
             driver.wake();
         }
-        key
+    }
+
+    fn clear(&mut self, id: u32) {
+        if let Some(slot) = self.slots.get_mut(id as usize)
+            && std::mem::replace(&mut slot.due, NEVER) != NEVER
+        {
+            self.outdated += 1;
+            self.sweep();
+        }
+    }
+
+    fn sweep(&mut self) {
+        if self.outdated > MOST_OUTDATED && self.outdated > self.heap.len() / 2 {
+            let slots = &self.slots;
+            self.heap.retain(|Reverse((due, id))| slots.get(*id as usize).is_some_and(|slot| slot.due == *due));
+            self.outdated = 0;
+        }
     }
 
     /// Wakes all that is due at `now`; the next deadline, if there is one.
     fn fire(&mut self, now: u64) -> Option<u64> {
-        while let Some(first) = self.due.first_entry() {
-            if first.key().0 > now {
-                return Some(first.key().0);
+        while let Some(&Reverse((due, id))) = self.heap.peek() {
+            match self.slots.get_mut(id as usize).filter(|slot| slot.due == due) {
+                Some(_) if due > now => return Some(due),
+                Some(slot) => {
+                    slot.due = NEVER;
+                    if let Some(waker) = &slot.waker {
+                        waker.wake_by_ref();
+                    }
+                }
+                None => self.outdated = self.outdated.saturating_sub(1),
             }
-            first.remove().wake();
+            self.heap.pop();
         }
         None
     }
@@ -98,7 +159,9 @@ impl Timers {
     /// A queue of its own. Nothing fires until [`Timers::drive`] runs on the same thread.
     pub fn new() -> Timers {
         let base = Instant::now();
-        Timers(Rc::new(RefCell::new(Queue { base, due: BTreeMap::new(), next_id: 0, driver: None, earliest: 0 })))
+        let (slots, free, heap) = Default::default();
+        let queue = Queue { base, slots, free, heap, outdated: 0, driver: None, earliest: 0 };
+        Timers(Rc::new(RefCell::new(queue)))
     }
 
     /// Ready at `at`, or at once if that has passed.
@@ -106,9 +169,19 @@ impl Timers {
         Sleep { alarm: self.alarm(), at }
     }
 
+    /// The first time at or after `at` on the shard's grid of whole milliseconds.
+    ///
+    /// What repeats begins on the grid, so that a wake-up of the thread serves all that is due in its millisecond: on a
+    /// virtual machine one costs as much as two datagrams (measured: 25 µs of CPU for a sleep, 11 for a round trip).
+    pub(crate) fn on_grid(&self, at: Instant) -> Instant {
+        let base = self.0.borrow().base;
+        let into = at.saturating_duration_since(base).as_nanos() % GRID.as_nanos();
+        if into == 0 { at } else { at + GRID - Duration::from_nanos(into as u64) }
+    }
+
     /// An alarm, not yet set.
     pub fn alarm(&self) -> Alarm {
-        Alarm { timers: self.clone(), key: None }
+        Alarm { timers: self.clone(), slot: None }
     }
 
     /// Fires deadlines for as long as it is polled. One per queue.
@@ -121,11 +194,11 @@ impl Timers {
                 if wake_at <= now {
                     queue.earliest = now + SPACING.as_nanos() as u64;
                 }
-                wake_at = queue.fire(now).map_or(u64::MAX, |next| next.max(queue.earliest));
+                wake_at = queue.fire(now).map_or(NEVER, |next| next.max(queue.earliest));
                 queue.driver = Some((cx.waker().clone(), wake_at));
                 let at = queue.base.checked_add(Duration::from_nanos(wake_at));
                 drop(queue);
-                let Some(at) = at.filter(|_| wake_at != u64::MAX) else {
+                let Some(at) = at.filter(|_| wake_at != NEVER) else {
                     return Poll::Pending;
                 };
                 if timer.poll_until(at, cx).is_pending() {
@@ -143,41 +216,35 @@ impl Default for Timers {
     }
 }
 
-/// One deadline of one owner: set, moved, cleared. Dropping it clears it, so the queue holds no more than there are
-/// alarms. Costs about 40 bytes of heap while set.
+/// One deadline of one owner: set, moved, cleared. Dropping it clears it. Costs 24 bytes of heap from when it is first
+/// set, and 16 more while it is.
 pub struct Alarm {
     timers: Timers,
-    key: Option<Key>,
+    slot: Option<u32>,
 }
 
 impl Alarm {
     /// Wakes `waker` at `at`, instead of what was set before.
     pub fn set(&mut self, at: Instant, waker: &Waker) {
         let mut queue = self.timers.0.borrow_mut();
-        let nanos = queue.nanos(at);
-        if let Some(key) = self.key {
-            if key.0 == nanos
-                && let Some(set) = queue.due.get_mut(&key)
-            {
-                set.clone_from(waker);
-                return;
-            }
-            queue.due.remove(&key);
-        }
-        self.key = Some(queue.insert(nanos, waker.clone()));
+        let due = queue.nanos(at);
+        let slot = *self.slot.get_or_insert_with(|| queue.make_slot());
+        queue.set(slot, due, waker);
     }
 
     /// Takes the deadline back.
     pub fn clear(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.timers.0.borrow_mut().due.remove(&key);
+        if let Some(slot) = self.slot {
+            self.timers.0.borrow_mut().clear(slot);
         }
     }
 }
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        self.clear();
+        if let Some(slot) = self.slot.take() {
+            self.timers.0.borrow_mut().free_slot(slot);
+        }
     }
 }
 
@@ -257,7 +324,23 @@ mod tests {
             timers.sleep_until(start + Duration::from_millis(5)).await;
             assert!(start.elapsed() < Duration::from_millis(10));
             drop(far);
-            assert_eq!(timers.0.borrow().due.len(), 0);
+            assert_eq!(timers.0.borrow().free.len(), timers.0.borrow().slots.len());
+        });
+    }
+    #[test]
+    fn moving_a_deadline_for_ever_does_not_grow_the_queue() {
+        in_virtual_time(async |timers| {
+            let start = Instant::now();
+            let mut alarms: Vec<_> = (0..10).map(|_| timers.alarm()).collect();
+            for n in 0..100_000_u64 {
+                alarms[(n % 10) as usize].set(start + Duration::from_nanos(1_000_000_000 + n), Waker::noop());
+                if n % 7 == 0 {
+                    alarms[(n % 3) as usize].clear();
+                }
+            }
+            let queue = timers.0.borrow();
+            assert!(queue.heap.len() <= 2 * MOST_OUTDATED + 20, "{}", queue.heap.len());
+            assert_eq!(queue.slots.len(), 10);
         });
     }
 }

@@ -4,9 +4,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use loadkit::core::Recorder;
+use loadkit_tests::bench::Figure;
 use serde_json::json;
-
-use crate::Figure;
 
 /// One step recorded by its name: the look-up, the service time and the response time.
 pub(crate) fn record() -> Vec<Figure> {

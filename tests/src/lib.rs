@@ -1,5 +1,6 @@
 //! What the tests that cross crates share: a game of pings with its servers, and child processes that end.
 
+pub mod bench;
 mod child;
 mod echo;
 mod servers;

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_micros(130);
 /// How often the shard decides whether it is busy.
 const WINDOW: Duration = Duration::from_millis(10);
 /// Busy from so many wake-ups a window on.
-const BUSY: u32 = 20;
+const BUSY: u32 = 20000;
 
 /// When a shard last woke, and how often lately. Times are nanoseconds since it was made.
 struct Pace {
