@@ -37,7 +37,9 @@ impl<B: Bot> Scenario for Delayed<B> {
     }
 
     fn shard(&self, _: &RunInfo) {
-        let server = rudp::Server::new(rudp::Config::DEFAULT, 10_000, [1, 2], Instant::now());
+        // Clients keep the connection alive; a server that did so too would send most packets of an hour for that.
+        let config = rudp::Config { keep_alive: Duration::from_secs(5), ..rudp::Config::DEFAULT };
+        let server = rudp::Server::new(config, 10_000, [1, 2], Instant::now());
         let host = rudp::Host::new(server, Endpoint::listen_mem("echo").unwrap());
         tokio::task::spawn_local(serve(host, self.delay));
     }
@@ -86,8 +88,7 @@ impl Simulation {
     pub fn play<S: Scenario>(&self, scenario: S) -> Report {
         let (host, scenario): (Arc<dyn Host>, _) = (Arc::new(Virtual), Arc::new(scenario));
         let mut collector = Collector::new(self.plan.interval());
-        let whole =
-            Job::whole(RunId(1), self.plan.clone(), Target::new("mem:echo", Vec::new()), Seed(self.seed));
+        let whole = Job::whole(RunId(1), self.plan.clone(), Target::new("mem:echo", Vec::new()), Seed(self.seed));
         let job = Job { shards: self.shards, ..whole };
         let ended = run(&scenario, &job, &host, &Control::new(), &mut collector).unwrap();
         let conditions = Conditions::new(self.plan.duration(), &ended, 0, true);
