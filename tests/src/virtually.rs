@@ -86,8 +86,7 @@ impl Simulation {
     pub fn play<S: Scenario>(&self, scenario: S) -> Report {
         let (host, scenario): (Arc<dyn Host>, _) = (Arc::new(Virtual), Arc::new(scenario));
         let mut collector = Collector::new(self.plan.interval());
-        let whole =
-            Job::whole(RunId(1), self.plan.clone(), Target::new("mem:echo", Vec::new()), Seed(self.seed));
+        let whole = Job::whole(RunId(1), self.plan.clone(), Target::new("mem:echo", Vec::new()), Seed(self.seed));
         let job = Job { shards: self.shards, ..whole };
         let ended = run(&scenario, &job, &host, &Control::new(), &mut collector).unwrap();
         let conditions = Conditions::new(self.plan.duration(), &ended, 0, true);

@@ -34,7 +34,13 @@ fn delay(nth: u64) -> Duration {
 }
 
 fn an_hour(seed: u64) -> String {
-    let plan = Plan::builder().bots(20).ramp(Duration::from_secs(60)).duration(HOUR).interval(Duration::from_secs(30)).build().unwrap();
+    let plan = Plan::builder()
+        .bots(20)
+        .ramp(Duration::from_secs(60))
+        .duration(HOUR)
+        .interval(Duration::from_secs(30))
+        .build()
+        .unwrap();
     let report = Simulation { plan, shards: 2, seed }.play(Delayed { bot: Guest, delay });
     assert!((3_600.0..3_615.0).contains(&report.lasted_s), "{} s", report.lasted_s);
     assert_eq!((report.players.failed, report.players.cut_off), (0, 0), "{:?}", report.failures);
