@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use loadkit_core::{Cx, Failure, Kind};
+use loadkit_core::{Cx, Failure, Result};
 use tokio::time::Instant;
 
+use crate::call::Call;
 use crate::codec::{Calls, Codec, Request};
 use crate::driver::Driver;
 use crate::protocol::{Channel, Protocol, Stats};
@@ -68,51 +69,29 @@ impl<P: Protocol, C: Codec> Connection<P, C> {
         }
     }
 
-    /// Sends a request and waits for its reply. Other messages that come meanwhile wait for [`Connection::recv`];
-    /// when too many wait, the oldest are dropped and counted as `net.inbox_dropped`. Calls may overlap.
+    /// Sends a request and waits for its reply: `game.call(Buy { item: 3 }).await?`, or with a time-out of its own
+    /// `game.call(Buy { item: 3 }).within(Duration::from_secs(2)).await?`.
+    ///
+    /// Calls may overlap, 1,024 at most. Other messages that come meanwhile wait for [`Connection::recv`]; when too
+    /// many wait, the oldest are dropped and counted as `net.inbox_dropped`. The reply itself is for this call alone,
+    /// and if it comes after the call was given up, it is dropped and counted as `net.late_replies`.
     ///
     /// # Errors
-    /// `TIMED_OUT` with the request's name, and those of [`Connection::send`], [`Connection::recv`] and
-    /// [`Request::reply`].
-    pub async fn call<R: Request<C>>(&self, request: R) -> Result<R::Reply, Failure>
+    /// `TIMED_OUT` with the request's name, `BACKLOG` with too many calls, and those of [`Connection::send`],
+    /// [`Connection::recv`] and [`Request::reply`].
+    pub fn call<R: Request<C>>(&self, request: R) -> Call<'_, P, C, R>
     where
         C: Calls,
     {
-        let name = request.name();
-        let mut out = request.into_out();
-        let (id, time, timers) = {
-            let mut core = self.0.0.borrow_mut();
-            core.calls = core.calls.wrapping_add(1).max(1);
-            let id = core.calls;
-            core.codec.stamp(&mut out, id);
-            core.send(&out, None)?;
-            (id, core.call_time_out(), core.cx.timers().clone())
-        };
-        drop(out);
-        let mut time_out = pin!(timers.sleep_until(Instant::now() + time));
-        let reply = poll_fn(|cx| {
-            let mut core = self.0.0.borrow_mut();
-            core.catch_up(cx);
-            if let Some(reply) = core.find(|codec, message| codec.reply_to(message) == Some(id)) {
-                return Poll::Ready(Ok(reply));
-            }
-            core.check()?;
-            core.wait(cx);
-            drop(core);
-            time_out.as_mut().poll(cx).map(|()| {
-                let what = format!("no reply to {name} within {} s", time.as_secs_f64());
-                Err(Failure::new(Kind::TIMED_OUT, what))
-            })
-        });
-        R::reply(reply.await?)
+        Call::new(&self.0.0, request)
     }
 
     /// Says goodbye and waits until that is done, at most a second. Messages sent before still arrive if the protocol
-    /// sees to it; no more can be sent.
+    /// sees to it; no more can be sent. As the last expression of a bot it is the bot's result.
     ///
     /// # Errors
-    /// None today: a connection that has ended already is closed. It is a `Result` so that `?` reads the same everywhere.
-    pub async fn close(&self) -> Result<(), Failure> {
+    /// None today: a connection that has ended already is closed.
+    pub async fn close(&self) -> Result {
         let timers = {
             let mut core = self.0.0.borrow_mut();
             if core.ended.is_none() {
@@ -142,7 +121,7 @@ impl<P: Protocol, C: Codec> Connection<P, C> {
         self.0.0.borrow().stats()
     }
 
-    /// When the message that came last arrived in the kernel.
+    /// When the message that was handed out last, by [`Connection::recv`] or as a reply, had arrived in the kernel.
     pub fn last_arrival(&self) -> Option<Instant> {
         self.0.0.borrow().last_arrival
     }

@@ -15,7 +15,7 @@ use crate::connection::Connection;
 use crate::driver::{Core, Driver};
 use crate::failures;
 use crate::link::{Link, MAX_DATAGRAM};
-use crate::mem::Mem;
+use crate::mem::{self, Mem};
 use crate::plain::Plain;
 use crate::protocol::Protocol;
 use crate::rudp;
@@ -87,7 +87,7 @@ enum Way {
 
 /// How a bot connects: a protocol, a codec, and where the defaults do not fit.
 ///
-/// The target's name chooses the link: `udp://host:port`, `tcp://host:port`, `mem:NAME`; without a scheme it is TCP
+/// The target's name chooses the link: `udp://host:port`, `tcp://host:port`, `mem://NAME`; without a scheme it is TCP
 /// for [`Framed`] and UDP for all else.
 pub struct Dial<S, C>(Box<Inner<S, C>>);
 
@@ -189,7 +189,7 @@ impl<S: Speak, C: Codec> Dial<S, C> {
         self
     }
 
-    /// Gives up waiting for the reply to a call after so long; 5 s by default.
+    /// Gives up waiting for the reply to a call after so long, unless the call says otherwise; 5 s by default.
     pub fn call_time_out(mut self, time: Duration) -> Self {
         self.0.call_time_out = time;
         self
@@ -216,7 +216,7 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
     fn way(&self, cx: &Cx) -> Result<(Way, String), Failure> {
         let target = cx.target();
         let name = target.name();
-        if let (None, Some(mem)) = (self.to, name.strip_prefix("mem:")) {
+        if let (None, Some(mem)) = (self.to, mem::name_in(name)) {
             return Ok((Way::Mem(mem.to_owned()), name.to_owned()));
         }
         let is_tcp = match name.split_once("://") {
@@ -224,7 +224,7 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
             Some(("tcp", _)) => true,
             None => self.is_stream,
             Some((scheme, _)) => {
-                let what = format!("the target {name:?} begins with {scheme:?}; known are udp://, tcp:// and mem:");
+                let what = format!("the target {name:?} begins with {scheme:?}; known are udp://, tcp:// and mem://");
                 return Err(Failure::new(Kind::TARGET, what));
             }
         };

@@ -1,7 +1,9 @@
 //! Joins a protocol, a codec and a link on the bot's own task: reads before its turn, sends after it.
 
+mod deliver;
+mod inbox;
+
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::io;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -9,6 +11,7 @@ use std::time::Duration;
 use loadkit_core::{Alarm, Cx, Drive, Failure, Kind};
 use tokio::time::Instant;
 
+use self::inbox::Inbox;
 use crate::any_link::AnyLink;
 use crate::codec::Codec;
 use crate::failures;
@@ -34,9 +37,6 @@ thread_local! {
     static BEGAN: Instant = Instant::now();
 }
 
-/// What waits to be handed to the bot, and when it arrived.
-pub(crate) type Arrived<T> = (Instant, Result<T, Failure>);
-
 /// A connection's state. Idle it holds no buffers.
 pub(crate) struct Core<P, C: Codec> {
     pub(crate) cx: Cx,
@@ -44,10 +44,10 @@ pub(crate) struct Core<P, C: Codec> {
     protocol: P,
     pub(crate) codec: C,
     /// What waits for the bot; `None` while nothing does.
-    #[expect(clippy::box_collection, reason = "8 bytes instead of 32 in every idle connection")]
-    inbox: Option<Box<VecDeque<Arrived<C::In>>>>,
+    inbox: Option<Box<Inbox<C>>>,
     inbox_bound: u16,
-    pub(crate) calls: u32,
+    /// The number of the last call.
+    calls: u32,
     /// In ms.
     call_time_out: u32,
     alarm: Option<Box<(Instant, Alarm)>>,
@@ -57,6 +57,7 @@ pub(crate) struct Core<P, C: Codec> {
     #[expect(clippy::box_collection, reason = "8 bytes instead of 24 in every idle connection")]
     waiting: Option<Box<Vec<Waker>>>,
     pub(crate) ended: Option<Box<Failure>>,
+    /// When the message handed out last had arrived.
     pub(crate) last_arrival: Option<Instant>,
     traffic: Traffic,
     /// In ms of [`coarse`].
@@ -82,7 +83,13 @@ impl<P: Protocol, C: Codec> Drive for Driver<P, C> {
     fn after_turn(&self, cx: &mut Context<'_>) {
         let mut core = self.0.borrow_mut();
         core.in_turn = false;
-        core.flush(cx);
+        if let Some(inbox) = &mut core.inbox {
+            inbox.turn_over();
+        }
+        // What comes up only now (the end, with the last goodbye) was not there for the bot in its turn.
+        if core.flush(cx) {
+            cx.waker().wake_by_ref();
+        }
     }
 }
 
@@ -120,8 +127,10 @@ impl<P: Protocol, C: Codec> Core<P, C> {
         if !self.in_turn {
             let waker = self.waker.get_or_insert_with(|| cx.waker().clone()).clone();
             let mut cx = Context::from_waker(&waker);
-            self.read(&mut cx);
-            self.flush(&mut cx);
+            // What another task has read may be what the bot waits for.
+            if self.read(&mut cx) | self.flush(&mut cx) {
+                waker.wake();
+            }
         }
     }
 
@@ -145,11 +154,12 @@ impl<P: Protocol, C: Codec> Core<P, C> {
         }
     }
 
-    /// Takes in what has arrived and what is due.
-    fn read(&mut self, cx: &mut Context<'_>) {
+    /// Takes in what has arrived and what is due. Whether something came up that the bot may wait for.
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
         if self.ended.is_some() {
-            return;
+            return false;
         }
+        let mut is_news = false;
         let read = RECEIVE.with_borrow_mut(|buf| {
             let max = self.link.max_message();
             if buf.len() < max {
@@ -161,7 +171,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
                         let at = received.at.unwrap_or_else(Instant::now);
                         self.traffic.received(received.len);
                         self.protocol.input(at, buf.get(..received.len).unwrap_or_default());
-                        self.take_events(at);
+                        is_news |= self.take_events(at);
                     }
                     Poll::Ready(Err(error)) => return Err(error),
                     Poll::Pending => return Ok(()),
@@ -179,12 +189,14 @@ impl<P: Protocol, C: Codec> Core<P, C> {
         };
         if let Some(now) = now {
             self.protocol.timeout(now);
-            self.take_events(now);
+            is_news |= self.take_events(now);
         }
+        is_news || self.ended.is_some()
     }
 
-    /// Hands the protocol's events on. `at` is when what caused them arrived.
-    fn take_events(&mut self, at: Instant) {
+    /// Hands the protocol's events on. `at` is when what caused them arrived. Whether the bot may wait for one of them.
+    fn take_events(&mut self, at: Instant) -> bool {
+        let mut is_news = false;
         while let Some(event) = self.protocol.poll_event() {
             match event {
                 Event::Message { payload, .. } => {
@@ -192,11 +204,11 @@ impl<P: Protocol, C: Codec> Core<P, C> {
                     if message.is_err() {
                         self.cx.count("net.malformed", 1);
                     }
-                    self.last_arrival = Some(at);
-                    self.deliver(at, message);
+                    is_news |= self.deliver(at, message);
                 }
                 Event::RoundTrip(time) => self.cx.trend("net.rtt", time),
                 Event::Connected => {
+                    is_news = true;
                     self.is_connected = true;
                     self.cx.connection_opened();
                     self.wake();
@@ -204,45 +216,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
                 Event::Closed(failure) => self.end(failure),
             }
         }
-    }
-
-    fn deliver(&mut self, at: Instant, message: Result<C::In, Failure>) {
-        let inbox = self.inbox.get_or_insert_with(|| Box::new(VecDeque::with_capacity(1)));
-        if inbox.len() >= usize::from(self.inbox_bound) {
-            inbox.pop_front();
-            self.cx.count("net.inbox_dropped", 1);
-        }
-        inbox.push_back((at, message));
-        self.wake();
-    }
-
-    /// The next message for the bot.
-    pub(crate) fn next(&mut self) -> Option<Result<C::In, Failure>> {
-        let (at, message) = self.inbox.as_mut()?.pop_front()?;
-        self.handed_out(at);
-        Some(message)
-    }
-
-    /// How long a call waits for its reply.
-    pub(crate) fn call_time_out(&self) -> Duration {
-        Duration::from_millis(self.call_time_out.into())
-    }
-
-    /// The first message that is wanted.
-    pub(crate) fn find(&mut self, wanted: impl Fn(&C, &C::In) -> bool) -> Option<C::In> {
-        let codec = &self.codec;
-        let inbox = self.inbox.as_mut()?;
-        let found = inbox.iter().position(|(_, message)| message.as_ref().is_ok_and(|m| wanted(codec, m)))?;
-        let (at, message) = inbox.remove(found)?;
-        self.handed_out(at);
-        message.ok()
-    }
-
-    fn handed_out(&mut self, at: Instant) {
-        if self.inbox.as_ref().is_some_and(|inbox| inbox.is_empty()) {
-            self.inbox = None;
-        }
-        self.cx.arrived(at);
+        is_news || self.ended.is_some()
     }
 
     fn fail(&mut self, error: &io::Error) {
@@ -280,7 +254,9 @@ impl<P: Protocol, C: Codec> Core<P, C> {
         if !self.in_turn
             && let Some(waker) = self.waker.clone()
         {
-            self.flush(&mut Context::from_waker(&waker));
+            if self.flush(&mut Context::from_waker(&waker)) {
+                waker.wake();
+            }
         }
         Ok(())
     }
@@ -311,10 +287,11 @@ impl<P: Protocol, C: Codec> Core<P, C> {
         }
     }
 
-    /// Sends what the protocol has to send, and sees to its next deadline.
-    fn flush(&mut self, cx: &mut Context<'_>) {
+    /// Sends what the protocol has to send, and sees to its next deadline. Whether something came up that the bot may
+    /// wait for.
+    fn flush(&mut self, cx: &mut Context<'_>) -> bool {
         if self.ended.is_some() {
-            return;
+            return false;
         }
         let now = Instant::now();
         let sent = WRITE.with_borrow_mut(|packet| {
@@ -331,7 +308,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
                 }
             }
         });
-        self.take_events(now);
+        let is_news = self.take_events(now);
         self.flush_link(cx);
         match sent {
             Err(error) => self.fail(&error),
@@ -342,6 +319,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
             self.report();
             self.report_at = now.saturating_add(REPORT_EVERY_MS);
         }
+        is_news || self.ended.is_some()
     }
 
     /// Sets the alarm for the protocol's deadline. One that is set for earlier stays: waking once in vain costs less

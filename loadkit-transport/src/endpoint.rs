@@ -38,7 +38,7 @@ impl Endpoint {
         Ok(Endpoint(Way::Udp(UdpSocket::from_std(socket.into())?)))
     }
 
-    /// Listens in memory under this name, on this thread.
+    /// Listens in memory under this name (`arena` or `mem://arena`), on this thread.
     ///
     /// # Errors
     /// `AddrInUse` when the name is taken.

@@ -4,6 +4,8 @@ use std::io;
 
 use loadkit_core::{Failure, Kind};
 
+use crate::mem;
+
 /// More sockets than the process may have.
 const DESCRIPTORS: Kind = Kind::new("descriptors");
 /// The network, and nothing that the kit knows more about.
@@ -22,8 +24,7 @@ pub(crate) fn failure(error: &io::Error, target: &str) -> Failure {
     }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => {
-            let name = target.strip_prefix("mem:");
-            let hint = match name {
+            let hint = match mem::name_in(target) {
                 Some(_) => "start it on the shard's own thread, in `Scenario::shard`",
                 None => "is the server running, and is this its port?",
             };

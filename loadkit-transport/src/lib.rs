@@ -6,6 +6,7 @@
 
 mod any_link;
 mod arrival;
+mod call;
 mod codec;
 mod connection;
 mod dial;
@@ -26,6 +27,7 @@ mod traffic;
 mod udp;
 
 pub use bytes::Bytes;
+pub use call::Call;
 pub use codec::{Calls, Codec, Raw, Request, malformed};
 pub use connection::Connection;
 pub use dial::{Datagram, Datagrams, Dial, Framed, Rudp, Speak};

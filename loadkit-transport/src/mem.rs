@@ -1,6 +1,6 @@
 //! Datagrams in memory, on one thread: bots and server in one process, also in virtual time.
 //!
-//! Names belong to a thread, as shards do: each shard of a simulation has its own server of that name.
+//! A target is written `mem://NAME`, or `mem:NAME` for short. Names belong to a thread, as shards do: each shard of a simulation has its own server of that name.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -77,14 +77,21 @@ pub struct MemListener {
     name: String,
 }
 
-/// Listens under a name on this thread.
+/// The name in a target of the form `mem://NAME` or `mem:NAME`; `None` for all other targets.
+pub(crate) fn name_in(target: &str) -> Option<&str> {
+    let name = target.strip_prefix("mem:")?;
+    Some(name.strip_prefix("//").unwrap_or(name))
+}
+
+/// Listens under a name on this thread; `arena` and `mem://arena` are the same.
 ///
 /// # Errors
 /// `AddrInUse` when there is a listener of this name already.
 pub fn listen(name: &str) -> io::Result<MemListener> {
+    let name = name_in(name).unwrap_or(name);
     HUBS.with_borrow_mut(|hubs| {
         if hubs.get(name).is_some_and(|hub| hub.strong_count() > 0) {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, format!("mem:{name} is taken on this thread")));
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, format!("mem://{name} is taken on this thread")));
         }
         let queue = Queue::new(LISTENER_QUEUE);
         let hub = Rc::new(Hub { queue, links: RefCell::default(), next: RefCell::new(1) });
@@ -129,11 +136,12 @@ pub struct Mem {
 }
 
 impl Mem {
-    /// Connects to the listener of this name on this thread.
+    /// Connects to the listener of this name on this thread; `arena` and `mem://arena` are the same.
     ///
     /// # Errors
     /// `ConnectionRefused` when there is none.
     pub fn connect(name: &str) -> io::Result<Mem> {
+        let name = name_in(name).unwrap_or(name);
         let hub = HUBS.with_borrow(|hubs| hubs.get(name).and_then(Weak::upgrade));
         let hub = hub.ok_or(io::ErrorKind::ConnectionRefused)?;
         let number = hub.next.replace_with(|next| *next + 1);
@@ -202,6 +210,17 @@ mod tests {
         let mut link = Mem::connect("arena").unwrap();
         drop(server);
         assert_eq!(link.try_send(b"x").unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
-        listen("arena").unwrap();
+        listen("mem://arena").unwrap();
+    }
+
+    #[test]
+    fn names_come_with_and_without_their_scheme() {
+        let names = ["mem://arena", "mem:arena", "mem:", "arena", "udp://arena"].map(name_in);
+        assert_eq!(names, [Some("arena"), Some("arena"), Some(""), None, None]);
+        let _server = listen("mem://arena").unwrap();
+        for name in ["arena", "mem:arena", "mem://arena"] {
+            assert!(Mem::connect(name).is_ok());
+            assert_eq!(listen(name).unwrap_err().to_string(), "mem://arena is taken on this thread");
+        }
     }
 }

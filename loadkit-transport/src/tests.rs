@@ -152,7 +152,7 @@ fn frames_echo_over_tcp_and_refusals_name_the_target() {
         assert!(game.recv().await? == long);
         assert_eq!(game.recv().await?, &b"short"[..]);
         game.send(&b"bye"[..])?;
-        Ok(game.close().await?)
+        game.close().await
     });
     assert_eq!((totals.finished, totals.failed()), (5, 0), "{:?}", totals.samples);
 
@@ -244,7 +244,7 @@ impl Request<Twice> for Double {
 }
 
 /// A server of doubles in memory, on the shard's own thread: before each reply it says something else. It never
-/// answers 99, closes at 100, and talks nonsense at 101.
+/// answers 99, closes at 100, talks nonsense at 101, and answers 98 after the request that follows it.
 fn doubles() {
     tokio::task::spawn_local(async {
         let mut listener = mem::listen("doubles").unwrap();
@@ -252,6 +252,7 @@ fn doubles() {
         let mut server = rudp::Server::new(rudp::Config::DEFAULT, 1_000, [3, 4], now);
         let mut buf = [0; 2_048];
         let mut packet = Vec::new();
+        let mut held = None;
         loop {
             let due = server.deadline().unwrap_or(now + Duration::from_secs(3_600));
             let received = tokio::time::timeout_at(due, poll_fn(|cx| listener.poll_recv_from(cx, &mut buf))).await;
@@ -267,10 +268,16 @@ fn doubles() {
                 server.send(now, peer, Channel::UNRELIABLE, &news).unwrap();
                 let reply = [request.id.to_le_bytes(), (request.value * 2).to_le_bytes()].concat();
                 match request.value {
+                    98 => held = Some((peer, reply)),
                     99 => {}
                     100 => server.disconnect(now, peer, "enough"),
                     101 => server.send(now, peer, Channel::ORDERED, b"?!").unwrap(),
                     _ => server.send(now, peer, Channel::ORDERED, &reply).unwrap(),
+                }
+                if request.value != 98
+                    && let Some((peer, late)) = held.take()
+                {
+                    server.send(now, peer, Channel::ORDERED, &late).unwrap();
                 }
             }
             while let Some(to) = server.poll_transmit(Instant::now(), &mut packet) {
@@ -282,7 +289,7 @@ fn doubles() {
 }
 
 fn in_memory() -> Target {
-    Target::new("mem:doubles", vec![])
+    Target::new("mem://doubles", vec![])
 }
 
 #[test]
@@ -318,6 +325,89 @@ fn calls_find_their_replies_in_virtual_time() {
 }
 
 #[test]
+fn replies_are_for_their_callers_alone() {
+    let totals = bots!(1, in_memory(), Some(doubles), Virtual, |cx| {
+        let game = cx.connect(Rudp::new(Twice)).await?;
+        // Somebody else receives all the time.
+        let news = RefCell::new(Vec::new());
+        let listen = async {
+            loop {
+                news.borrow_mut().push(game.recv().await);
+            }
+        };
+        let ask = async {
+            for n in 0..20 {
+                assert_eq!(game.call(Double(n)).await?, n * 2);
+            }
+            // A call that is given up, by time or by being dropped: its reply reaches nobody.
+            let before = Instant::now();
+            let late = game.call(Double(98)).within(Duration::from_millis(1_500)).await.unwrap_err();
+            assert_eq!((late.kind(), late.message()), (Kind::TIMED_OUT, "no reply to Double within 1.5 s"));
+            assert!(before.elapsed() < Duration::from_millis(1_600));
+            assert_eq!(game.call(Double(1)).within(Duration::MAX).await?, 2);
+            tokio::select! {
+                biased;
+                reply = game.call(Double(98)) => panic!("{reply:?}"),
+                () = cx.sleep(Duration::from_millis(50)) => {}
+            }
+            assert_eq!(game.call(Double(2)).await?, 4);
+            cx.sleep(Duration::from_millis(50)).await;
+            Ok::<_, Failure>(())
+        };
+        tokio::select! {
+            biased;
+            () = listen => {}
+            done = ask => done?,
+        }
+        let news: Vec<_> = news.take().into_iter().collect::<Result<_, _>>()?;
+        let expected = (0..20).chain([98, 1, 98, 2]).map(|value| Numbered { id: 0, value });
+        assert_eq!(news, expected.collect::<Vec<_>>());
+        cx.step("leave", game.close()).await
+    });
+    assert_eq!((totals.finished, totals.failed()), (1, 0), "{:?}", totals.samples);
+    assert_eq!(totals.counts["net.late_replies"], 2);
+    assert_eq!(totals.steps["leave"].succeeded(), 1);
+}
+
+#[test]
+fn an_arrival_is_that_of_the_message_handed_out_last() {
+    let totals = bots!(1, in_memory(), Some(doubles), Virtual, |cx| {
+        let game = cx.connect(Rudp::new(Twice)).await?;
+        assert_eq!(game.last_arrival(), None);
+        let mut asked = Vec::new();
+        for n in 0..3 {
+            assert_eq!(game.call(Double(n)).await?, n * 2);
+            asked.push(game.last_arrival().unwrap());
+            cx.sleep(Duration::from_millis(100)).await;
+        }
+        for at in asked {
+            game.try_recv()?.unwrap();
+            let late = game.last_arrival().unwrap().saturating_duration_since(at);
+            assert!(late <= Duration::from_millis(1) && at <= game.last_arrival().unwrap(), "{late:?}");
+        }
+        Ok(())
+    });
+    assert_eq!(totals.failed(), 0, "{:?}", totals.samples);
+    // That the bot left them waiting is no lag of the kit's.
+    assert!(totals.trends["loadkit.wake_lag"].values.quantile(1.0) < 1_000);
+}
+
+#[test]
+fn closing_ends_with_the_last_goodbye() {
+    let totals = bots!(10, in_memory(), Some(doubles), Virtual, |cx| {
+        let game = cx.connect(Rudp::new(Twice)).await?;
+        game.call(Double(1)).await?;
+        // The goodbye waits for the ack of this, and ends the connection after the turn in which the ack came.
+        game.send(Numbered { id: 0, value: 5 })?;
+        let before = Instant::now();
+        game.close().await?;
+        assert!(before.elapsed() < Duration::from_millis(100), "{:?}", before.elapsed());
+        Ok(())
+    });
+    assert_eq!(totals.failed(), 0, "{:?}", totals.samples);
+}
+
+#[test]
 fn inboxes_are_bounded_and_nonsense_is_counted() {
     let totals = bots!(1, in_memory(), Some(doubles), Virtual, |cx| {
         let game = cx.connect(Rudp::new(Twice).inbox(10)).await?;
@@ -328,8 +418,8 @@ fn inboxes_are_bounded_and_nonsense_is_counted() {
         while game.try_recv()?.is_some() {
             waiting += 1;
         }
-        // The reply itself took a place.
-        assert_eq!(waiting, 9);
+        // The replies took no place.
+        assert_eq!(waiting, 10);
         game.send(Numbered { id: 0, value: 101 })?;
         let both = [game.recv().await, game.recv().await].map(|message| message.map_err(|failure| failure.kind()));
         assert!(both.contains(&Ok(Numbered { id: 0, value: 101 })) && both.contains(&Err(Kind::MALFORMED)), "{both:?}");
@@ -341,7 +431,7 @@ fn inboxes_are_bounded_and_nonsense_is_counted() {
         Ok(())
     });
     assert_eq!(totals.failed(), 0, "{:?}", totals.samples);
-    assert_eq!((totals.counts["net.malformed"], totals.counts["net.inbox_dropped"]), (1, 21));
+    assert_eq!((totals.counts["net.malformed"], totals.counts["net.inbox_dropped"]), (1, 20));
 }
 
 #[test]
@@ -378,7 +468,7 @@ fn other_tasks_of_the_bot_may_wait_and_send() {
 
 #[test]
 fn connecting_to_nobody_fails_in_time() {
-    let totals = bots!(1, Target::new("mem:nobody", vec![]), None, Virtual, |cx| {
+    let totals = bots!(1, Target::new("mem://nobody", vec![]), None, Virtual, |cx| {
         assert_eq!(cx.connect(Rudp::new(Raw)).await.err().unwrap().kind(), "refused");
         Ok(())
     });
@@ -467,7 +557,6 @@ fn sizes() {
         let game = cx.connect(Rudp::new(Twice)).await?;
         let sizes = [size_of_val(&game.recv()), size_of_val(&game.call(Double(1))), size_of_val(&game.close())];
         assert!(sizes[0] <= 16 && sizes[1] <= 200 && sizes[2] <= 120, "{sizes:?}");
-        println!("{sizes:?} {}", size_of_val(&cx.connect(Rudp::new(Twice))));
         Ok(())
     });
     // What an idle connection holds, besides the runtime's registration of its socket (and 24 bytes of `Rc<RefCell>`).

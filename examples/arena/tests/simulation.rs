@@ -57,7 +57,7 @@ fn play<S: Scenario>(scenario: S, options: Options, plan: Plan) -> (Totals, Coun
     let counts = Arc::new(Mutex::new(Counts::default()));
     let scenario = WithServer { scenario, options, counts: counts.clone() };
     let mut collector = Collector::new(plan.interval());
-    let target = Target::new("mem:arena", Vec::new());
+    let target = Target::new("mem://arena", Vec::new());
     let job = Job { shards: 1, ..Job::whole(RunId(1), plan, target, Seed(7)) };
     let host: Arc<dyn Host> = Arc::new(Virtual);
     let ended = run(&Arc::new(scenario), &job, &host, &Control::new(), &mut collector).unwrap();

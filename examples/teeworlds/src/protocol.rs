@@ -46,7 +46,7 @@ enum Phase {
     /// The server is asked for a connection.
     Connect,
     Online,
-    /// So many goodbyes are left to be sent; after the last one, it waits once more before it ends.
+    /// So many goodbyes are left to be sent; it ends with the last one.
     Closing(u8),
     Closed,
 }
@@ -134,12 +134,7 @@ impl Protocol for Teeworlds {
         if reached(self.outbox.resend_at()) {
             self.outbox.resend();
         }
-        if reached(self.word_at()) {
-            match self.phase {
-                Phase::Closing(0) => self.end(why::goodbye()),
-                _ => self.word_due = true,
-            }
-        }
+        self.word_due |= reached(self.word_at());
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -345,7 +340,10 @@ impl Teeworlds {
             return false;
         }
         Control::Close(b"").write(self.header(), out);
-        self.phase = Phase::Closing(left.saturating_sub(1));
+        match left {
+            0 | 1 => self.end(why::goodbye()),
+            more => self.phase = Phase::Closing(more - 1),
+        }
         true
     }
 

@@ -215,7 +215,7 @@ fn connects_talks_and_leaves() {
     assert_eq!(world.server.heard, heard);
     assert_eq!((world.echoes(Channel::ORDERED), world.echoes(Channel::UNRELIABLE)), (b"v".into(), b"l".into()));
     world.client.close(world.now);
-    world.run(GOODBYE_EVERY * 3);
+    world.run(GOODBYE_EVERY * 2 + ONE_WAY);
     assert_eq!(world.closed(), Some(Kind::CLOSED));
     assert_eq!(world.server.closed, u32::from(GOODBYES));
     let stats = world.client.stats();
@@ -241,7 +241,7 @@ fn queued_messages_go_before_the_goodbye() {
         } else {
             world.client.close(world.now)
         }
-        world.run(GOODBYE_EVERY * 3);
+        world.run(GOODBYE_EVERY * 2 + ONE_WAY);
         assert_eq!((world.server.heard.len(), world.server.closed), (heard, u32::from(GOODBYES)));
     }
 }
