@@ -109,6 +109,11 @@ impl Error {
         &self.0.kind
     }
 
+    /// Whether it only says that the bot was asked to leave while it waited. It is not counted as a failure.
+    pub fn is_stopped(&self) -> bool {
+        self.kind() == Kind::STOPPED.name()
+    }
+
     /// Whether its message is still to be kept as a sample; only the first who asks is told so.
     pub(crate) fn take_sample(&mut self) -> bool {
         !std::mem::replace(&mut self.0.sampled, true)

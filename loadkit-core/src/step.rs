@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use crate::cx::Cx;
-use crate::failure::{Error, Kind, Result};
+use crate::failure::{Error, Result};
 
 pin_project! {
     /// The future of [`Cx::step`]. The work stands in it once: a bot's future is no larger than it must be.
@@ -60,7 +60,7 @@ impl<T, E: Into<Error>, F: Future<Output = Result<T, E>>> Future for Step<'_, F>
 
 #[cold]
 fn record_failure(cx: &Cx, name: &str, mut error: Error) -> Error {
-    if error.kind() != Kind::STOPPED.name() {
+    if !error.is_stopped() {
         let shard = &cx.0.shard;
         let mut recorder = shard.recorder.borrow_mut();
         let id = recorder.step_id(name);

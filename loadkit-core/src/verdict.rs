@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{Ended, Stop};
 use crate::metrics::Totals;
 use crate::report::format;
-use crate::threshold::{Comparison, Outcome, Threshold};
+use crate::threshold::{Comparison, Outcome, Stat, Threshold};
 
 /// What a run says about the server. The worse, the larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -180,11 +180,23 @@ pub fn judge(thresholds: &[Threshold], totals: &Totals, conditions: &Conditions)
         let measured = value.map(|value| threshold.metric().unit().format(value));
         checked.push(Checked { threshold: threshold.to_string(), outcome, measured, value });
     }
+    if !thresholds.iter().any(|threshold| matches!(threshold.metric().stat(), Stat::Errors)) {
+        missed.extend(most_failed(totals));
+    }
     let of = |verdict| move |text| Reason { verdict, text };
     let mut reasons: Vec<Reason> = reasons.into_iter().map(of(Verdict::Invalid)).collect();
     reasons.extend(missed.into_iter().map(of(Verdict::Fail)));
     let verdict = reasons.first().map_or(Verdict::Pass, |reason| reason.verdict);
     Judgement { verdict, reasons, warnings, thresholds: checked }
+}
+
+/// A run without a word on errors passes with some, but not when more than half of its players failed.
+fn most_failed(totals: &Totals) -> Option<String> {
+    let (failed, ended) = (totals.failed(), totals.failed() + totals.finished);
+    let (kind, _) = totals.failed.iter().max_by_key(|(_, count)| *count)?;
+    let of = format!("{} of {}", format::count(failed), format::counted(ended, "player", "players"));
+    (failed * 2 > ended)
+        .then(|| format!("{of} failed, most of them by `{kind}`; a threshold such as `errors < 90%` would allow it"))
 }
 
 /// `p99(login) < 250ms was missed: 312ms, which is 62ms (25 %) too much`.

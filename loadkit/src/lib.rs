@@ -44,6 +44,8 @@ pub use loadkit_core::{
     Bot, BotRng, Cx, Error, Failure, Hz, Kind, Mix, Party, Plan, Result, RunInfo, Scenario, Seat, Think, Tick, Ticks,
 };
 pub use loadkit_transport as transport;
+/// The crate of random numbers: bring its `RngExt` into scope to use [`Cx::rng`].
+pub use rand;
 
 /// Makes the `main` of a client binary from one or more scenarios.
 ///
@@ -62,3 +64,8 @@ macro_rules! main {
         }
     };
 }
+
+/// The README's sample, compiled as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

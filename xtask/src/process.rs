@@ -9,9 +9,7 @@ use std::process::{Command, Stdio};
 /// The root of the repository. Cargo tells where the manifest of this crate is; without cargo, where we are.
 pub(crate) fn root() -> PathBuf {
     let manifest = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    manifest
-        .and_then(|dir| dir.parent().map(PathBuf::from))
-        .unwrap_or_else(|| PathBuf::from("."))
+    manifest.and_then(|dir| dir.parent().map(PathBuf::from)).unwrap_or_else(|| PathBuf::from("."))
 }
 
 /// The cargo that runs us, with these arguments.
@@ -37,40 +35,24 @@ pub(crate) fn command(program: impl Into<OsString>) -> Command {
 
 /// Runs it with its output going where ours goes.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
-    let status = command
-        .status()
-        .map_err(|why| cannot_start(command, &why))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("it ended with {status}"))
-    }
+    let status = command.status().map_err(|why| cannot_start(command, &why))?;
+    if status.success() { Ok(()) } else { Err(format!("it ended with {status}")) }
 }
 
 /// Runs it and returns what it prints on stdout. Its stderr is in the error if it fails.
 pub(crate) fn output(command: &mut Command) -> Result<String, String> {
-    let output = command
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .output()
-        .map_err(|why| cannot_start(command, &why))?;
+    let output =
+        command.stdin(Stdio::null()).stderr(Stdio::piped()).output().map_err(|why| cannot_start(command, &why))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let errors = String::from_utf8_lossy(&output.stderr);
-    Err(format!(
-        "it ended with {}: {}",
-        output.status,
-        errors.trim()
-    ))
+    Err(format!("it ended with {}: {}", output.status, errors.trim()))
 }
 
 /// Runs it, passes each line of its stdout on at once, and shows it to `see`.
 pub(crate) fn stream(command: &mut Command, mut see: impl FnMut(&str)) -> Result<(), String> {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|why| cannot_start(command, &why))?;
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|why| cannot_start(command, &why))?;
     if let Some(pipe) = child.stdout.take() {
         let mut reader = BufReader::new(pipe);
         let mut line = Vec::new();
@@ -82,19 +64,10 @@ pub(crate) fn stream(command: &mut Command, mut see: impl FnMut(&str)) -> Result
             line.clear();
         }
     }
-    let status = child
-        .wait()
-        .map_err(|why| format!("its end could not be awaited: {why}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("it ended with {status}"))
-    }
+    let status = child.wait().map_err(|why| format!("its end could not be awaited: {why}"))?;
+    if status.success() { Ok(()) } else { Err(format!("it ended with {status}")) }
 }
 
 fn cannot_start(command: &Command, why: &std::io::Error) -> String {
-    format!(
-        "`{}` could not be started: {why}",
-        command.get_program().to_string_lossy()
-    )
+    format!("`{}` could not be started: {why}", command.get_program().to_string_lossy())
 }

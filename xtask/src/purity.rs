@@ -21,31 +21,16 @@ const DENIED: &[&str] = &[
 const DENIED_FEATURES: &[(&str, &str)] = &[("tokio", "net"), ("tokio", "process")];
 
 pub(crate) fn run() -> Result<(), String> {
-    let args = [
-        "tree",
-        "--package",
-        "loadkit-core",
-        "--all-features",
-        "--edges",
-        "normal,features",
-    ];
-    let tree =
-        process::output(process::cargo(&args).args(["--prefix", "depth", "--format", "{p}"]))?;
+    let args = ["tree", "--package", "loadkit-core", "--all-features", "--edges", "normal,features"];
+    let tree = process::output(process::cargo(&args).args(["--prefix", "depth", "--format", "{p}"]))?;
     let faults = faults(&tree);
     if faults.is_empty() {
-        println!(
-            "loadkit-core is pure: none of its {} crates knows a socket or a cloud",
-            crates(&tree)
-        );
+        println!("loadkit-core is pure: none of its {} crates knows a socket or a cloud", crates(&tree));
         return Ok(());
     }
     Err(format!(
         "loadkit-core must know no socket, TLS, HTTP or AWS crate; give it a trait that an outer crate implements:\n{}",
-        faults
-            .iter()
-            .map(|way| format!("    {way}"))
-            .collect::<Vec<_>>()
-            .join("\n"),
+        faults.iter().map(|way| format!("    {way}")).collect::<Vec<_>>().join("\n"),
     ))
 }
 
@@ -62,27 +47,16 @@ fn faults(tree: &str) -> Vec<String> {
         way.truncate(depth);
         way.push(node);
         // Once is enough for a crate; what it brings along goes when it goes.
-        let Some(reason) = denied(node).filter(|reason| depth > 0 && !known.contains(reason))
-        else {
+        let Some(reason) = denied(node).filter(|reason| depth > 0 && !known.contains(reason)) else {
             continue;
         };
-        if !way[..way.len() - 1]
-            .iter()
-            .skip(1)
-            .any(|above| denied(above).is_some())
-        {
+        if !way[..way.len() - 1].iter().skip(1).any(|above| denied(above).is_some()) {
             known.push(reason);
-            let steps: Vec<&str> = way
-                .iter()
-                .map(|node| node.split(" v").next().unwrap_or(node))
-                .collect();
+            let steps: Vec<&str> = way.iter().map(|node| node.split(" v").next().unwrap_or(node)).collect();
             faults.push(steps.join(" > "));
         }
     }
-    if way
-        .first()
-        .is_none_or(|first| name(first) != "loadkit-core")
-    {
+    if way.first().is_none_or(|first| name(first) != "loadkit-core") {
         faults.push("the text is not a dependency tree of loadkit-core: has `cargo tree` changed its format?".into());
     }
     faults
@@ -99,21 +73,12 @@ fn nodes(tree: &str) -> impl Iterator<Item = (usize, &str)> {
 /// The crate for which the node must not be there, or the feature.
 fn denied(node: &str) -> Option<&str> {
     let name = name(node);
-    let by_name = DENIED
-        .iter()
-        .flat_map(|names| names.split(' '))
-        .any(|denied| match denied.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix) && name != "loadkit-core",
-            None => name == denied,
-        });
-    let by_feature = DENIED_FEATURES
-        .iter()
-        .any(|(owner, feature)| node == format!("{owner} feature \"{feature}\""));
-    if by_name {
-        Some(name)
-    } else {
-        by_feature.then_some(node)
-    }
+    let by_name = DENIED.iter().flat_map(|names| names.split(' ')).any(|denied| match denied.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix) && name != "loadkit-core",
+        None => name == denied,
+    });
+    let by_feature = DENIED_FEATURES.iter().any(|(owner, feature)| node == format!("{owner} feature \"{feature}\""));
+    if by_name { Some(name) } else { by_feature.then_some(node) }
 }
 
 fn name(node: &str) -> &str {
@@ -150,12 +115,8 @@ mod tests {
 
     #[test]
     fn a_socket_deep_in_the_tree_is_found_with_the_way_to_it() {
-        let tree =
-            format!("{GOOD}1tokio feature \"sync\"\n2tokio v1.54.0\n3mio v1.0.4\n4libc v0.2.180\n");
-        assert_eq!(
-            faults(&tree),
-            ["loadkit-core > tokio feature \"sync\" > tokio > mio"]
-        );
+        let tree = format!("{GOOD}1tokio feature \"sync\"\n2tokio v1.54.0\n3mio v1.0.4\n4libc v0.2.180\n");
+        assert_eq!(faults(&tree), ["loadkit-core > tokio feature \"sync\" > tokio > mio"]);
     }
 
     #[test]
@@ -166,22 +127,13 @@ mod tests {
 
     #[test]
     fn a_crate_is_named_once_and_what_it_brings_along_is_not() {
-        let tree = format!(
-            "{GOOD}1hyper v1.0.0\n2h2 v0.4.0\n1hyper feature \"client\"\n2hyper v1.0.0 (*)\n"
-        );
+        let tree = format!("{GOOD}1hyper v1.0.0\n2h2 v0.4.0\n1hyper feature \"client\"\n2hyper v1.0.0 (*)\n");
         assert_eq!(faults(&tree), ["loadkit-core > hyper"]);
     }
 
     #[test]
     fn families_of_crates_are_found() {
-        for name in [
-            "aws-sdk-sqs",
-            "aws-lc-rs",
-            "hyper-util",
-            "rustls-pki-types",
-            "loadkit-transport",
-            "quinn-udp",
-        ] {
+        for name in ["aws-sdk-sqs", "aws-lc-rs", "hyper-util", "rustls-pki-types", "loadkit-transport", "quinn-udp"] {
             let tree = format!("{GOOD}1{name} v1.0.0\n");
             assert_eq!(faults(&tree), [format!("loadkit-core > {name}")], "{name}");
         }
@@ -196,9 +148,6 @@ mod tests {
     #[test]
     fn a_text_that_is_no_tree_of_the_core_is_a_fault() {
         assert_eq!(faults("").len(), 1);
-        assert_eq!(
-            faults("0loadkit v0.1.0\n1loadkit-core v0.1.0\n").len(),
-            2 - 1
-        );
+        assert_eq!(faults("0loadkit v0.1.0\n1loadkit-core v0.1.0\n").len(), 2 - 1);
     }
 }

@@ -47,45 +47,28 @@ pub(crate) fn prepare() -> Setup {
         .filter(|program| given(program.variable).is_none() && !Path::new(program.path).exists())
         .map(|program| program.package)
         .collect();
-    let installed = if missing.is_empty() {
-        Ok(())
-    } else {
-        install(&missing)
-    };
+    let installed = if missing.is_empty() { Ok(()) } else { install(&missing) };
     found(given, Path::exists, installed.err().as_deref())
 }
 
 /// `why_not` is why the packages could not be installed, if they could not.
-fn found(
-    given: impl Fn(&str) -> Option<PathBuf>,
-    exists: impl Fn(&Path) -> bool,
-    why_not: Option<&str>,
-) -> Setup {
+fn found(given: impl Fn(&str) -> Option<PathBuf>, exists: impl Fn(&Path) -> bool, why_not: Option<&str>) -> Setup {
     let mut setup = Setup::default();
     for program in PROGRAMS {
-        let Program {
-            variable,
-            path,
-            package,
-            used_by,
-        } = program;
+        let Program { variable, path, package, used_by } = program;
         let own = given(variable);
         let place = own.clone().unwrap_or_else(|| PathBuf::from(path));
         if exists(&place) {
             setup.variables.push((variable, place));
         } else if own.is_some() {
             let place = place.display();
-            setup.left_out.push(format!(
-                "{used_by}: {variable} says {place}, and there is nothing; correct or unset it"
-            ));
+            setup
+                .left_out
+                .push(format!("{used_by}: {variable} says {place}, and there is nothing; correct or unset it"));
         } else {
-            let why = why_not
-                .map(|why| format!(" and could not be installed ({why})"))
-                .unwrap_or_default();
+            let why = why_not.map(|why| format!(" and could not be installed ({why})")).unwrap_or_default();
             let command = format!("sudo apt-get update && sudo apt-get install {package}");
-            setup.left_out.push(format!(
-                "{used_by}: {path} is missing{why}; `{command}` brings it"
-            ));
+            setup.left_out.push(format!("{used_by}: {path} is missing{why}; `{command}` brings it"));
         }
     }
     setup
@@ -99,18 +82,9 @@ fn install(packages: &[&str]) -> Result<(), String> {
             .map_err(|_| "neither root nor sudo without a password".to_string())?;
     }
     let apt_get = |args: &[&str]| {
-        let mut command = if root {
-            process::command("env")
-        } else {
-            sudo_env()
-        };
-        command
-            .args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"])
-            .args(BOUNDS)
-            .args(args);
-        process::output(&mut command)
-            .map(drop)
-            .map_err(|why| last_line(&why))
+        let mut command = if root { process::command("env") } else { sudo_env() };
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]).args(BOUNDS).args(args);
+        process::output(&mut command).map(drop).map_err(|why| last_line(&why))
     };
     // A fresh machine has old package lists or none. A source that cannot be read need not be the one that we need.
     let updated = apt_get(&["update"]);
@@ -122,14 +96,8 @@ fn install(packages: &[&str]) -> Result<(), String> {
 }
 
 /// Limits, so that a machine without a network or with a busy package manager gets an answer and not a long wait.
-const BOUNDS: &[&str] = &[
-    "-o",
-    "Acquire::http::Timeout=20",
-    "-o",
-    "Acquire::Retries=1",
-    "-o",
-    "DPkg::Lock::Timeout=120",
-];
+const BOUNDS: &[&str] =
+    &["-o", "Acquire::http::Timeout=20", "-o", "Acquire::Retries=1", "-o", "DPkg::Lock::Timeout=120"];
 
 fn sudo_env() -> Command {
     let mut command = process::command("sudo");
@@ -150,47 +118,25 @@ mod tests {
         let setup = found(|_| None, |_| true, None);
         assert_eq!(setup.left_out, Vec::<String>::new());
         assert_eq!(setup.variables.len(), PROGRAMS.len());
-        assert_eq!(
-            setup.variables[0],
-            (
-                "LOADKIT_TEST_TEEWORLDS",
-                PathBuf::from("/usr/games/teeworlds-server")
-            )
-        );
+        assert_eq!(setup.variables[0], ("LOADKIT_TEST_TEEWORLDS", PathBuf::from("/usr/games/teeworlds-server")));
     }
 
     #[test]
     fn what_is_missing_is_named_with_the_command_that_brings_it() {
-        let setup = found(
-            |_| None,
-            |path| !path.ends_with("chromium"),
-            Some("no network"),
-        );
+        let setup = found(|_| None, |path| !path.ends_with("chromium"), Some("no network"));
         assert_eq!(setup.variables.len(), PROGRAMS.len() - 1);
         assert_eq!(
             setup.left_out,
-            [
-                "the tests that open the report in a browser: /usr/bin/chromium is missing and could not be installed \
-              (no network); `sudo apt-get update && sudo apt-get install chromium` brings it"
-            ]
+            ["the tests that open the report in a browser: /usr/bin/chromium is missing and could not be installed \
+              (no network); `sudo apt-get update && sudo apt-get install chromium` brings it"]
         );
     }
 
     #[test]
     fn a_variable_of_the_users_own_is_taken_and_a_wrong_one_is_named() {
-        let own = |variable: &str| {
-            (variable == "LOADKIT_TEST_CHROMIUM").then(|| PathBuf::from("browser"))
-        };
-        assert!(
-            found(own, |_| true, None)
-                .variables
-                .contains(&("LOADKIT_TEST_CHROMIUM", PathBuf::from("browser")))
-        );
+        let own = |variable: &str| (variable == "LOADKIT_TEST_CHROMIUM").then(|| PathBuf::from("browser"));
+        assert!(found(own, |_| true, None).variables.contains(&("LOADKIT_TEST_CHROMIUM", PathBuf::from("browser"))));
         let wrong = found(own, |path| path != Path::new("browser"), None);
-        assert!(
-            wrong.left_out[0].contains("LOADKIT_TEST_CHROMIUM says browser"),
-            "{:?}",
-            wrong.left_out
-        );
+        assert!(wrong.left_out[0].contains("LOADKIT_TEST_CHROMIUM says browser"), "{:?}", wrong.left_out);
     }
 }

@@ -30,10 +30,7 @@ pub(crate) struct Tally {
 impl Tally {
     /// Takes in one line of the output. Lines that are not results are none of its business.
     pub(crate) fn see(&mut self, line: &str) {
-        let Some((_, counts)) = line
-            .strip_prefix("test result: ")
-            .and_then(|rest| rest.split_once(". "))
-        else {
+        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else {
             return;
         };
         for count in counts.split(';') {
@@ -63,10 +60,7 @@ pub(crate) struct Summary {
 
 impl Summary {
     pub(crate) fn passed(&self) -> bool {
-        let no_failure = self
-            .steps
-            .iter()
-            .all(|step| !matches!(step.outcome, Outcome::Failed(_)));
+        let no_failure = self.steps.iter().all(|step| !matches!(step.outcome, Outcome::Failed(_)));
         no_failure && self.tally.failed == 0 && (!self.ci || self.left_out().is_empty())
     }
 
@@ -82,19 +76,11 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f)?;
-        for Step {
-            name,
-            outcome,
-            seconds,
-        } in &self.steps
-        {
+        for Step { name, outcome, seconds } in &self.steps {
             let outcome = match outcome {
                 Outcome::Ok => "ok".to_string(),
                 Outcome::Failed(why) => {
-                    format!(
-                        "FAILED: {}",
-                        why.lines().next().unwrap_or_default().trim_end_matches(':')
-                    )
+                    format!("FAILED: {}", why.lines().next().unwrap_or_default().trim_end_matches(':'))
                 }
                 Outcome::LeftOut(_) => "left out".to_string(),
             };
@@ -108,17 +94,9 @@ impl fmt::Display for Summary {
         if self.ci && !left_out.is_empty() {
             writeln!(f, "FAILED: under CI=true nothing may be left out")?;
         }
-        let Tally {
-            passed,
-            failed,
-            ignored,
-        } = &self.tally;
+        let Tally { passed, failed, ignored } = &self.tally;
         write!(f, "{passed} passed, {failed} failed")?;
-        if *ignored > 0 {
-            writeln!(f, ", {ignored} skipped")
-        } else {
-            writeln!(f)
-        }
+        if *ignored > 0 { writeln!(f, ", {ignored} skipped") } else { writeln!(f) }
     }
 }
 
@@ -128,16 +106,8 @@ mod tests {
 
     fn summary(outcome: Outcome, ci: bool) -> Summary {
         Summary {
-            steps: vec![Step {
-                name: "clippy",
-                outcome,
-                seconds: 12.34,
-            }],
-            tally: Tally {
-                passed: 7,
-                failed: 0,
-                ignored: 0,
-            },
+            steps: vec![Step { name: "clippy", outcome, seconds: 12.34 }],
+            tally: Tally { passed: 7, failed: 0, ignored: 0 },
             seconds: 12.5,
             ci,
         }
@@ -156,39 +126,21 @@ mod tests {
         ] {
             tally.see(line);
         }
-        assert_eq!(
-            tally,
-            Tally {
-                passed: 14,
-                failed: 5,
-                ignored: 1
-            }
-        );
+        assert_eq!(tally, Tally { passed: 14, failed: 5, ignored: 1 });
     }
 
     #[test]
     fn all_well_ends_in_the_counts() {
         let summary = summary(Outcome::Ok, true);
         assert!(summary.passed());
-        assert_eq!(
-            summary.to_string(),
-            "\nclippy     12.3 s  ok\nall        12.5 s\n7 passed, 0 failed\n"
-        );
+        assert_eq!(summary.to_string(), "\nclippy     12.3 s  ok\nall        12.5 s\n7 passed, 0 failed\n");
     }
 
     #[test]
     fn a_failed_step_fails_the_whole_and_says_why_on_one_line() {
-        let summary = summary(
-            Outcome::Failed("it ended with exit status: 101\nmore".into()),
-            false,
-        );
+        let summary = summary(Outcome::Failed("it ended with exit status: 101\nmore".into()), false);
         assert!(!summary.passed());
-        assert!(
-            summary
-                .to_string()
-                .contains("FAILED: it ended with exit status: 101\nall"),
-            "{summary}"
-        );
+        assert!(summary.to_string().contains("FAILED: it ended with exit status: 101\nall"), "{summary}");
     }
 
     #[test]
@@ -200,24 +152,13 @@ mod tests {
 
     #[test]
     fn what_is_left_out_passes_at_a_desk_and_fails_in_ci() {
-        let mut summary = summary(
-            Outcome::LeftOut(vec!["the browser".into(), "the server".into()]),
-            false,
-        );
+        let mut summary = summary(Outcome::LeftOut(vec!["the browser".into(), "the server".into()]), false);
         assert!(summary.passed());
         let lines = "left out\nall        12.5 s\nleft out: the browser\nleft out: the server\n";
-        assert!(
-            summary
-                .to_string()
-                .contains(&format!("{lines}7 passed, 0 failed\n")),
-            "{summary}"
-        );
+        assert!(summary.to_string().contains(&format!("{lines}7 passed, 0 failed\n")), "{summary}");
         summary.ci = true;
         assert!(!summary.passed());
         let closing = "FAILED: under CI=true nothing may be left out\n7 passed, 0 failed\n";
-        assert!(
-            summary.to_string().contains(&format!("{lines}{closing}")),
-            "{summary}"
-        );
+        assert!(summary.to_string().contains(&format!("{lines}{closing}")), "{summary}");
     }
 }

@@ -17,25 +17,13 @@ pub(crate) fn run() -> bool {
     let start = Instant::now();
     // Packages come from the network and most steps wait for the compiler: the two go well together.
     let setting_up = thread::spawn(|| timed(setup::prepare));
-    let mut summary = Summary {
-        ci: env::var_os("CI").is_some_and(|ci| ci == "true"),
-        ..Summary::default()
-    };
+    let mut summary = Summary { ci: env::var_os("CI").is_some_and(|ci| ci == "true"), ..Summary::default() };
 
-    summary.step("fmt", || {
-        component("fmt", "rustfmt", &mut cargo(&["fmt", "--all", "--check"]))
-    });
+    summary.step("fmt", || component("fmt", "rustfmt", &mut cargo(&["fmt", "--all", "--check"])));
     summary.step("tidy", || outcome(tidy::run()));
     summary.step("purity", || outcome(purity::run()));
     summary.step("clippy", || {
-        let lint = [
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "--deny",
-            "warnings",
-        ];
+        let lint = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
         component("clippy", "clippy", &mut cargo(&lint))
     });
     summary.step("doc", || {
@@ -47,15 +35,9 @@ pub(crate) fn run() -> bool {
         println!("\n== setup: waiting for Debian packages");
     }
     let (variables, outcome_of_setup, seconds) = match setting_up.join() {
-        Ok((setup, seconds)) if setup.left_out.is_empty() => {
-            (setup.variables, Outcome::Ok, seconds)
-        }
+        Ok((setup, seconds)) if setup.left_out.is_empty() => (setup.variables, Outcome::Ok, seconds),
         Ok((setup, seconds)) => (setup.variables, Outcome::LeftOut(setup.left_out), seconds),
-        Err(_) => (
-            Vec::new(),
-            Outcome::Failed("it panicked, see above".to_string()),
-            0.0,
-        ),
+        Err(_) => (Vec::new(), Outcome::Failed("it panicked, see above".to_string()), 0.0),
     };
     summary.push("setup", outcome_of_setup, seconds);
 
@@ -82,20 +64,14 @@ impl Summary {
     }
 
     fn push(&mut self, name: &'static str, outcome: Outcome, seconds: f64) {
-        self.steps.push(Step {
-            name,
-            outcome,
-            seconds,
-        });
+        self.steps.push(Step { name, outcome, seconds });
     }
 }
 
 /// Runs a command that a Rust installation may lack.
 fn component(subcommand: &str, component: &str, command: &mut Command) -> Outcome {
     if process::output(&mut cargo(&[subcommand, "--version"])).is_err() {
-        let line = format!(
-            "step {subcommand}: there is no {component}; `rustup component add {component}` brings it"
-        );
+        let line = format!("step {subcommand}: there is no {component}; `rustup component add {component}` brings it");
         return Outcome::LeftOut(vec![line]);
     }
     outcome(process::run(command))

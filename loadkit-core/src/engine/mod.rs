@@ -203,7 +203,7 @@ fn run_shards<S: Scenario>(
         }
         drop(sender);
         drain_into(&snapshots, &mut publish);
-        let died = handles.into_iter().filter_map(|handle| handle.join().err()).count();
+        let died = handles.into_iter().map(|handle| handle.join()).filter(|ended| !matches!(ended, Ok(Ok(())))).count();
         Ok(died as u32)
     })
 }
@@ -224,10 +224,14 @@ struct Part {
 }
 
 impl Part {
-    fn play<S: Scenario>(self, scenario: Arc<S>, run: Arc<RunInfo>, stop: watch::Receiver<Stop>) {
+    fn play<S: Scenario>(
+        self,
+        scenario: Arc<S>,
+        run: Arc<RunInfo>,
+        stop: watch::Receiver<Stop>,
+    ) -> std::io::Result<()> {
         let is_virtual = self.host.is_virtual();
-        // Without a runtime the thread dies, which the engine counts as a lost shard.
-        let Ok(runtime) = shard_runtime(is_virtual) else { std::panic::panic_any("no runtime for a shard") };
+        let runtime = shard_runtime(is_virtual)?;
         let body = async move {
             let begin = if is_virtual { Instant::now() } else { self.begin };
             let shard = Rc::new(Shard::new(run, begin, self.key));
@@ -251,9 +255,7 @@ impl Part {
         let ended = runtime.block_on(async { tokio::task::spawn_local(body).await });
         // Ends all that still runs; nothing is sent after this.
         drop(runtime);
-        if let Err(error) = ended {
-            std::panic::resume_unwind(error.into_panic());
-        }
+        ended.map_err(std::io::Error::other)
     }
 
     /// Cuts a snapshot at every end of an interval. Never ends.

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use crate::bot::Seat;
-use crate::failure::{Error, Kind};
+use crate::failure::Error;
 use crate::metrics::{MetricId, Recorder, Snapshot, SnapshotKey, count_kind, micros, names};
 use crate::party::Party;
 use crate::run::RunInfo;
@@ -140,7 +140,7 @@ impl Shard {
         let mut tally = self.tally.borrow_mut();
         self.active.set(self.active.get().saturating_sub(1));
         let failed = match result {
-            Err(mut error) if error.kind() != Kind::STOPPED.name() => {
+            Err(mut error) if !error.is_stopped() => {
                 count_kind(&mut tally.failed, error.kind(), 1);
                 if error.take_sample() {
                     self.recorder.borrow_mut().sample("", error.kind(), &error, seat, self.elapsed());

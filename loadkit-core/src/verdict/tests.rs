@@ -206,3 +206,15 @@ fn a_run_in_which_nothing_happened_is_invalid() {
     let without_steps = run_of([10, 0, 0], |recorder| lag(recorder, "age", 10, 40));
     assert_eq!(judged(&[], &without_steps, &fine()).verdict, Verdict::Pass);
 }
+
+#[test]
+fn a_run_in_which_most_players_failed_does_not_pass_unsaid() {
+    let steps = |recorder: &mut Recorder| ok(recorder, "login", 200, 1);
+    let conditions = Conditions::new(Duration::from_secs(10), &Ended::default(), 2, true);
+    let judgement = judge(&[], &run_of([10, 4, 6], steps), &conditions);
+    assert_eq!(judgement.verdict, Verdict::Fail);
+    assert!(judgement.reasons[0].text.starts_with("6 of 10 players failed, most of them by `refused`"));
+    assert_eq!(judge(&[], &run_of([10, 5, 5], steps), &conditions).verdict, Verdict::Pass);
+    let allowed = [Threshold::parse("errors < 90%").unwrap()];
+    assert_eq!(judge(&allowed, &run_of([10, 4, 6], steps), &conditions).verdict, Verdict::Pass);
+}

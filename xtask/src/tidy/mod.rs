@@ -25,13 +25,7 @@ struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Fault {
-            path,
-            line,
-            what,
-            why,
-            remedy,
-        } = self;
+        let Fault { path, line, what, why, remedy } = self;
         write!(f, "{path}:{line}: {what}; {why}; {remedy}")
     }
 }
@@ -58,25 +52,13 @@ fn check(sources: &[Source], allowed: &[Exception]) -> Vec<Fault> {
     let mut used = BTreeSet::new();
     let mut faults = Vec::new();
     for source in sources {
-        for Rule {
-            name,
-            why,
-            remedy,
-            check,
-        } in RULES
-        {
+        for Rule { name, why, remedy, check } in RULES {
             for (line, what) in check(source) {
                 let fits = |e: &Exception| e.rule == *name && source.path.starts_with(e.path);
                 if let Some(exception) = allowed.iter().position(fits) {
                     used.insert(exception);
                 } else {
-                    faults.push(Fault {
-                        path: source.path.clone(),
-                        line,
-                        what,
-                        why,
-                        remedy,
-                    });
+                    faults.push(Fault { path: source.path.clone(), line, what, why, remedy });
                 }
             }
         }
@@ -98,13 +80,7 @@ fn check(sources: &[Source], allowed: &[Exception]) -> Vec<Fault> {
 
 /// The text files of ours that git tracks or would track.
 fn sources() -> Result<Vec<Source>, String> {
-    let files = [
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "-z",
-    ];
+    let files = ["ls-files", "--cached", "--others", "--exclude-standard", "-z"];
     let list = process::output(process::command("git").args(files))
         .map_err(|why| format!("git lists the files to check, and did not: {why}"))?;
     let mut sources = Vec::new();
@@ -123,44 +99,24 @@ fn sources() -> Result<Vec<Source>, String> {
 mod tests {
     use super::*;
 
-    const EXCEPTION: Exception = Exception {
-        rule: "clock",
-        path: "a/src/clock.rs",
-        reason: "it is the clock",
-    };
+    const EXCEPTION: Exception = Exception { rule: "clock", path: "a/src/clock.rs", reason: "it is the clock" };
 
     fn reader_of_the_clock(path: &str) -> Source {
-        Source::new(
-            path,
-            "//! A.\nfn now() -> Instant {\n    Instant::now()\n}\n".to_string(),
-        )
+        Source::new(path, "//! A.\nfn now() -> Instant {\n    Instant::now()\n}\n".to_string())
     }
 
     #[test]
     fn a_fault_reads_as_place_what_why_and_remedy() {
         let faults = check(&[reader_of_the_clock("a/src/other.rs")], &[]);
-        let [fault] = faults.as_slice() else {
-            panic!("{faults:?}")
-        };
-        assert!(
-            fault
-                .to_string()
-                .starts_with("a/src/other.rs:3: `Instant::now` "),
-            "{fault}"
-        );
+        let [fault] = faults.as_slice() else { panic!("{faults:?}") };
+        assert!(fault.to_string().starts_with("a/src/other.rs:3: `Instant::now` "), "{fault}");
     }
 
     #[test]
     fn an_exception_excepts_its_rule_in_its_file_only() {
-        let sources = [
-            reader_of_the_clock("a/src/clock.rs"),
-            reader_of_the_clock("a/src/other.rs"),
-        ];
+        let sources = [reader_of_the_clock("a/src/clock.rs"), reader_of_the_clock("a/src/other.rs")];
         let faults = check(&sources, &[EXCEPTION]);
-        assert_eq!(
-            faults.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(),
-            ["a/src/other.rs"]
-        );
+        assert_eq!(faults.iter().map(|f| f.path.as_str()).collect::<Vec<_>>(), ["a/src/other.rs"]);
     }
 
     #[test]
@@ -172,10 +128,7 @@ mod tests {
     #[test]
     fn every_exception_names_a_rule_and_a_reason() {
         for exception in ALLOWED {
-            assert!(
-                RULES.iter().any(|rule| rule.name == exception.rule),
-                "{exception:?}"
-            );
+            assert!(RULES.iter().any(|rule| rule.name == exception.rule), "{exception:?}");
             assert!(exception.reason.len() > 10, "{exception:?}");
         }
     }

@@ -17,19 +17,9 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn new(path: &str, text: String) -> Source {
-        let (code, prose) = if path.ends_with(".rs") {
-            split(&text)
-        } else {
-            (text.clone(), text.clone())
-        };
+        let (code, prose) = if path.ends_with(".rs") { split(&text) } else { (text.clone(), text.clone()) };
         let test_lines = test_lines(path, &code);
-        Source {
-            path: path.to_string(),
-            text,
-            code,
-            prose,
-            test_lines,
-        }
+        Source { path: path.to_string(), text, code, prose, test_lines }
     }
 
     pub(super) fn is_rust(&self) -> bool {
@@ -38,9 +28,7 @@ impl Source {
 
     /// Whether only tests are built from the line. The first line is 1.
     pub(super) fn is_test(&self, line: usize) -> bool {
-        line.checked_sub(1)
-            .and_then(|index| self.test_lines.get(index))
-            .is_some_and(|test| *test)
+        line.checked_sub(1).and_then(|index| self.test_lines.get(index)).is_some_and(|test| *test)
     }
 
     /// How many lines there are, and how many of them are not tests.
@@ -52,28 +40,19 @@ impl Source {
 
 /// Whether the rules look at the file: what people write, and no licence text.
 pub(super) fn is_ours(path: &str) -> bool {
-    let kinds = [
-        ".rs", ".toml", ".md", ".sh", ".yml", ".yaml", ".proto", ".html", ".css", ".js",
-    ];
+    let kinds = [".rs", ".toml", ".md", ".sh", ".yml", ".yaml", ".proto", ".html", ".css", ".js"];
     kinds.iter().any(|kind| path.ends_with(kind)) || path.starts_with(".ci/")
 }
 
 /// The number of the line at which this byte stands. The first line is 1.
 pub(super) fn line_at(text: &str, byte: usize) -> usize {
-    1 + text
-        .as_bytes()
-        .iter()
-        .take(byte)
-        .filter(|b| **b == b'\n')
-        .count()
+    1 + text.as_bytes().iter().take(byte).filter(|b| **b == b'\n').count()
 }
 
 fn is_test_path(path: &str) -> bool {
     let mut parts = path.rsplit('/');
     let file = parts.next().unwrap_or_default();
-    file == "tests.rs"
-        || file.ends_with("_tests.rs")
-        || parts.any(|part| part == "tests" || part == "benches")
+    file == "tests.rs" || file.ends_with("_tests.rs") || parts.any(|part| part == "tests" || part == "benches")
 }
 
 fn test_lines(path: &str, code: &str) -> Vec<bool> {
@@ -82,11 +61,7 @@ fn test_lines(path: &str, code: &str) -> Vec<bool> {
         for (start, _) in code.match_indices(attribute) {
             let from = line_at(code, start) - 1;
             let to = line_at(code, item_end(code, start + attribute.len()));
-            lines
-                .iter_mut()
-                .take(to)
-                .skip(from)
-                .for_each(|line| *line = true);
+            lines.iter_mut().take(to).skip(from).for_each(|line| *line = true);
         }
     }
     lines
@@ -148,9 +123,7 @@ fn token(chars: &[char], at: usize, last: char) -> (usize, Kind) {
         ('/', '/') => (find(chars, at, |c| c == '\n'), Kind::Comment),
         ('/', '*') => (block_end(chars, at), Kind::Comment),
         ('"', _) => (quoted_end(chars, at + 1, '"'), Kind::Literal),
-        ('r', '"' | '#') if !in_word => {
-            raw_end(chars, at + 1).map_or((at + 1, Kind::Code), |end| (end, Kind::Literal))
-        }
+        ('r', '"' | '#') if !in_word => raw_end(chars, at + 1).map_or((at + 1, Kind::Code), |end| (end, Kind::Literal)),
         ('b' | 'c', 'r') if !in_word && matches!(peek(2), '"' | '#') => {
             raw_end(chars, at + 2).map_or((at + 1, Kind::Code), |end| (end, Kind::Literal))
         }
@@ -162,9 +135,7 @@ fn token(chars: &[char], at: usize, last: char) -> (usize, Kind) {
 }
 
 fn find(chars: &[char], from: usize, is_end: impl Fn(char) -> bool) -> usize {
-    (from..chars.len())
-        .find(|&at| is_end(chars[at]))
-        .unwrap_or(chars.len())
+    (from..chars.len()).find(|&at| is_end(chars[at])).unwrap_or(chars.len())
 }
 
 /// Block comments nest.
@@ -203,20 +174,9 @@ fn raw_end(chars: &[char], from: usize) -> Option<usize> {
     if chars.get(open) != Some(&'"') {
         return None;
     }
-    let closes = |at: &usize| {
-        chars[*at] == '"'
-            && chars[at + 1..]
-                .iter()
-                .take(hashes)
-                .filter(|c| **c == '#')
-                .count()
-                == hashes
-    };
-    Some(
-        (open + 1..chars.len())
-            .find(closes)
-            .map_or(chars.len(), |at| at + 1 + hashes),
-    )
+    let closes =
+        |at: &usize| chars[*at] == '"' && chars[at + 1..].iter().take(hashes).filter(|c| **c == '#').count() == hashes;
+    Some((open + 1..chars.len()).find(closes).map_or(chars.len(), |at| at + 1 + hashes))
 }
 
 #[cfg(test)]
@@ -225,11 +185,7 @@ mod tests {
 
     fn code(text: &str) -> String {
         let source = Source::new("a/src/a.rs", text.to_string());
-        assert_eq!(
-            source.code.lines().count(),
-            text.lines().count(),
-            "lines must stay where they are"
-        );
+        assert_eq!(source.code.lines().count(), text.lines().count(), "lines must stay where they are");
         source.code
     }
 
@@ -275,25 +231,14 @@ mod tests {
 
     #[test]
     fn prose_is_the_comments_alone() {
-        let source = Source::new(
-            "a/src/a.rs",
-            "let a = \"no\"; // yes\n/* yes */ no".to_string(),
-        );
-        assert_eq!(
-            source
-                .prose
-                .split_whitespace()
-                .filter(|word| *word == "yes")
-                .count(),
-            2
-        );
+        let source = Source::new("a/src/a.rs", "let a = \"no\"; // yes\n/* yes */ no".to_string());
+        assert_eq!(source.prose.split_whitespace().filter(|word| *word == "yes").count(), 2);
         assert!(!source.prose.contains("no"));
     }
 
     #[test]
     fn a_block_of_tests_is_tests_and_the_rest_is_not() {
-        let text =
-            "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() { c(); }\n}\nfn d() {}\n".to_string();
+        let text = "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() { c(); }\n}\nfn d() {}\n".to_string();
         let source = Source::new("a/src/a.rs", text);
         let tests: Vec<usize> = (0..=7).filter(|line| source.is_test(*line)).collect();
         assert_eq!(tests, [2, 3, 4, 5]);
@@ -302,32 +247,18 @@ mod tests {
 
     #[test]
     fn a_test_item_without_a_body_ends_at_its_semicolon() {
-        let source = Source::new(
-            "a/src/a.rs",
-            "#[cfg(test)]\nuse a::B;\n#[cfg(test)]\nmod tests;\nfn c() {}".to_string(),
-        );
+        let source =
+            Source::new("a/src/a.rs", "#[cfg(test)]\nuse a::B;\n#[cfg(test)]\nmod tests;\nfn c() {}".to_string());
         assert_eq!(source.lengths(), (5, 1));
     }
 
     #[test]
     fn test_files_are_known_by_their_place() {
-        for path in [
-            "tests/src/lib.rs",
-            "a/tests/b.rs",
-            "a/src/b/tests.rs",
-            "a/src/b_tests.rs",
-            "a/benches/b.rs",
-        ] {
-            assert!(
-                Source::new(path, "fn a() {}".to_string()).is_test(1),
-                "{path}"
-            );
+        for path in ["tests/src/lib.rs", "a/tests/b.rs", "a/src/b/tests.rs", "a/src/b_tests.rs", "a/benches/b.rs"] {
+            assert!(Source::new(path, "fn a() {}".to_string()).is_test(1), "{path}");
         }
         for path in ["a/src/contests.rs", "xtask/src/test.rs", "tests.d/a.rs"] {
-            assert!(
-                !Source::new(path, "fn a() {}".to_string()).is_test(1),
-                "{path}"
-            );
+            assert!(!Source::new(path, "fn a() {}".to_string()).is_test(1), "{path}");
         }
     }
 }
