@@ -37,7 +37,9 @@ impl<B: Bot> Scenario for Delayed<B> {
     }
 
     fn shard(&self, _: &RunInfo) {
-        let server = rudp::Server::new(rudp::Config::DEFAULT, 10_000, [1, 2], Instant::now());
+        // Clients keep the connection alive; a server that did so too would send most packets of an hour for that.
+        let config = rudp::Config { keep_alive: Duration::from_secs(5), ..rudp::Config::DEFAULT };
+        let server = rudp::Server::new(config, 10_000, [1, 2], Instant::now());
         let host = rudp::Host::new(server, Endpoint::listen_mem("echo").unwrap());
         tokio::task::spawn_local(serve(host, self.delay));
     }

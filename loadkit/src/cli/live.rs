@@ -8,6 +8,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadkit_core::format::{clock, count, counted, fit, micros, rate};
 use loadkit_core::{Collector, Failure, Job, MetricSink, Point, SeriesStep, Snapshot};
 
+use super::say;
+
 /// The narrowest terminal that the block fits.
 const WIDTH: usize = 80;
 /// Steps shown in the block; a terminal has 24 lines.
@@ -49,7 +51,7 @@ impl Live {
         let collector = Collector::new(job.plan.interval());
         let title = format!("{scenario} against {}, seed {}", job.target.name(), job.seed);
         if let Screen::Lines { .. } = screen {
-            eprintln!("{title}");
+            say::aside(&title);
         }
         Live {
             collector,
@@ -82,7 +84,7 @@ impl Live {
             Screen::Block(bar) => bar.set_message(block(&self.title, at, self.duration, point, width, &self.collector)),
             Screen::Lines { next } if at < *next => {}
             Screen::Lines { .. } => {
-                eprintln!("{}", line(at, self.duration, point, width, &self.collector));
+                say::aside(line(at, self.duration, point, width, &self.collector));
                 self.screen = Screen::Lines { next: at + LINE_EVERY };
             }
         }

@@ -6,6 +6,7 @@ mod args;
 mod live;
 mod outcome;
 mod run;
+mod say;
 mod scenario;
 mod signals;
 mod target;
@@ -63,12 +64,13 @@ impl Client {
             Command::Scenarios => self.list(),
             Command::Check(args) => self.check(&args),
             Command::Completions { shell } => {
-                clap_complete::generate(shell, &mut command, self.name, &mut std::io::stdout());
-                Ok(0)
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut command, self.name, &mut script);
+                say::result(String::from_utf8_lossy(&script)).map(|()| 0).map_err(|error| UseError::unprinted(&error))
             }
         };
         ExitCode::from(done.unwrap_or_else(|error| {
-            eprintln!("error: {error}");
+            say::error(&error);
             error.exit_code()
         }))
     }
@@ -81,15 +83,17 @@ impl Client {
 
     fn list(&self) -> Result<u8, UseError> {
         let width = self.scenarios.iter().map(|scenario| scenario.name().len()).max().unwrap_or(0);
+        let mut lines = Vec::new();
         for scenario in &self.scenarios {
-            println!("{:width$}  {}", scenario.name(), scenario.about());
+            lines.push(format!("{:width$}  {}\n", scenario.name(), scenario.about()));
             let personas = scenario.personas();
             for persona in 0..personas.len() {
                 if !personas.name(persona).is_empty() {
-                    println!("{:width$}    {} {}", "", personas.weight(persona), personas.name(persona));
+                    lines.push(format!("{:width$}    {} {}\n", "", personas.weight(persona), personas.name(persona)));
                 }
             }
         }
+        say::result(lines.concat()).map_err(|error| UseError::unprinted(&error))?;
         Ok(0)
     }
 

@@ -14,12 +14,12 @@ pub(super) const INVALID: u8 = 3;
 pub struct Finished {
     /// All figures, and the verdict.
     pub report: Report,
-    /// What could not be written, in plain words. The figures are in [`Finished::report`] all the same.
+    /// What could not be written or printed, in plain words. The figures are in [`Finished::report`] all the same.
     pub unwritten: Option<String>,
 }
 
 impl Finished {
-    /// 0 passed, 1 a threshold was missed, 2 the report could not be written, 3 invalid.
+    /// 0 passed, 1 a threshold was missed, 2 the report could not be written or printed, 3 invalid.
     pub fn exit_code(&self) -> u8 {
         match self.report.judgement.verdict {
             Verdict::Pass if self.unwritten.is_some() => WRONG_USE,
@@ -43,6 +43,11 @@ impl UseError {
     /// The machine, not the user, is at fault: the run counts as invalid.
     pub(super) fn invalid(message: impl fmt::Display) -> UseError {
         UseError { message: message.to_string(), code: INVALID }
+    }
+
+    /// What was asked for could not be printed.
+    pub(super) fn unprinted(error: &std::io::Error) -> UseError {
+        UseError::new(format_args!("standard output cannot be written: {error}"))
     }
 
     /// The exit code: 2 wrong use, 3 an invalid run.

@@ -1,7 +1,7 @@
 //! `run` and `check`: from arguments to a plan, from a plan to a report.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,7 +16,7 @@ use super::args::{CheckArgs, RunArgs};
 use super::live::Live;
 use super::outcome::{Finished, UseError};
 use super::scenario::AnyScenario;
-use super::{Client, signals, target};
+use super::{Client, say, signals, target};
 use crate::host::{Os, free_descriptors};
 
 impl Client {
@@ -48,8 +48,8 @@ impl Client {
         if let Some(target) = plan.target() {
             target::resolve(target)?;
         }
-        println!("{} is sound:", args.plan.display());
-        print!("{}", describe(&plan, scenario));
+        let described = format!("{} is sound:\n{}", args.plan.display(), describe(&plan, scenario));
+        say::result(described).map_err(|error| UseError::unprinted(&error))?;
         Ok(0)
     }
 }
@@ -120,28 +120,37 @@ fn play(scenario: &dyn AnyScenario, job: &Job, thresholds: &[Threshold], args: &
     Ok(Report::new(facts, &collector, judgement))
 }
 
-/// Writes the report and prints the summary. What cannot be written is said, and the summary comes all the same.
+/// Writes the report and prints the summary. What cannot be written is said, and the rest comes all the same.
 fn hand_over(report: Report, args: &RunArgs) -> Finished {
-    let mut unwritten = None;
-    if !args.no_report
-        && let Err(error) = write_report(&args.report, &report)
-    {
-        let rescued = rescue(&report);
-        unwritten = Some(format!("{error}; {rescued}"));
-    }
-    if args.json {
-        let mut out = std::io::stdout().lock();
-        let printed = serde_json::to_writer_pretty(&mut out, &report).map_err(std::io::Error::from);
-        if let Err(error) = printed.and_then(|()| writeln!(out)) {
-            eprintln!("error: the report cannot be printed: {error}");
-        }
-    } else if !args.quiet {
+    let written = if args.no_report { Ok(()) } else { write_report(&args.report, &report) };
+    let printed = if args.json {
+        serde_json::to_string_pretty(&report).map_err(std::io::Error::from).and_then(|json| say::result(json + "\n"))
+    } else if args.quiet {
+        Ok(())
+    } else {
         let page = args.report.join("report.html");
-        let place = (!args.no_report && unwritten.is_none()).then(|| page.display().to_string());
-        print!("\n{}", coloured(&summary(&report, place.as_deref())));
+        let place = (!args.no_report && written.is_ok()).then(|| page.display().to_string());
+        say::result(format_args!("\n{}", coloured(&summary(&report, place.as_deref()))))
+    };
+    let mut unwritten = Vec::new();
+    // Whoever closes a pipe has read enough of a summary, but not of a report.
+    if let Err(error) = &printed
+        && (args.json || error.kind() != std::io::ErrorKind::BrokenPipe)
+    {
+        let what = if args.json { "report" } else { "summary" };
+        unwritten.push(format!("the {what} cannot be printed on standard output: {error}"));
     }
+    if let Err(error) = &written {
+        unwritten.push(error.to_string());
+    }
+    // The figures are to be somewhere: in the report, or as JSON on standard output.
+    let is_kept = written.is_ok() && !args.no_report || printed.is_ok() && args.json;
+    if !unwritten.is_empty() && !is_kept {
+        unwritten.push(rescue(&report));
+    }
+    let unwritten = (!unwritten.is_empty()).then(|| unwritten.join("; "));
     if let Some(why) = &unwritten {
-        eprintln!("error: {why}");
+        say::error(why);
     }
     Finished { report, unwritten }
 }

@@ -2,6 +2,8 @@
 
 use loadkit_core::{Control, Stop};
 
+use super::say;
+
 /// Turns the process's signals into words to `control`, from now on.
 ///
 /// Without a thread or a runtime for it the signals keep their usual effect, and the run ends without a report.
@@ -14,7 +16,7 @@ pub(super) fn listen(control: &Control) {
         }
     });
     if let Err(error) = listening {
-        eprintln!("warning: Ctrl-C will end the run without a report: no thread to listen on: {error}");
+        say::aside(format_args!("warning: Ctrl-C will end the run without a report: no thread to listen on: {error}"));
     }
 }
 
@@ -24,10 +26,10 @@ async fn obey(control: &Control) {
         (Stop::Now, "stopping at once"),
     ] {
         if let Err(error) = signalled().await {
-            eprintln!("warning: Ctrl-C will not stop the run: {error}");
+            say::aside(format_args!("warning: Ctrl-C will not stop the run: {error}"));
             return;
         }
-        eprintln!("{word}");
+        say::aside(word);
         control.stop(stop);
     }
     // Players that hang on even now are not waited for.

@@ -6,11 +6,14 @@ use loadkit_core::Target;
 
 use super::outcome::UseError;
 
-/// Resolves a target: `HOST:PORT`, `udp://HOST:PORT`, `tcp://HOST:PORT`, or `mem://NAME`, which has no address.
+/// Resolves a target: `HOST:PORT`, `udp://HOST:PORT`, `tcp://HOST:PORT`, or `mem:NAME`, which has no address.
 pub(super) fn resolve(text: &str) -> Result<Target, UseError> {
+    if let Some(name) = text.strip_prefix("mem:") {
+        // Some write it like the others; links know the short form.
+        return Ok(Target::new(format!("mem:{}", name.trim_start_matches("//")), Vec::new()));
+    }
     let (scheme, place) = text.split_once("://").unwrap_or(("", text));
     match scheme {
-        "mem" => return Ok(Target::new(text, Vec::new())),
         "" | "udp" | "tcp" => {}
         _ => {
             let why = format!("the target {text:?} has the scheme {scheme:?}; there are udp, tcp and mem");
@@ -42,7 +45,10 @@ mod tests {
     fn addresses_names_and_memory() {
         assert_eq!(resolve("127.0.0.1:4000").unwrap().addrs().len(), 1);
         assert_eq!(resolve("tcp://[::1]:80").unwrap().addrs()[0].port(), 80);
-        assert!(resolve("mem://arena").unwrap().addrs().is_empty());
+        for text in ["mem:arena", "mem://arena"] {
+            let target = resolve(text).unwrap();
+            assert_eq!((target.name(), target.addrs()), ("mem:arena", [].as_slice()));
+        }
     }
 
     #[test]
