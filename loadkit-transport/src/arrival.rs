@@ -37,7 +37,7 @@ thread_local! {
 
 /// When a datagram arrived that is stamped so long after the epoch, and is read `now`.
 pub(crate) fn arrival(since_epoch: Duration, now: Instant) -> Instant {
-    let known = CLOCKS.get().filter(|clocks| now.saturating_duration_since(clocks.now) < KEEP);
+    let known = CLOCKS.get().filter(|clocks| now < clocks.until);
     let clocks = known.unwrap_or_else(|| {
         let clocks = Clocks::read();
         CLOCKS.set(Some(clocks));
@@ -52,25 +52,32 @@ struct Clocks {
     now: Instant,
     /// Since the epoch.
     wall: Duration,
+    /// When both are to be read anew.
+    until: Instant,
 }
 
 impl Clocks {
     /// Reads both clocks, as close together as can be had.
     fn read() -> Clocks {
-        let mut best = (Duration::MAX, Clocks { now: Instant::now(), wall: Duration::ZERO });
+        let mut closest = Duration::MAX;
+        let mut clocks = Clocks::pair(Instant::now(), Duration::ZERO);
         for _ in 0..TRIES {
             let before = Instant::now();
             let wall = SystemTime::now();
             let apart = before.elapsed();
-            if apart < best.0 {
+            if apart < closest {
                 let wall = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-                best = (apart, Clocks { now: before + apart / 2, wall });
+                (closest, clocks) = (apart, Clocks::pair(before + apart / 2, wall));
             }
             if apart <= APART {
                 break;
             }
         }
-        best.1
+        clocks
+    }
+
+    fn pair(now: Instant, wall: Duration) -> Clocks {
+        Clocks { now, wall, until: now + KEEP }
     }
 
     fn arrival(&self, since_epoch: Duration, now: Instant) -> Instant {
@@ -78,7 +85,7 @@ impl Clocks {
             Some(after) => self.now.checked_add(after),
             None => self.now.checked_sub(self.wall - since_epoch),
         };
-        at.filter(|at| *at <= now && now.saturating_duration_since(*at) <= MAX_LAG).unwrap_or(now)
+        at.filter(|at| *at <= now && now < *at + MAX_LAG).unwrap_or(now)
     }
 }
 
