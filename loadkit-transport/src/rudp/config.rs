@@ -46,6 +46,9 @@ pub struct Config {
 /// The smallest [`Config::packet`]: what IPv6 passes in any case less its headers would be 1,232, IPv4 548.
 pub const MIN_PACKET: usize = 256;
 
+/// Times longer than this are for ever.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 impl Config {
     /// The defaults. Sources: netcode 1.02 (packet, retry), ENet and GameNetworkingSockets (keep-alive, time-out, send
     /// buffer), KCP and ENet (resend time-outs).
@@ -67,8 +70,14 @@ impl Config {
         goodbyes: 3,
     };
 
-    /// With the packet size brought into what the wire format can carry.
+    /// With the packet size brought into what the wire format can carry, and times into what clocks can.
     pub(super) fn bounded(mut self) -> Config {
+        let times = [&mut self.retry, &mut self.keep_alive, &mut self.time_out, &mut self.ack_delay, &mut self.tick];
+        for time in
+            times.into_iter().chain([&mut self.rto_min, &mut self.rto_max, &mut self.rto_first, &mut self.linger])
+        {
+            *time = (*time).min(LONGEST);
+        }
         self.packet = self.packet.clamp(MIN_PACKET, 16 * 1024);
         self.goodbyes = self.goodbyes.max(1);
         self

@@ -193,6 +193,13 @@ impl Incoming {
     }
 
     #[cfg(test)]
+    pub(super) fn check_bounds(&self, message: usize, packet: usize) {
+        let early: usize = self.early.iter().flatten().map(|(bytes, _)| bytes.len()).sum();
+        assert!(self.early.len() <= usize::from(WINDOW) && early <= usize::from(WINDOW) * packet, "{early}");
+        assert!(self.pieces.len() <= message, "{}", self.pieces.len());
+    }
+
+    #[cfg(test)]
     pub(super) fn start_at(&mut self, sequence: u16, id: u16) {
         self.newest = sequence.wrapping_sub(1);
         (self.next_ordered, self.first_unordered) = (id, id);

@@ -263,6 +263,16 @@ impl Outgoing {
     }
 
     #[cfg(test)]
+    pub(super) fn check_bounds(&self, send_buffer: usize) {
+        let cost = |queued: &Queued| queued.bytes.len() + MESSAGE_COST;
+        let held: usize = self.lanes.iter().flatten().flat_map(|lane| &lane.queue).map(cost).sum();
+        assert!(self.under_way.len() <= REMEMBERED && held <= self.held && self.held <= send_buffer, "{held}");
+        for lane in self.lanes.iter().flatten() {
+            assert!(lane.sent <= WINDOW && lane.again.len() <= usize::from(lane.sent), "{}", lane.again.len());
+        }
+    }
+
+    #[cfg(test)]
     pub(super) fn start_at(&mut self, sequence: u16, id: u16) {
         (self.next_sequence, self.first) = (sequence, [id; 2]);
     }

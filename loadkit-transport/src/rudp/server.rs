@@ -257,6 +257,13 @@ impl Server {
     }
 
     #[cfg(test)]
+    pub(super) fn check_bounds(&self) {
+        assert!(self.replies.len() <= MAX_REPLIES && self.events.len() <= MAX_EVENTS + 2_000);
+        assert!(self.slots.len() <= self.max_peers && self.by_addr.len() <= self.max_peers);
+        assert!(self.dirty.len() <= 2 * self.slots.len() && self.deadlines.len() <= 64 + 4 * self.slots.len());
+    }
+
+    #[cfg(test)]
     pub(super) fn session_mut(&mut self, id: PeerId) -> Option<&mut Session> {
         self.at(id.index).map(|peer| &mut peer.session)
     }

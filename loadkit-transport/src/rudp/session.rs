@@ -225,6 +225,16 @@ impl Session {
         Ok(())
     }
 
+    /// Everything that a peer could make grow is within its bound.
+    #[cfg(test)]
+    pub(super) fn check_bounds(&self, message: usize) {
+        // A packet may bring many small messages, and be the one for which many have waited.
+        assert!(self.events.len() <= MAX_EVENTS + self.config().packet + usize::from(super::outgoing::WINDOW));
+        assert!(self.unreliable.len() <= self.config().flush_buffer);
+        self.outgoing.check_bounds(self.config().send_buffer);
+        self.incoming.check_bounds(message, self.config().packet);
+    }
+
     #[cfg(test)]
     pub(super) fn start_at(&mut self, ours: u16, theirs: u16, id: u16) {
         self.outgoing.start_at(ours, id);
@@ -249,6 +259,11 @@ impl Protocol for Session {
         self.packets[1] += 1;
         self.bytes[1] += datagram.len() as u64;
         if self.state == State::Closed {
+            return;
+        }
+        // What has come early is kept: were there no limit to it, the window would be none either.
+        if datagram.len() > self.config().packet {
+            self.discarded += 1;
             return;
         }
         match Packet::read(datagram) {

@@ -9,9 +9,11 @@ use loadkit_core::Kind;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::wire::{REQUEST_LEN, write_response};
+use super::wire::{Frame, Header, REQUEST_LEN, write_response};
 use super::{Client, Config, PeerId, Server, Session};
-use crate::protocol::{Channel, Event, Protocol};
+use crate::protocol::{Channel, Delivery, Event, Protocol};
+
+mod fuzz;
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

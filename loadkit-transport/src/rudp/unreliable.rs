@@ -7,6 +7,11 @@ use super::wire::Frame;
 pub(super) struct Unreliable(Vec<u8>);
 
 impl Unreliable {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
