@@ -230,7 +230,8 @@ fn an_output_that_is_full_loses_no_figures() {
 fn passed_is_0_and_missed_is_1() {
     let (addr, _) = rudp_server(|_| {});
     let (place, addr) = (Place::new(), addr.to_string());
-    let args = ["run", "--target", &addr, "--bots", "5", "--duration", "1500ms", "--threshold"];
+    // So few ticks that a busy machine, which is late for some, does not make the run invalid.
+    let args = ["run", "--target", &addr, "--bots", "3", "--duration", "1s", "--threshold"];
     let passed = place.run(&[&args[..], &["p50(ping) < 1s", "--threshold", "errors < 1%"]].concat());
     assert_eq!(passed.code, Some(0), "{passed:?}");
     assert!(passed.out.contains("PASS") && passed.out.contains("report/report.html"), "{}", passed.out);

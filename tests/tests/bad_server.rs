@@ -10,12 +10,13 @@ use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Five players of this scenario for a second and a half; how it ended, and the report.
+/// Three players of this scenario for a second and a half; how it ended, and the report. They tick so seldom that a
+/// busy machine, which is late for some ticks, does not make the run invalid.
 fn play(scenario: &str, target: SocketAddr, more: &[&str]) -> (Output, Value) {
     let dir = tempfile::tempdir().unwrap();
     let mut client = Command::new(env!("CARGO_BIN_EXE_client"));
     client.current_dir(dir.path()).args(["run", "--scenario", scenario, "--target", &target.to_string()]);
-    let output = Child::run(client.args(["--bots", "5", "--duration", "1500ms"]).args(more), LIMIT);
+    let output = Child::run(client.args(["--bots", "3", "--duration", "1500ms"]).args(more), LIMIT);
     assert!(!output.err.contains("panicked"), "{output:?}");
     let json = std::fs::read(dir.path().join("report/report.json")).unwrap_or_else(|_| panic!("no report: {output:?}"));
     let page = std::fs::read_to_string(dir.path().join("report/report.html")).unwrap();
@@ -34,7 +35,7 @@ fn failures(report: &Value, step: &str) -> (Vec<String>, u64, u64) {
 fn all_failed(report: &Value, step: &str, kind: &str, says: &str) {
     let (kinds, failed, succeeded) = failures(report, step);
     assert_eq!((kinds.as_slice(), succeeded), ([kind.to_owned()].as_slice(), 0), "{report:#}");
-    assert!(failed >= 5, "all of them tried: {failed}");
+    assert!(failed >= 3, "all of them tried: {failed}");
     let samples = report["failures"].as_array().unwrap();
     let said = samples.iter().any(|sample| sample["message"].as_str().unwrap().contains(says));
     assert!(said, "no `{says}` in {samples:#?}");
@@ -97,7 +98,7 @@ fn a_target_that_never_answers() {
         &["timed-out", "did not answer within 0.8 s", "is the server running"],
     );
     all_failed(&report, "connect", "timed-out", "did not answer");
-    assert!(silence.count() >= 5);
+    assert!(silence.count() >= 3);
 }
 
 #[test]
@@ -105,7 +106,7 @@ fn a_server_that_takes_connections_and_says_nothing() {
     let (output, report) = play("tcp", tcp_server(silent), &["--threshold", "errors(ping) < 1%"]);
     all_failed(&report, "ping", "timed-out", "no reply to Ping within 0.4 s");
     assert!(matches!(output.code, Some(1 | 3)), "{output:?}");
-    assert!(failures(&report, "connect").2 >= 5);
+    assert!(failures(&report, "connect").2 >= 3);
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn a_server_that_closes_in_mid_play() {
     let (kinds, failed, succeeded) = failures(&report, "ping");
     // Five answers to each player, of whom the last may have had some when the run was over.
     assert_eq!(kinds, ["closed"]);
-    assert!(failed >= 5 && (failed * 5..=(failed + 5) * 5).contains(&succeeded), "{failed} and {succeeded}");
+    assert!(failed >= 3 && (failed * 5..=(failed + 3) * 5).contains(&succeeded), "{failed} and {succeeded}");
     assert_eq!(output.code, Some(1), "{output:?}");
 }
 
@@ -140,7 +141,7 @@ fn a_server_that_sends_garbage_in_frames() {
     let (output, report) = play("tcp", target, &["--threshold", "errors(ping) < 1%"]);
     let (kinds, failed, succeeded) = failures(&report, "ping");
     assert!(matches!(kinds.as_slice(), [kind] if kind == "malformed" || kind == "timed-out"), "{kinds:?}");
-    assert!(failed >= 5 && succeeded == 0);
+    assert!(failed >= 3 && succeeded == 0);
     assert!(matches!(output.code, Some(1 | 3)), "{output:?}");
 }
 
@@ -172,13 +173,13 @@ fn datagrams_of_garbage() {
     let server = Datagrams::serve(move |datagram| Some(garbage(datagram)));
     let (output, report) = play("rudp", server.addr, &[]);
     nobody_played(&output, &report, server.addr, &["timed-out"]);
-    assert!(report["connections"]["counts"]["net.packets_received"]["total"].as_u64().unwrap() >= 5);
+    assert!(report["connections"]["counts"]["net.packets_received"]["total"].as_u64().unwrap() >= 3);
 
     let server = Datagrams::serve(move |datagram| Some(garbage(datagram)));
     let (_, report) = play("udp", server.addr, &[]);
     let (kinds, failed, succeeded) = failures(&report, "ping");
     assert!(matches!(kinds.as_slice(), [kind] if kind == "malformed" || kind == "timed-out"), "{kinds:?}");
-    assert!(failed >= 5 && succeeded == 0);
+    assert!(failed >= 3 && succeeded == 0);
 }
 
 #[test]
@@ -193,14 +194,14 @@ fn a_server_of_datagrams_that_is_there_sometimes() {
     assert_eq!((kinds, output.code), (vec!["timed-out".to_owned()], Some(0)), "{output:?}");
     assert!(failed > 0 && succeeded > failed, "{failed} and {succeeded}");
     // Those that were under way at the end are in neither.
-    assert!((failed + succeeded..=failed + succeeded + 5).contains(&server.count()));
+    assert!((failed + succeeded..=failed + succeeded + 3).contains(&server.count()));
 }
 
 #[test]
 fn a_server_that_is_well() {
     let (output, report) = play("tcp", tcp_server(echo_frames), &["--threshold", "errors(ping) < 1%"]);
     assert_eq!(output.code, Some(0), "{output:?}");
-    assert_eq!((&report["players"]["failed"], &report["players"]["finished"]), (&Value::from(0), &Value::from(5)));
+    assert_eq!((&report["players"]["failed"], &report["players"]["finished"]), (&Value::from(0), &Value::from(3)));
 }
 
 #[test]
@@ -211,6 +212,6 @@ fn a_target_that_refuses_or_never_answers_datagrams() {
         assert!(matches!(output.code, Some(1 | 3)), "{output:?}");
         let (kinds, failed, succeeded) = failures(&report, "ping");
         assert!(matches!(kinds.as_slice(), [kind] if kind == "refused" || kind == "timed-out"), "{kinds:?}");
-        assert!(failed >= 5 && succeeded == 0, "{failed} and {succeeded}");
+        assert!(failed >= 3 && succeeded == 0, "{failed} and {succeeded}");
     }
 }

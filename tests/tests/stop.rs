@@ -122,7 +122,7 @@ fn interrupted(scenario: &str, signals: &[&str]) -> (Output, Value, u64, u64) {
     let dir = tempfile::tempdir().unwrap();
     let (tell, told) = sync_channel(1);
     let (addr, seen) = rudp_server(move |heard| {
-        if heard == 100 {
+        if heard == 40 {
             let _ = tell.try_send(());
         }
     });
@@ -154,7 +154,7 @@ fn the_first_ctrl_c_lets_the_players_leave() {
         let players = &report["players"];
         assert_eq!((&players["finished"], &players["cut_off"], &players["failed"]), (&20.into(), &0.into(), &0.into()));
         assert_eq!(report["steps"]["leave"]["succeeded"], 20);
-        assert!(report["steps"]["ping"]["succeeded"].as_u64().unwrap() >= 90);
+        assert!(report["steps"]["ping"]["succeeded"].as_u64().unwrap() >= 35);
     }
 }
 
@@ -166,5 +166,5 @@ fn the_second_ctrl_c_ends_at_once_and_reports() {
     assert!(output.err.contains("stopping at once"), "{}", output.err);
     assert_eq!(report["players"]["cut_off"], 20, "{output:?}");
     assert!(output.out.contains("20 cut off"), "{}", output.out);
-    assert!(report["steps"]["ping"]["succeeded"].as_u64().unwrap() >= 80);
+    assert!(report["steps"]["ping"]["succeeded"].as_u64().unwrap() >= 35);
 }
