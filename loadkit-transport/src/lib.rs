@@ -16,6 +16,7 @@ mod failures;
 mod link;
 pub mod mem;
 mod plain;
+mod pool;
 #[cfg(feature = "prost")]
 mod proto;
 mod protocol;

@@ -1,24 +1,20 @@
 //! No protocol at all: a datagram, or a frame, is a message.
 
-use std::cell::RefCell;
-
 use bytes::Bytes;
 use loadkit_core::{Failure, Kind};
 use tokio::time::Instant;
 
+use crate::pool::Pool;
 use crate::protocol::{Channel, Event, Protocol, Stats};
 
 /// Bytes that wait for the next flush, at most.
 const MAX_QUEUED: usize = 512 * 1024;
 
-/// Buffers that a thread keeps for whoever is busy next, at most, and how large they may be. A connection is busy for a
-/// turn or two: without these, each turn would go to the allocator several times.
-const KEPT: usize = 16;
+/// Larger buffers are not kept.
 const KEPT_BYTES: usize = 4_096;
 
 thread_local! {
-    #[expect(clippy::vec_box, reason = "they move between connections")]
-    static POOL: RefCell<Vec<Box<Busy>>> = const { RefCell::new(Vec::new()) };
+    static POOL: Pool<Box<Busy>> = const { Pool::new() };
 }
 
 /// No protocol at all: a datagram, or a frame, is a message. Connected at once; all channels are what the link is.
@@ -44,7 +40,7 @@ struct Busy {
 impl Busy {
     /// One that another connection has left behind, or a new one.
     fn take() -> Box<Busy> {
-        POOL.with_borrow_mut(Vec::pop).unwrap_or_default()
+        POOL.with(Pool::take)
     }
 
     /// For whoever is busy next.
@@ -52,11 +48,7 @@ impl Busy {
         self.outgoing.clear();
         self.sent = 0;
         if self.outgoing.capacity() <= KEPT_BYTES {
-            POOL.with_borrow_mut(|pool| {
-                if pool.len() < KEPT {
-                    pool.push(self);
-                }
-            });
+            POOL.with(|pool| pool.leave(self));
         }
     }
 }
@@ -171,14 +163,14 @@ mod tests {
         }
         assert!(!plain.poll_transmit(now, &mut packet));
         assert!(plain.busy.is_none());
-        assert_eq!(POOL.with_borrow(Vec::len), 0, "too large to be kept");
+        assert_eq!(POOL.with(Pool::len), 0, "too large to be kept");
         plain.input(now, b"one");
         plain.input(now, b"too many");
         let payload = Bytes::from_static(b"one");
         assert_eq!(plain.poll_event(), Some(Event::Message { channel: Channel::UNRELIABLE, payload }));
         assert_eq!((plain.poll_event(), plain.stats().discarded), (None, 1));
         assert!(!plain.poll_transmit(now, &mut packet) && plain.busy.is_none());
-        assert_eq!(POOL.with_borrow(Vec::len), 1);
+        assert_eq!(POOL.with(Pool::len), 1);
         plain.close(now);
         assert!(matches!(plain.poll_event(), Some(Event::Closed(_))));
         plain.input(now, b"late");

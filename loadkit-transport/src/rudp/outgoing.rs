@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::wire::{Frame, Header, after};
+use crate::pool::Pool;
 use crate::protocol::Delivery;
 
 /// Unacked messages of a lane under way at once, at most; the receiver keeps as many apart.
@@ -24,6 +25,14 @@ const MESSAGE_COST: usize = 64;
 
 /// The reliable promises, as indices.
 const RELIABLE: [Delivery; 2] = [Delivery::Ordered, Delivery::Unordered];
+
+/// Larger queues are not kept.
+const KEPT_PLACES: usize = 64;
+
+thread_local! {
+    static LANES: Pool<Box<Lane>> = const { Pool::new() };
+    static UNDER_WAY: Pool<VecDeque<Sent>> = const { Pool::new() };
+}
 
 #[derive(Debug)]
 struct Queued {
@@ -86,7 +95,7 @@ impl Outgoing {
     /// Queues a reliable message, in pieces of at most `piece` bytes.
     pub(super) fn push(&mut self, delivery: Delivery, message: &[u8], piece: usize) {
         self.held += Outgoing::cost(message, piece);
-        let lane = self.lanes[lane_of(delivery)].get_or_insert_default();
+        let lane = self.lanes[lane_of(delivery)].get_or_insert_with(|| LANES.with(Pool::take));
         let mut rest = message;
         loop {
             let (head, tail) = rest.split_at(rest.len().min(piece));
@@ -150,6 +159,9 @@ impl Outgoing {
         {
             self.lose(&oldest);
         }
+        if self.under_way.capacity() == 0 {
+            self.under_way = UNDER_WAY.with(Pool::take);
+        }
         self.under_way.push_back(Sent { sequence: self.next_sequence, at: now, messages });
         self.skip();
     }
@@ -194,8 +206,9 @@ impl Outgoing {
                 self.lose(&sent);
             }
         }
-        if self.under_way.is_empty() {
-            self.under_way = VecDeque::new();
+        if self.under_way.is_empty() && self.under_way.capacity() > 0 {
+            let empty = std::mem::take(&mut self.under_way);
+            UNDER_WAY.with(|pool| pool.leave(empty));
         }
         news
     }
@@ -216,8 +229,10 @@ impl Outgoing {
             *first = first.wrapping_add(1);
             lane.sent = lane.sent.saturating_sub(1);
         }
-        if lane.queue.is_empty() {
-            self.lanes[index] = None;
+        if lane.queue.is_empty()
+            && let Some(lane) = self.lanes[index].take()
+        {
+            lane.leave();
         }
     }
 
@@ -238,8 +253,8 @@ impl Outgoing {
     }
 
     /// When the oldest packet with reliable messages is given up.
-    pub(super) fn deadline(&self, time_out: Duration) -> Option<Instant> {
-        self.oldest_reliable().map(|sent| sent.at + time_out)
+    pub(super) fn deadline(&self, time_out: impl FnOnce() -> Duration) -> Option<Instant> {
+        self.oldest_reliable().map(|sent| sent.at + time_out())
     }
 
     /// Gives up what has been under way for `time_out`: the number of packets lost so.
@@ -279,6 +294,15 @@ impl Outgoing {
 }
 
 impl Lane {
+    /// For another connection. Nothing waits in it.
+    fn leave(mut self: Box<Lane>) {
+        if self.queue.capacity() <= KEPT_PLACES && self.again.capacity() <= KEPT_PLACES {
+            self.again.clear();
+            self.sent = 0;
+            LANES.with(|pool| pool.leave(self));
+        }
+    }
+
     /// The place in the queue of what goes out next, and whether it goes again. `first` is the id of place 0.
     fn next(&self, first: u16) -> Option<(u16, bool)> {
         if let Some(&id) = self.again.front() {

@@ -15,6 +15,7 @@ use super::unreliable::Unreliable;
 use super::wire::{
     DELAY_UNIT_US, Frame, Frames, Header, MAX_FRAME_HEADER, MAX_HEADER, NO_DELAY, Packet, write_goodbye,
 };
+use crate::pool::Pool;
 use crate::protocol::{Channel, Delivery, Event, Protocol, Stats};
 
 /// After so many packets with reliable messages an ack goes at once.
@@ -23,6 +24,13 @@ const ACK_RELIABLE_AFTER: u8 = 8;
 const ACK_ANY_AFTER: u8 = 16;
 /// Events that nobody has fetched, at most; until then packets are dropped as if they had been lost.
 const MAX_EVENTS: usize = 4_096;
+
+/// Larger queues are not kept.
+const KEPT_EVENTS: usize = 64;
+
+thread_local! {
+    static EVENTS: Pool<VecDeque<Event>> = const { Pool::new() };
+}
 
 #[derive(Debug, PartialEq, Eq)]
 enum State {
@@ -153,6 +161,9 @@ impl Session {
         if !fits {
             self.discarded += 1;
             return;
+        }
+        if self.events.capacity() == 0 {
+            self.events = EVENTS.with(Pool::take);
         }
         self.last_heard = self.last_heard.max(now);
         self.incoming.arrived(now, header.sequence);
@@ -305,8 +316,9 @@ impl Protocol for Session {
             State::Closed => return None,
         };
         let fixed = self.ping_at().min(self.last_heard + config.time_out);
-        let resend = self.outgoing.deadline(self.rtt.time_out(config));
-        [until, resend, self.ack_at].into_iter().flatten().chain([fixed]).min()
+        let resend = self.outgoing.deadline(|| self.rtt.time_out(config));
+        let sooner = |soonest: Instant, at: Option<Instant>| at.map_or(soonest, |at| soonest.min(at));
+        Some([until, resend, self.ack_at].into_iter().fold(fixed, sooner))
     }
 
     fn send(&mut self, _: Instant, channel: Channel, message: &[u8]) -> Result<(), Failure> {
@@ -373,7 +385,10 @@ impl Protocol for Session {
     fn poll_event(&mut self) -> Option<Event> {
         let event = self.events.pop_front();
         if event.is_none() && self.events.capacity() > 0 {
-            self.events = VecDeque::new();
+            let events = std::mem::take(&mut self.events);
+            if events.capacity() <= KEPT_EVENTS {
+                EVENTS.with(|pool| pool.leave(events));
+            }
         }
         event
     }

@@ -1,6 +1,14 @@
 //! Unreliable frames that wait for the next flush.
 
 use super::wire::Frame;
+use crate::pool::Pool;
+
+/// Larger buffers are not kept.
+const KEPT_BYTES: usize = 4_096;
+
+thread_local! {
+    static BUFFERS: Pool<Vec<u8>> = const { Pool::new() };
+}
 
 /// Frames as they go on the wire, each behind its length (u16). Without a buffer when none waits.
 #[derive(Debug, Default)]
@@ -23,6 +31,10 @@ impl Unreliable {
         if self.0.len() + len + 2 > limit {
             return false;
         }
+        if self.0.capacity() == 0 {
+            self.0 = BUFFERS.with(Pool::take);
+        }
+        self.0.reserve(2 + len);
         self.0.extend_from_slice(&prefix.to_le_bytes());
         frame.write(&mut self.0);
         true
@@ -38,7 +50,11 @@ impl Unreliable {
             at += 2 + len;
         }
         if at == self.0.len() {
-            self.0 = Vec::new();
+            let mut empty = std::mem::take(&mut self.0);
+            if (1..=KEPT_BYTES).contains(&empty.capacity()) {
+                empty.clear();
+                BUFFERS.with(|pool| pool.leave(empty));
+            }
         } else {
             self.0.drain(..at);
         }
