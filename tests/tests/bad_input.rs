@@ -1,5 +1,7 @@
 //! Wrong use, from the outside: each gets one clear message, the right exit code, and no figure is lost.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! Servers that refuse, keep silent, close, or send what nobody can read: failures of the right kind, and a clear word.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! What a server takes is what the report says.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::time::Duration;
 
 use loadkit::transport::Rudp;

@@ -1,5 +1,7 @@
 //! The report's page in a real browser, under the content-security policy with which Jenkins serves archived files.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;

@@ -1,5 +1,7 @@
 //! Stop means stop: players who can leave do so politely, and after the end no packet leaves.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::sync::Arc;

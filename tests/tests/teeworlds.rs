@@ -1,5 +1,7 @@
 //! Sixty bots in the real Teeworlds server, for a short while.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::time::Duration;
 
 use loadkit::cli::{Client, RunArgs};

@@ -1,5 +1,7 @@
 //! An hour of load in virtual time, twice, with the same report.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::time::{Duration, Instant};
 
 use loadkit::core::Report;
