@@ -253,10 +253,9 @@ impl<P: Protocol, C: Codec> Core<P, C> {
         })?;
         if !self.in_turn
             && let Some(waker) = self.waker.clone()
+            && self.flush(&mut Context::from_waker(&waker))
         {
-            if self.flush(&mut Context::from_waker(&waker)) {
-                waker.wake();
-            }
+            waker.wake();
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! No protocol at all: a datagram, or a frame, is a message.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 use loadkit_core::{Failure, Kind};
 use tokio::time::Instant;
@@ -8,6 +10,16 @@ use crate::protocol::{Channel, Event, Protocol, Stats};
 
 /// Bytes that wait for the next flush, at most.
 const MAX_QUEUED: usize = 512 * 1024;
+
+/// Buffers that a thread keeps for whoever is busy next, at most, and how large they may be. A connection is busy for a
+/// turn or two: without these, each turn would go to the allocator several times.
+const KEPT: usize = 16;
+const KEPT_BYTES: usize = 4_096;
+
+thread_local! {
+    #[expect(clippy::vec_box, reason = "they move between connections")]
+    static POOL: RefCell<Vec<Box<Busy>>> = const { RefCell::new(Vec::new()) };
+}
 
 /// No protocol at all: a datagram, or a frame, is a message. Connected at once; all channels are what the link is.
 #[derive(Debug, Default)]
@@ -29,6 +41,26 @@ struct Busy {
     sent: usize,
 }
 
+impl Busy {
+    /// One that another connection has left behind, or a new one.
+    fn take() -> Box<Busy> {
+        POOL.with_borrow_mut(Vec::pop).unwrap_or_default()
+    }
+
+    /// For whoever is busy next.
+    fn leave(mut self: Box<Busy>) {
+        self.outgoing.clear();
+        self.sent = 0;
+        if self.outgoing.capacity() <= KEPT_BYTES {
+            POOL.with_borrow_mut(|pool| {
+                if pool.len() < KEPT {
+                    pool.push(self);
+                }
+            });
+        }
+    }
+}
+
 impl Plain {
     /// Messages of at most `max` bytes.
     pub fn new(max: usize) -> Plain {
@@ -44,7 +76,7 @@ impl Protocol for Plain {
     fn input(&mut self, _: Instant, datagram: &[u8]) {
         // By the contract the one before has been fetched.
         if self.is_open && self.busy.as_ref().is_none_or(|busy| busy.received.is_none()) {
-            self.busy.get_or_insert_default().received = Some(Bytes::copy_from_slice(datagram));
+            self.busy.get_or_insert_with(Busy::take).received = Some(Bytes::copy_from_slice(datagram));
         } else {
             self.discarded = self.discarded.saturating_add(1);
         }
@@ -58,10 +90,11 @@ impl Protocol for Plain {
             let what = format!("a message of {} bytes, of at most {}", message.len(), self.max);
             return Err(Failure::new(Kind::TOO_LARGE, what));
         };
-        let busy = self.busy.get_or_insert_default();
+        let busy = self.busy.get_or_insert_with(Busy::take);
         if busy.outgoing.len() - busy.sent + message.len() > MAX_QUEUED.max(message.len()) {
             return Err(Failure::new(Kind::BACKLOG, format!("{MAX_QUEUED} bytes wait already to be sent")));
         }
+        busy.outgoing.reserve(4 + message.len());
         busy.outgoing.extend_from_slice(&len.to_le_bytes());
         busy.outgoing.extend_from_slice(message);
         Ok(())
@@ -71,8 +104,10 @@ impl Protocol for Plain {
         let Some(busy) = &mut self.busy else { return false };
         let waiting = busy.outgoing.get(busy.sent..).and_then(|rest| rest.split_first_chunk());
         let Some((len, rest)) = waiting else {
-            if busy.received.is_none() {
-                self.busy = None;
+            if busy.received.is_none()
+                && let Some(busy) = self.busy.take()
+            {
+                busy.leave();
             }
             return false;
         };
@@ -80,7 +115,10 @@ impl Protocol for Plain {
         packet.extend_from_slice(rest.get(..len).unwrap_or_default());
         busy.sent += 4 + len;
         // What was sent makes room once it is the larger part.
-        if busy.sent > busy.outgoing.len() / 2 {
+        if busy.sent == busy.outgoing.len() {
+            busy.outgoing.clear();
+            busy.sent = 0;
+        } else if busy.sent > busy.outgoing.len() / 2 {
             busy.outgoing.drain(..busy.sent);
             busy.sent = 0;
         }
@@ -133,11 +171,14 @@ mod tests {
         }
         assert!(!plain.poll_transmit(now, &mut packet));
         assert!(plain.busy.is_none());
+        assert_eq!(POOL.with_borrow(Vec::len), 0, "too large to be kept");
         plain.input(now, b"one");
         plain.input(now, b"too many");
         let payload = Bytes::from_static(b"one");
         assert_eq!(plain.poll_event(), Some(Event::Message { channel: Channel::UNRELIABLE, payload }));
         assert_eq!((plain.poll_event(), plain.stats().discarded), (None, 1));
+        assert!(!plain.poll_transmit(now, &mut packet) && plain.busy.is_none());
+        assert_eq!(POOL.with_borrow(Vec::len), 1);
         plain.close(now);
         assert!(matches!(plain.poll_event(), Some(Event::Closed(_))));
         plain.input(now, b"late");

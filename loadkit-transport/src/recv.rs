@@ -62,8 +62,9 @@ mod linux {
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrLike, SockaddrStorage, cmsg_space, recvmsg};
     use nix::sys::time::TimeSpec;
     use tokio::net::UdpSocket;
+    use tokio::time::Instant;
 
-    use crate::arrival::Clocks;
+    use crate::arrival;
     use crate::link::Received;
 
     /// Room for one stamp, aligned as the kernel's headers are (cmsg(3)).
@@ -82,7 +83,7 @@ mod linux {
         });
         let at = stamp.map(|stamp| {
             let secs = Duration::from_secs(stamp.tv_sec().try_into().unwrap_or(0));
-            Clocks::read().arrival(secs + Duration::from_nanos(stamp.tv_nsec().try_into().unwrap_or(0)))
+            arrival::arrival(secs + Duration::from_nanos(stamp.tv_nsec().try_into().unwrap_or(0)), Instant::now())
         });
         Ok((Received { len: message.bytes, at }, message.address))
     }

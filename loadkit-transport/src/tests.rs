@@ -332,7 +332,8 @@ fn replies_are_for_their_callers_alone() {
         let news = RefCell::new(Vec::new());
         let listen = async {
             loop {
-                news.borrow_mut().push(game.recv().await);
+                let message = game.recv().await;
+                news.borrow_mut().push(message);
             }
         };
         let ask = async {

@@ -23,6 +23,9 @@ pub(super) struct Arrived<T> {
 /// A message, or why it could not be read.
 type Message<C> = Result<<C as Codec>::In, Failure>;
 
+/// [`Calls::reply_to`].
+type ReplyTo<C> = fn(&C, &<C as Codec>::In) -> Option<u32>;
+
 /// A call that waits for its reply, or for its caller to fetch it.
 struct Pending<T> {
     id: u32,
@@ -50,7 +53,7 @@ pub(super) struct Inbox<C: Codec> {
     calls: Vec<Pending<C::In>>,
     given_up: Vec<u32>,
     /// Known once a call has been made: only then the codec is known to number its replies.
-    reply_to: Option<fn(&C, &C::In) -> Option<u32>>,
+    reply_to: Option<ReplyTo<C>>,
 }
 
 impl<C: Codec> Default for Inbox<C> {
