@@ -24,8 +24,8 @@ use tokio::time::Instant;
 /// A datagram that waited longer than this was not waiting for us: the wall clock jumped.
 const MAX_LAG: Duration = Duration::from_secs(1);
 /// A pair of readings is good for so long. A wall clock that is being slewed gains or loses 500 ppm at most
-/// (adjtimex(2)): 1 µs.
-const KEEP: Duration = Duration::from_millis(2);
+/// (adjtimex(2)): 5 µs.
+const KEEP: Duration = Duration::from_millis(10);
 /// Readings of our clock about one of the wall clock that lie farther apart were interrupted.
 const APART: Duration = Duration::from_micros(1);
 /// So many pairs are tried; the closest counts.

@@ -67,9 +67,9 @@ impl Endpoint {
             Way::Mem(listener) => return listener.poll_recv_from(cx, buf).map(Ok),
         };
         loop {
-            ready!(socket.poll_recv_ready(cx))?;
             match recv::one_from(socket, buf) {
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionRefused) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_recv_ready(cx))?,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
                 result => return Poll::Ready(result),
             }
         }

@@ -5,8 +5,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
 /// What a child process left.
 #[derive(Clone, Debug)]
@@ -25,8 +25,12 @@ pub struct Child {
     child: std::process::Child,
     out: Receiver<String>,
     err: Receiver<String>,
-    first_line: Receiver<String>,
+    out_lines: Receiver<String>,
+    err_lines: Receiver<String>,
 }
+
+/// Lines that wait to be looked at; of more, the later ones are kept in the output alone.
+const LINES: usize = 1_000;
 
 impl Child {
     /// Starts it, with its output kept unless the command sends it elsewhere.
@@ -37,15 +41,11 @@ impl Child {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-        let (tell_first, first_line) = sync_channel(1);
-        let out = child.stdout.take().map(|out| {
-            keep(out, move |line| {
-                let _ = tell_first.try_send(line.to_owned());
-            })
-        });
-        let err = child.stderr.take().map(|err| keep(err, |_| {}));
+        let ((out_sender, out_lines), (err_sender, err_lines)) = (sync_channel(LINES), sync_channel(LINES));
+        let out = child.stdout.take().map(|out| keep(out, out_sender));
+        let err = child.stderr.take().map(|err| keep(err, err_sender));
         let nothing = || sync_channel(1).1;
-        Child { child, out: out.unwrap_or_else(nothing), err: err.unwrap_or_else(nothing), first_line }
+        Child { child, out: out.unwrap_or_else(nothing), err: err.unwrap_or_else(nothing), out_lines, err_lines }
     }
 
     /// Starts it and waits for its end.
@@ -55,7 +55,18 @@ impl Child {
 
     /// The first line of its standard output.
     pub fn first_line(&self, limit: Duration) -> String {
-        self.first_line.recv_timeout(limit).expect("the child says something in time")
+        self.out_lines.recv_timeout(limit).expect("the child says something in time")
+    }
+
+    /// Waits for a line with `what` on its standard error.
+    pub fn says(&self, what: &str, limit: Duration) {
+        let until = Instant::now() + limit;
+        while !self
+            .err_lines
+            .recv_timeout(until.saturating_duration_since(Instant::now()))
+            .expect("the child says what it should in time")
+            .contains(what)
+        {}
     }
 
     /// Its number.
@@ -100,7 +111,7 @@ impl Drop for Child {
 }
 
 /// Reads all of it on a thread, and hands it over at its end.
-fn keep(stream: impl Read + Send + 'static, mut see: impl FnMut(&str) + Send + 'static) -> Receiver<String> {
+fn keep(stream: impl Read + Send + 'static, lines: SyncSender<String>) -> Receiver<String> {
     let (sender, receiver) = sync_channel(1);
     std::thread::spawn(move || {
         let (mut stream, mut all) = (BufReader::new(stream), Vec::new());
@@ -108,7 +119,7 @@ fn keep(stream: impl Read + Send + 'static, mut see: impl FnMut(&str) + Send + '
             let from = all.len();
             match stream.read_until(b'\n', &mut all) {
                 Ok(0) | Err(_) => break,
-                Ok(_) => see(String::from_utf8_lossy(&all[from..]).trim_end()),
+                Ok(_) => drop(lines.try_send(String::from_utf8_lossy(&all[from..]).trim_end().to_owned())),
             }
         }
         let _ = sender.send(String::from_utf8_lossy(&all).into_owned());

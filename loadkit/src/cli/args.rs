@@ -72,10 +72,10 @@ pub struct RunArgs {
     #[arg(long, short)]
     pub bots: Option<u64>,
     /// How long to play, the ramp included: 90s, 10m, 1h30m.
-    #[arg(long, short, value_parser = duration, value_name = "TIME")]
+    #[arg(long, short, value_parser = duration, value_name = "TIME", allow_hyphen_values = true)]
     pub duration: Option<Duration>,
     /// How long to take until all players are connected.
-    #[arg(long, value_parser = duration, value_name = "TIME")]
+    #[arg(long, value_parser = duration, value_name = "TIME", allow_hyphen_values = true)]
     pub ramp: Option<Duration>,
     /// Instead of holding a number: new players at this rate: 50/s, 30/m.
     #[arg(long, value_parser = rate, value_name = "RATE", conflicts_with = "bots")]
