@@ -266,6 +266,8 @@ impl Cx {
 
     /// One turn of the bot: what has arrived, the bot, what it sends.
     pub(crate) fn turn<T>(&self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let turns = &self.0.shard.turns;
+        turns.set(turns.get() + 1);
         // The same task has the same waker for its whole life.
         let waker = self.0.waker.take().filter(|known| known.will_wake(cx.waker()));
         self.0.waker.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));

@@ -169,6 +169,13 @@ impl Timers {
         Sleep { alarm: self.alarm(), at }
     }
 
+    /// When the driver is going to wake next, if it is.
+    pub(crate) fn wakes_at(&self) -> Option<Instant> {
+        let queue = self.0.borrow();
+        let (_, at) = queue.driver.as_ref()?;
+        queue.base.checked_add(Duration::from_nanos(*at)).filter(|_| *at != NEVER)
+    }
+
     /// The first time at or after `at` on the shard's grid of whole milliseconds.
     ///
     /// What repeats begins on the grid, so that a wake-up of the thread serves all that is due in its millisecond: on a

@@ -77,7 +77,7 @@ fn bench(names: &[&str]) -> ExitCode {
         if !names.is_empty() && wanted.is_empty() {
             continue;
         }
-        let run = ["run", "--release", "--quiet", "--package", "loadkit-tests", "--bin", binary, "--"];
+        let run = ["run", "--profile", "bench", "--quiet", "--package", "loadkit-tests", "--bin", binary, "--"];
         match process::cargo(&run).args(wanted).status() {
             // A benchmark that a signal ended has no code of its own: that is a failure too.
             Ok(status) => worst = worst.max(status.code().and_then(|n| u8::try_from(n).ok()).unwrap_or(1)),

@@ -240,6 +240,7 @@ impl Part {
                 shard.count(names::COARSE_TIMERS, 1);
             }
             tokio::task::spawn_local(shard.timers.clone().drive(timer));
+            pace::set(Some(shard.clone()));
             scenario.shard(&shard.run);
             let spawner = Spawner::new(scenario, shard.clone(), self.segment);
             let mut outlet = Outlet { snapshots: self.snapshots.clone(), waits: is_virtual, held: None };
@@ -253,6 +254,7 @@ impl Part {
         };
         // As a task it takes its turn behind the bots that it has spawned; the future of `block_on` would go first.
         let ended = runtime.block_on(async { tokio::task::spawn_local(body).await });
+        pace::set(None);
         // Ends all that still runs; nothing is sent after this.
         drop(runtime);
         ended.map_err(std::io::Error::other)

@@ -60,6 +60,8 @@ pub(crate) struct Shard {
     pub(crate) builtin: Builtin,
     /// The start of the run.
     pub(crate) start: Instant,
+    /// Turns of bots.
+    pub(crate) turns: Cell<u64>,
     pub(crate) connected: Cell<u64>,
     pub(crate) active: Cell<u64>,
     pub(crate) planned: Cell<u64>,
@@ -80,6 +82,7 @@ impl Shard {
             builtin: Builtin::new(&mut recorder),
             recorder: RefCell::new(recorder),
             start,
+            turns: Cell::new(0),
             connected: Cell::new(0),
             active: Cell::new(0),
             planned: Cell::new(0),
