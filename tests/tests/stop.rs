@@ -5,7 +5,7 @@
 use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use loadkit::core::{Collector, Control, Ended, Host, Job, RunId, Seed, Stop, Target, run};
@@ -17,6 +17,8 @@ use serde_json::Value;
 const LIMIT: Duration = Duration::from_secs(20);
 /// As long as the sink listens for what must not come: longer than any timer of a connection.
 const SILENCE: Duration = Duration::from_millis(1_500);
+/// The test says it to the sink when the run is over.
+const OVER: &[u8] = b"over";
 
 /// Players who send all the time, and never look up to see whether they are to leave.
 struct Chatter {
@@ -55,29 +57,25 @@ impl Bot for Chatterer {
 fn after_the_end(is_reliable: bool, plan: Plan, stop: Option<(u64, Stop)>) -> (Ended, u64, u64) {
     let sink = UdpSocket::bind("127.0.0.1:0").unwrap();
     sink.set_read_timeout(Some(SILENCE)).unwrap();
-    let target = Target::new("sink", vec![sink.local_addr().unwrap()]);
+
+    let addr = sink.local_addr().unwrap();
+    let target = Target::new("sink", vec![addr]);
     let control = Control::new();
-    let (asks, ended) = (control.clone(), sync_channel(1));
-    let (over, is_over): (_, Receiver<()>) = ended;
+    let asks = control.clone();
     let counting = std::thread::spawn(move || {
-        let (mut before, mut after, mut buf) = (0, 0, [0; 2_048]);
+        let (mut before, mut after, mut is_over, mut buf) = (0, 0, false, [0; 2_048]);
         loop {
-            // Loopback delivers within the sender's own call: what is there when the run is over was sent before.
-            let was_over = is_over.try_recv().is_ok();
-            if was_over {
-                sink.set_nonblocking(true).unwrap();
-                while sink.recv(&mut buf).is_ok() {
-                    before += 1;
-                }
-                sink.set_nonblocking(false).unwrap();
-                while sink.recv(&mut buf).is_ok() {
-                    after += 1;
-                }
-                return (before, after);
+            match sink.recv(&mut buf) {
+                Ok(len) if buf[..len] == *OVER => is_over = true,
+                Ok(_) if is_over => after += 1,
+                Ok(_) => before += 1,
+                Err(_) if is_over => return (before, after),
+                Err(_) => {}
             }
-            before += u64::from(sink.recv(&mut buf).is_ok());
-            if stop.is_some_and(|(packets, _)| packets == before) {
-                asks.stop(stop.unwrap().1);
+            if let Some((packets, stop)) = stop
+                && before == packets
+            {
+                asks.stop(stop);
             }
         }
     });
@@ -85,7 +83,8 @@ fn after_the_end(is_reliable: bool, plan: Plan, stop: Option<(u64, Stop)>) -> (E
     let host: Arc<dyn Host> = Arc::new(Os);
     let mut collector = Collector::new(job.plan.interval());
     let ended = run(&Arc::new(Chatter { is_reliable }), &job, &host, &control, &mut collector).unwrap();
-    over.send(()).unwrap();
+    // Loopback delivers in the order of sending: what comes behind this was sent after the end.
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(OVER, addr).unwrap();
     let (before, after) = counting.join().unwrap();
     assert_eq!(collector.totals().cut_off, 10, "nobody left by himself");
     (ended, before, after)
