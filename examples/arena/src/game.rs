@@ -5,8 +5,9 @@ mod matches;
 mod rules;
 mod shop;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 pub use lobby::MAX_PARTY;
@@ -40,9 +41,10 @@ pub struct Output {
 pub struct Game {
     rules: Rules,
     accounts: Accounts,
-    sessions: HashMap<Peer, Session>,
+    /// By numbers that are given here: no client chooses its place in the table.
+    sessions: FxHashMap<Peer, Session>,
     /// Where each player who is here is.
-    online: HashMap<Player, Peer>,
+    online: FxHashMap<Player, Peer>,
     lobby: Lobby,
     matches: BTreeMap<u32, Match>,
     /// When which match has something to do. Each has its own ticks, so that their snapshots do not leave all at once.
@@ -78,8 +80,8 @@ impl Game {
         Game {
             rules,
             accounts: Accounts::default(),
-            sessions: HashMap::new(),
-            online: HashMap::new(),
+            sessions: FxHashMap::default(),
+            online: FxHashMap::default(),
             lobby: Lobby::new(&rules),
             matches: BTreeMap::new(),
             due: BTreeSet::new(),

@@ -116,7 +116,8 @@ impl Service {
     }
 
     fn flush(&mut self) {
-        while let Some(to) = self.server.poll_transmit(Instant::now(), &mut self.packet) {
+        let now = Instant::now();
+        while let Some(to) = self.server.poll_transmit(now, &mut self.packet) {
             // What the system does not take is lost, as datagrams are.
             let _ = self.endpoint.try_send_to(&self.packet, to);
             self.packet.clear();

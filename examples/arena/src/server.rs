@@ -1,12 +1,13 @@
 //! `datagrams and time in; datagrams and the next deadline out`: the game behind its protocol, and its misbehaviour.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use loadkit::Failure;
 use loadkit::transport::Event;
 use loadkit::transport::rudp::{self, PeerId};
 use prost::Message;
+use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use crate::counts::Counts;
@@ -31,7 +32,7 @@ pub struct Server {
     counts: Counts,
     /// The game's name for each place in the transport's table of peers.
     peers: Vec<Peer>,
-    ids: HashMap<Peer, PeerId>,
+    ids: FxHashMap<Peer, PeerId>,
     last_peer: u64,
     logins_seen: u64,
     /// What leaves later, and when.
@@ -48,7 +49,7 @@ impl Server {
             options,
             counts: Counts::default(),
             peers: Vec::new(),
-            ids: HashMap::new(),
+            ids: FxHashMap::default(),
             last_peer: 0,
             logins_seen: 0,
             held: VecDeque::new(),

@@ -1,5 +1,6 @@
 //! The game as its clients see it, request by request.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::*;
