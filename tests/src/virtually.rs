@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 /// How much later than asked a server answers its nth message, counted from 0.
 pub type Delay = fn(u64) -> Duration;
 
-/// A scenario with an echo server beside its players: one on each shard, named `mem:echo`.
+/// A scenario with an echo server beside its players: one on each shard, named `mem://echo`.
 #[derive(Debug)]
 pub struct Delayed<B> {
     /// Makes the players.
@@ -72,7 +72,7 @@ async fn serve(mut host: rudp::Host, delay: Delay) {
     }
 }
 
-/// A run in virtual time against `mem:echo`.
+/// A run in virtual time against `mem://echo`.
 #[derive(Clone, Debug)]
 pub struct Simulation {
     /// What is played.
@@ -88,7 +88,7 @@ impl Simulation {
     pub fn play<S: Scenario>(&self, scenario: S) -> Report {
         let (host, scenario): (Arc<dyn Host>, _) = (Arc::new(Virtual), Arc::new(scenario));
         let mut collector = Collector::new(self.plan.interval());
-        let whole = Job::whole(RunId(1), self.plan.clone(), Target::new("mem:echo", Vec::new()), Seed(self.seed));
+        let whole = Job::whole(RunId(1), self.plan.clone(), Target::new("mem://echo", Vec::new()), Seed(self.seed));
         let job = Job { shards: self.shards, ..whole };
         let ended = run(&scenario, &job, &host, &Control::new(), &mut collector).unwrap();
         let conditions = Conditions::new(self.plan.duration(), &ended, 0, true);

@@ -148,6 +148,8 @@ fn an_accounts_file_with_too_few_rows() {
     place.write("accounts.csv", "account\nanna\nberta\nclara\n");
     let output = place.plan("bots = 10\n[accounts]\nfile = \"accounts.csv\"\n");
     refused(&output, &["10 players", "accounts.csv has 3 rows of accounts", "add rows or lower `bots`"]);
+    let checked = place.run(&["check", "plan.toml"]);
+    refused(&checked, &["10 players", "accounts.csv has 3 rows of accounts"]);
     let none = place.plan("bots = 10\n[accounts]\nfile = \"nowhere.csv\"\n");
     refused(&none, &["nowhere.csv cannot be read"]);
 }

@@ -62,7 +62,7 @@ pub struct CheckArgs {
 pub struct RunArgs {
     /// A plan, as a TOML file; without one: 10 players for 10 seconds.
     pub plan: Option<PathBuf>,
-    /// The server under test: HOST:PORT, or with a scheme: udp://, tcp://, mem:NAME.
+    /// The server under test: HOST:PORT, or with a scheme: udp://, tcp://, mem://NAME.
     #[arg(long, short)]
     pub target: Option<String>,
     /// Which scenario to play, if there are several.

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loadkit_core::format;
 use loadkit_core::{
-    Conditions, Control, Host, Job, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed, Target, Threshold,
+    Conditions, Control, Host, Job, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed, Table, Target, Threshold,
     check_writable, format_duration, judge, names, summary, write_json, write_report,
 };
 
@@ -48,6 +48,7 @@ impl Client {
         if let Some(target) = plan.target() {
             target::resolve(target)?;
         }
+        check_rows(&plan)?;
         let described = format!("{} is sound:\n{}", args.plan.display(), describe(&plan, scenario));
         say::result(described).map_err(|error| UseError::unprinted(&error))?;
         Ok(0)
@@ -98,6 +99,16 @@ fn check_descriptors(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -
         format::count(fit),
         peak * each + 1_000,
     )))
+}
+
+/// Whether there are rows for all seats in the files that the plan names.
+fn check_rows(plan: &Plan) -> Result<(), UseError> {
+    let accounts = plan.accounts().map(|file| ("accounts", file));
+    for (what, file) in accounts.into_iter().chain(plan.data()) {
+        let table = Table::load(file).map_err(UseError::new)?;
+        table.require(plan.shape().seats(), what).map_err(UseError::new)?;
+    }
+    Ok(())
 }
 
 /// Runs the job to its end and judges it.

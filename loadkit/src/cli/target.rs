@@ -6,11 +6,11 @@ use loadkit_core::Target;
 
 use super::outcome::UseError;
 
-/// Resolves a target: `HOST:PORT`, `udp://HOST:PORT`, `tcp://HOST:PORT`, or `mem:NAME`, which has no address.
+/// Resolves a target: `HOST:PORT`, `udp://HOST:PORT`, `tcp://HOST:PORT`, or `mem://NAME`, which has no address.
 pub(super) fn resolve(text: &str) -> Result<Target, UseError> {
-    if let Some(name) = text.strip_prefix("mem:") {
-        // Some write it like the others; links know the short form.
-        return Ok(Target::new(format!("mem:{}", name.trim_start_matches("//")), Vec::new()));
+    // As links do: with slashes and without.
+    if text.starts_with("mem:") {
+        return Ok(Target::new(text, Vec::new()));
     }
     let (scheme, place) = text.split_once("://").unwrap_or(("", text));
     match scheme {
@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(resolve("tcp://[::1]:80").unwrap().addrs()[0].port(), 80);
         for text in ["mem:arena", "mem://arena"] {
             let target = resolve(text).unwrap();
-            assert_eq!((target.name(), target.addrs()), ("mem:arena", [].as_slice()));
+            assert_eq!((target.name(), target.addrs()), (text, [].as_slice()));
         }
     }
 
