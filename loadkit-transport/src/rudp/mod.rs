@@ -12,6 +12,7 @@
 
 mod client;
 mod config;
+mod events;
 mod host;
 mod incoming;
 mod outgoing;

@@ -1,6 +1,5 @@
 //! A connection after its handshake: the same at both ends.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use loadkit_core::{Failure, Kind};
 use tokio::time::Instant;
 
 use super::config::Config;
+use super::events::Events;
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::rtt::RoundTrip;
@@ -15,7 +15,6 @@ use super::unreliable::Unreliable;
 use super::wire::{
     DELAY_UNIT_US, Frame, Frames, Header, MAX_FRAME_HEADER, MAX_HEADER, NO_DELAY, Packet, write_goodbye,
 };
-use crate::pool::Pool;
 use crate::protocol::{Channel, Delivery, Event, Protocol, Stats};
 
 /// After so many packets with reliable messages an ack goes at once.
@@ -24,13 +23,6 @@ const ACK_RELIABLE_AFTER: u8 = 8;
 const ACK_ANY_AFTER: u8 = 16;
 /// Events that nobody has fetched, at most; until then packets are dropped as if they had been lost.
 const MAX_EVENTS: usize = 4_096;
-
-/// Larger queues are not kept.
-const KEPT_EVENTS: usize = 64;
-
-thread_local! {
-    static EVENTS: Pool<VecDeque<Event>> = const { Pool::new() };
-}
 
 #[derive(Debug, PartialEq, Eq)]
 enum State {
@@ -62,7 +54,7 @@ pub struct Session {
     rtt: RoundTrip,
     unreliable: Unreliable,
     next_sequenced: u16,
-    events: VecDeque<Event>,
+    events: Events,
     reason: Option<Box<str>>,
     last_sent: Instant,
     last_heard: Instant,
@@ -79,6 +71,8 @@ pub struct Session {
 impl Session {
     /// A session whose handshake is done.
     pub(super) fn new(config: Option<Rc<Config>>, id: u32, accepted: bool, now: Instant) -> Session {
+        let mut events = Events::default();
+        events.push(Event::Connected);
         Session {
             config,
             id,
@@ -89,7 +83,7 @@ impl Session {
             rtt: RoundTrip::default(),
             unreliable: Unreliable::default(),
             next_sequenced: 0,
-            events: VecDeque::from([Event::Connected]),
+            events,
             reason: None,
             last_sent: now,
             last_heard: now,
@@ -143,7 +137,7 @@ impl Session {
     fn end(&mut self, failure: Failure) {
         if self.state != State::Closed {
             self.state = State::Closed;
-            self.events.push_back(Event::Closed(failure));
+            self.events.push(Event::Closed(failure));
             self.outgoing = Outgoing::default();
             self.incoming = Incoming::default();
             self.unreliable = Unreliable::default();
@@ -162,9 +156,6 @@ impl Session {
             self.discarded += 1;
             return;
         }
-        if self.events.capacity() == 0 {
-            self.events = EVENTS.with(Pool::take);
-        }
         self.last_heard = self.last_heard.max(now);
         self.incoming.arrived(now, header.sequence);
         self.take_acks(now, header);
@@ -174,7 +165,7 @@ impl Session {
         for frame in frames.map_while(Result::ok) {
             wants_ack |= matches!(frame.delivery, Delivery::Ordered | Delivery::Unordered);
             let events = &mut self.events;
-            let deliver = |channel, payload| events.push_back(Event::Message { channel, payload });
+            let deliver = |channel, payload| events.push(Event::Message { channel, payload });
             if self.incoming.take(&frame, max_message, deliver).is_err() {
                 let what = format!("the other side sent a message of more than {max_message} bytes");
                 self.end(Failure::new(Kind::TOO_LARGE, what));
@@ -197,7 +188,7 @@ impl Session {
             let waited = Duration::from_micros(u64::from(header.delay) * DELAY_UNIT_US as u64);
             let rtt = elapsed.saturating_sub(waited);
             self.rtt.sample(rtt);
-            self.events.push_back(Event::RoundTrip(rtt));
+            self.events.push(Event::RoundTrip(rtt));
         }
     }
 
@@ -383,14 +374,7 @@ impl Protocol for Session {
     }
 
     fn poll_event(&mut self) -> Option<Event> {
-        let event = self.events.pop_front();
-        if event.is_none() && self.events.capacity() > 0 {
-            let events = std::mem::take(&mut self.events);
-            if events.capacity() <= KEPT_EVENTS {
-                EVENTS.with(|pool| pool.leave(events));
-            }
-        }
-        event
+        self.events.pop()
     }
 
     fn close(&mut self, now: Instant) {
