@@ -22,6 +22,9 @@ use crate::think::Think;
 use crate::ticks::{Hz, Ticks};
 use crate::timer::Timers;
 
+/// The name of the step in which a bot connects.
+pub(crate) const CONNECT: &str = "connect";
+
 /// Something that can be connected to the target: a protocol with its codec, as the transports make them.
 pub trait Connect {
     /// What a bot plays with afterwards.
@@ -196,7 +199,7 @@ impl Cx {
     /// When the target cannot be reached, refuses, or does not answer in time.
     pub fn connect<C: Connect>(&self, with: C) -> Pin<Box<impl Future<Output = Result<C::Connection>>>> {
         // Boxed, because it is large and soon over, while the bot's own future stays for its whole life.
-        Box::pin(self.step("connect", with.connect(self)))
+        Box::pin(self.step(CONNECT, with.connect(self)))
     }
 
     /// The bot's party: it shares a value with it, and its members wait for each other.

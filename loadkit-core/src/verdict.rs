@@ -157,7 +157,8 @@ pub fn judge(thresholds: &[Threshold], totals: &Totals, conditions: &Conditions)
     let mut reasons = Vec::new();
     let mut warnings = Vec::new();
     health::examine(totals, conditions, &mut reasons, &mut warnings);
-    reasons.extend(health::worthless(totals));
+    let worthless = health::worthless(totals);
+    reasons.extend(worthless.clone());
     let seconds = conditions.rated_time(totals).as_secs_f64();
     let mut missed = Vec::new();
     let mut checked = Vec::new();
@@ -180,7 +181,8 @@ pub fn judge(thresholds: &[Threshold], totals: &Totals, conditions: &Conditions)
         let measured = value.map(|value| threshold.metric().unit().format(value));
         checked.push(Checked { threshold: threshold.to_string(), outcome, measured, value });
     }
-    if !thresholds.iter().any(|threshold| matches!(threshold.metric().stat(), Stat::Errors)) {
+    // Who could not play at all has been said already.
+    if worthless.is_none() && !thresholds.iter().any(|threshold| matches!(threshold.metric().stat(), Stat::Errors)) {
         missed.extend(most_failed(totals));
     }
     let of = |verdict| move |text| Reason { verdict, text };

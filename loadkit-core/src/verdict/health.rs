@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Conditions;
+use crate::cx::CONNECT;
 use crate::engine::Stop;
 use crate::metrics::{Totals, names};
 use crate::report::format;
@@ -122,7 +123,10 @@ pub(super) fn worthless(totals: &Totals) -> Option<String> {
     if totals.started == 0 {
         return Some("no player was started".to_owned());
     }
-    if totals.steps.values().any(|step| step.succeeded() > 0) {
+    // To have connected says nothing alone: a datagram's connection, or one to a dead service behind a live port, does
+    // so without a word from the server.
+    let tried_more = totals.steps.iter().any(|(name, step)| name != CONNECT && step.failed() > 0);
+    if totals.steps.iter().any(|(name, step)| step.succeeded() > 0 && !(tried_more && name == CONNECT)) {
         return None;
     }
     let players = format::counted(totals.started, "player", "players");
