@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::data::Row;
 use crate::failure::{Result, kebab};
 use crate::run::RunInfo;
-use crate::weights::Weights;
+use crate::weights::{Weights, WeightsError};
 
 /// One player: a long-lived async function, not an iteration.
 ///
@@ -40,8 +40,11 @@ pub trait Scenario: Send + Sync + 'static {
     }
 
     /// The personas that its players take, by weight; [`Seat::persona`] tells which. By default one, without a name.
-    fn personas(&self) -> Weights {
-        Weights::default()
+    ///
+    /// # Errors
+    /// Those of [`Weights::new`]; the run does not start.
+    fn personas(&self) -> Result<Weights, WeightsError> {
+        Ok(Weights::default())
     }
 
     /// How many sockets a player holds at most; with it the kit says before the start whether they fit.

@@ -20,8 +20,10 @@ use crate::seed::Rng;
 use crate::step::Step;
 use crate::think::Think;
 use crate::ticks::{Hz, Ticks};
-use crate::timer::Timers;
+use crate::timer::{Timers, after};
 
+/// A wait of a bot that has been asked to leave.
+const LEAVING_WAIT: Duration = Duration::from_millis(1);
 /// The name of the step in which a bot connects.
 pub(crate) const CONNECT: &str = "connect";
 
@@ -118,9 +120,10 @@ impl Cx {
         poll_fn(|_| if self.stopping() { Poll::Ready(()) } else { Poll::Pending }).await
     }
 
-    /// Waits for `time` on the shard's sharp timer. What comes after counts from when it does begin.
+    /// Waits for `time` on the shard's sharp timer, or until the bot is asked to leave. What comes after counts from when
+    /// it does begin.
     pub async fn sleep(&self, time: Duration) {
-        self.wait_until(Instant::now() + time).await;
+        self.wait_until(after(Instant::now(), time)).await;
         self.0.intended.set(None);
     }
 
@@ -128,15 +131,18 @@ impl Cx {
     /// from then. Ends early when the bot is asked to leave.
     pub async fn think(&self, think: impl Into<Think>) {
         let time = think.into().sample(&mut self.rng());
-        let until = Instant::now() + time;
+        let until = after(Instant::now(), time);
         self.wait_until(until).await;
         self.0.intended.set((!self.stopping()).then_some(until));
     }
 
     /// Waits until `at` or until the bot is asked to leave.
     pub(crate) async fn wait_until(&self, at: Instant) {
+        // A bot that waits on after it was asked to leave does wait, for a moment: one that loops must not spin.
+        let was_asked = self.stopping();
+        let at = if was_asked { at.min(Instant::now() + LEAVING_WAIT) } else { at };
         let mut sleep = pin!(self.timers().sleep_until(at));
-        poll_fn(|cx| if self.stopping() { Poll::Ready(()) } else { sleep.as_mut().poll(cx) }).await
+        poll_fn(|cx| if self.stopping() && !was_asked { Poll::Ready(()) } else { sleep.as_mut().poll(cx) }).await
     }
 
     /// A tick `rate` times a second, from now on; each carries the time at which it should begin.
@@ -269,8 +275,6 @@ impl Cx {
 
     /// One turn of the bot: what has arrived, the bot, what it sends.
     pub(crate) fn turn<T>(&self, cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> T) -> T {
-        let turns = &self.0.shard.turns;
-        turns.set(turns.get() + 1);
         // The same task has the same waker for its whole life.
         let waker = self.0.waker.take().filter(|known| known.will_wake(cx.waker()));
         self.0.waker.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));

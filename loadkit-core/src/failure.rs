@@ -30,6 +30,10 @@ impl Kind {
     pub const UNEXPECTED: Kind = Kind("unexpected-reply");
     /// Not all members of a party came to a rendezvous in time.
     pub const RENDEZVOUS: Kind = Kind("rendezvous-unmet");
+    /// The process, or the system, has no descriptor left. The load generator's fault: it makes the run invalid.
+    pub const DESCRIPTORS: Kind = Kind("descriptors");
+    /// No port is free at a source address. The load generator's fault: it makes the run invalid.
+    pub const SOURCE_PORTS: Kind = Kind("source-ports");
     /// A wait ended because the bot was asked to leave. Never counted as a failure.
     pub const STOPPED: Kind = Kind("stopped");
     /// The bot's own code panicked.
@@ -112,6 +116,11 @@ impl Error {
     /// Whether it only says that the bot was asked to leave while it waited. It is not counted as a failure.
     pub fn is_stopped(&self) -> bool {
         self.kind() == Kind::STOPPED.name()
+    }
+
+    /// Its message. An error of a bot's own may panic as it is shown.
+    pub(crate) fn message(&self) -> String {
+        crate::engine::contain(|| self.to_string()).unwrap_or_else(|panic| panic.to_string())
     }
 
     /// Whether its message is still to be kept as a sample; only the first who asks is told so.

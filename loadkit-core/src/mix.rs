@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::bot::{Bot, Scenario, Seat};
 use crate::cx::Cx;
 use crate::failure::Result;
-use crate::weights::Weights;
+use crate::weights::{Weights, WeightsError};
 
 /// A scenario made of personas, each with a bot of its own and a weight.
 ///
@@ -26,7 +26,7 @@ use crate::weights::Weights;
 /// }
 ///
 /// let town = Mix::new("town").persona("casual", 9, |_| Casual).persona("trader", 1, |_| Trader { gold: 0 });
-/// assert_eq!(town.personas().names().nth(1), Some("trader"));
+/// assert_eq!(town.personas().unwrap().names().nth(1), Some("trader"));
 /// ```
 ///
 /// A bot costs one box more than in a scenario of one type. A scenario that needs `setup`, or whose personas are one
@@ -88,10 +88,8 @@ impl Scenario for Mix {
         self.about.clone()
     }
 
-    fn personas(&self) -> Weights {
-        // Weights that cannot be, such as all zero, leave the first persona alone.
-        let weights = self.personas.iter().map(|persona| (persona.name.clone(), f64::from(persona.weight)));
-        Weights::new(weights).unwrap_or_default()
+    fn personas(&self) -> Result<Weights, WeightsError> {
+        Weights::new(self.personas.iter().map(|persona| (persona.name.clone(), f64::from(persona.weight))))
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::cx::Cx;
 use crate::failure::{Failure, Kind};
+use crate::timer::after;
 
 /// At most so many rendezvous are open in a party at once.
 const MAX_OPEN: usize = 64;
@@ -87,7 +88,7 @@ impl Party {
             return Ok(());
         }
         let _here = Leaving { party: self, name, meeting: &meeting };
-        let mut sleep = pin!(cx.timers().sleep_until(Instant::now() + timeout));
+        let mut sleep = pin!(cx.timers().sleep_until(after(Instant::now(), timeout)));
         poll_fn(|task| {
             if meeting.met.get() {
                 return Poll::Ready(Ok(()));

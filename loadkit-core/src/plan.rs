@@ -161,7 +161,8 @@ impl Plan {
         self.shape.total()
     }
 
-    /// The pause before a seat whose player ended early is filled again; none if it never is. One second by default.
+    /// The pause before a seat whose player failed is filled again, one second by default; a seat whose player went by
+    /// itself is filled again at once. None if seats are never filled again.
     pub fn refill(&self) -> Option<Duration> {
         self.draft.refill.as_ref().map_or(Some(DEFAULT_REFILL), |refill| refill.value)
     }

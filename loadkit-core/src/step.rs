@@ -62,11 +62,12 @@ impl<T, E: Into<Error>, F: Future<Output = Result<T, E>>> Future for Step<'_, F>
 fn record_failure(cx: &Cx, name: &str, mut error: Error) -> Error {
     if !error.is_stopped() {
         let shard = &cx.0.shard;
+        let message = error.take_sample().then(|| error.message());
         let mut recorder = shard.recorder.borrow_mut();
         let id = recorder.step_id(name);
         recorder.step_failed(id, error.kind());
-        if error.take_sample() {
-            recorder.sample(name, error.kind(), &error, cx.seat().index(), shard.elapsed());
+        if let Some(message) = message {
+            recorder.sample(name, error.kind(), message, cx.seat().index(), shard.elapsed());
         }
     }
     error

@@ -70,9 +70,13 @@ impl Ticks {
 
     /// Waits for the next tick; `None` at the end, and when the bot is asked to leave.
     pub async fn next(&mut self) -> Option<Tick> {
+        if self.cx.stopping() {
+            return None;
+        }
         let now = Instant::now();
         if self.skip_missed {
-            let due = now.saturating_duration_since(self.start).as_nanos() / self.period.as_nanos();
+            let latest = self.end.map_or(now, |end| end.min(now));
+            let due = latest.saturating_duration_since(self.start).as_nanos() / self.period.as_nanos();
             let due = u64::try_from(due).unwrap_or(u64::MAX);
             if due > self.next {
                 self.cx.count(names::TICKS_SKIPPED, due - self.next);
@@ -80,14 +84,17 @@ impl Ticks {
             }
         }
         let intended = self.intended(self.next);
-        if self.cx.stopping() || self.end.is_some_and(|end| intended >= end) {
+        if self.end.is_some_and(|end| intended >= end) {
             return None;
         }
         if intended > now {
             self.cx.wait_until(intended).await;
-            if self.cx.stopping() {
-                return None;
-            }
+        } else {
+            // A bot that is behind lets others have their turn, and what it has sent leave.
+            tokio::task::yield_now().await;
+        }
+        if self.cx.stopping() {
+            return None;
         }
         self.cx.0.shard.tick_began(intended, now, self.next > 0);
         let tick = Tick { index: self.next, intended };

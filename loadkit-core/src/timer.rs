@@ -18,6 +18,14 @@ use tokio::time::Instant;
 /// second and a shard, and adds at most this much to a deadline that follows another closely.
 const SPACING: Duration = Duration::from_micros(200);
 
+/// As good as for ever, and far from where times overflow.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// `time` after `now`; a year, if it is longer than that.
+pub(crate) fn after(now: Instant, time: Duration) -> Instant {
+    now + time.min(FOR_EVER)
+}
+
 /// What repeats begins at multiples of this.
 const GRID: Duration = Duration::from_millis(1);
 
@@ -167,13 +175,6 @@ impl Timers {
     /// Ready at `at`, or at once if that has passed.
     pub fn sleep_until(&self, at: Instant) -> Sleep {
         Sleep { alarm: self.alarm(), at }
-    }
-
-    /// When the driver is going to wake next, if it is.
-    pub(crate) fn wakes_at(&self) -> Option<Instant> {
-        let queue = self.0.borrow();
-        let (_, at) = queue.driver.as_ref()?;
-        queue.base.checked_add(Duration::from_nanos(*at)).filter(|_| *at != NEVER)
     }
 
     /// The first time at or after `at` on the shard's grid of whole milliseconds.

@@ -264,3 +264,56 @@ fn a_mix_deals_personas_by_weight_and_to_whole_parties() {
     assert_eq!((traders + totals.count("casual"), traders % 4), (400, 0));
     assert!(traders.abs_diff(100) <= 8, "{traders}");
 }
+
+/// Does not heed that it is asked to leave, and never waits for anything else.
+struct Deaf;
+
+impl Bot for Deaf {
+    async fn run(&mut self, cx: &Cx) -> Result {
+        let mut ticks = cx.ticks(Hz(1_000_000.0));
+        loop {
+            cx.think(Duration::from_secs(1)).await;
+            cx.sleep(Duration::from_millis(5)).await;
+            ticks.next().await;
+            cx.party();
+        }
+    }
+}
+
+#[test]
+fn a_bot_that_loops_on_is_cut_off_and_does_not_hang_its_shard() {
+    let scenario = Mix::new("deaf").persona("deaf", 1, |_| Deaf);
+    let totals = simulate(scenario, plan(vec![Stage::step(2, Duration::from_secs(3))]), 1).totals().clone();
+    assert_eq!((totals.started, totals.cut_off), (2, 2));
+    assert_eq!(totals.to_us / 1_000_000, 13);
+}
+
+#[test]
+fn a_seat_that_leaves_and_joins_at_once_is_played_on_without_a_refill() {
+    let second = Duration::from_secs(1);
+    let stages = [Stage::spike(20, second), Stage::ramp(40, 4 * second), Stage::hold(second)];
+    let plan = Plan::builder().stages(stages).refill(None).build().unwrap();
+    let collector = simulate(Slow, plan, 2);
+    let points = collector.points();
+    assert_eq!(points[4].active(), points[4].planned(), "{points:?}");
+    assert!(collector.totals().started >= 40);
+}
+
+/// Stays until it is asked to leave, and then takes its time.
+struct Slow;
+
+impl Scenario for Slow {
+    type Bot = Slow;
+
+    fn bot(&self, _: Seat) -> Slow {
+        Slow
+    }
+}
+
+impl Bot for Slow {
+    async fn run(&mut self, cx: &Cx) -> Result {
+        cx.stopped().await;
+        cx.sleep(Duration::from_millis(1)).await;
+        Ok(())
+    }
+}

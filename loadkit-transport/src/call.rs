@@ -14,7 +14,7 @@ use crate::driver::Core;
 use crate::protocol::Protocol;
 
 /// Longer than any run: what stands for a time that no clock can express.
-const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 /// A request under way, made by [`Connection::call`](crate::Connection::call). It is sent when it is first polled.
 /// Dropping it gives the reply up.

@@ -10,6 +10,7 @@ use rand::Rng;
 use tokio::time::Instant;
 
 use crate::any_link::AnyLink;
+use crate::call::FOR_EVER;
 use crate::codec::Codec;
 use crate::connection::Connection;
 use crate::driver::{Core, Driver};
@@ -240,7 +241,7 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
     }
 
     async fn connect(mut self, cx: &Cx) -> Result<Connection<S::Protocol, C>> {
-        let until = Instant::now() + self.time_out;
+        let until = Instant::now() + self.time_out.min(FOR_EVER);
         let silent = |shown: &str, time: Duration| {
             let what = format!("{shown} did not answer within {} s: is the server running?", time.as_secs_f64());
             Failure::new(Kind::TIMED_OUT, what)

@@ -6,19 +6,15 @@ use loadkit_core::{Failure, Kind};
 
 use crate::mem;
 
-/// More sockets than the process may have.
-const DESCRIPTORS: Kind = Kind::new("descriptors");
 /// The network, and nothing that the kit knows more about.
 const NETWORK: Kind = Kind::new("network");
-/// No port is free at a source address.
-const PORTS: Kind = Kind::new("source-ports");
 
 /// An error of a link, told so that something can be done about it. `target` is as the user wrote it.
 pub(crate) fn failure(error: &io::Error, target: &str) -> Failure {
     // EMFILE and ENFILE have no `ErrorKind` (errno(3)); their numbers are the same on all Unixes.
     if cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24)) {
         return Failure::new(
-            DESCRIPTORS,
+            Kind::DESCRIPTORS,
             format!("no more sockets may be opened ({error}): raise the limit (`ulimit -n`) or play fewer bots"),
         );
     }
@@ -36,7 +32,7 @@ pub(crate) fn failure(error: &io::Error, target: &str) -> Failure {
         }
         io::ErrorKind::InvalidData => Failure::new(Kind::TOO_LARGE, format!("{target} sent {error}")),
         io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => Failure::new(
-            PORTS,
+            Kind::SOURCE_PORTS,
             format!("no free port to reach {target} from ({error}): give more source addresses, of this machine's own"),
         ),
         io::ErrorKind::InvalidInput | io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
@@ -55,7 +51,7 @@ mod tests {
         let refused = failure(&io::ErrorKind::ConnectionRefused.into(), "localhost:9");
         assert_eq!(refused.kind(), Kind::REFUSED);
         assert_eq!(refused.message(), "nobody listens at localhost:9: is the server running, and is this its port?");
-        assert_eq!(failure(&io::Error::from_raw_os_error(24), "x").kind(), DESCRIPTORS);
+        assert_eq!(failure(&io::Error::from_raw_os_error(24), "x").kind(), Kind::DESCRIPTORS);
         assert_eq!(failure(&io::ErrorKind::UnexpectedEof.into(), "x").kind(), Kind::CLOSED);
         assert_eq!(failure(&io::ErrorKind::Other.into(), "x").kind(), NETWORK);
     }

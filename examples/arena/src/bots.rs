@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use loadkit::core::Weights;
+use loadkit::core::{Weights, WeightsError};
 use loadkit::transport::{Connection, Rudp, rudp};
 use loadkit::{Bot, Cx, Hz, Result, Scenario, Seat, Think};
 use tokio::time::Instant;
@@ -22,8 +22,8 @@ impl Scenario for Arena {
         "players log in, find a match, fight, go shopping, and leave".into()
     }
 
-    fn personas(&self) -> Weights {
-        Weights::new([("casual", 7.0), ("competitive", 3.0)]).unwrap_or_default()
+    fn personas(&self) -> Result<Weights, WeightsError> {
+        Weights::new([("casual", 7.0), ("competitive", 3.0)])
     }
 
     fn bot(&self, seat: Seat) -> Player {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arena::serve::Service;
 use arena::wire::{FindMatch, Login, Move, Wire};
 use arena::{Arena, Comparison, Counts, Options, Rules, Stall};
-use loadkit::core::{Collector, Control, Host, Job, RunId, Seed, Target, Totals, Virtual, Weights, run};
+use loadkit::core::{Collector, Control, Host, Job, RunId, Seed, Target, Totals, Virtual, Weights, WeightsError, run};
 use loadkit::transport::{Endpoint, Rudp};
 use loadkit::{Bot, Cx, Hz, Plan, Result, RunInfo, Scenario, Seat};
 use tokio::time::Instant;
@@ -29,7 +29,7 @@ impl<S: Scenario> Scenario for WithServer<S> {
         self.scenario.bot(seat)
     }
 
-    fn personas(&self) -> Weights {
+    fn personas(&self) -> Result<Weights, WeightsError> {
         self.scenario.personas()
     }
 

@@ -43,11 +43,9 @@ impl<F: Future<Output = Result>> Future for Life<F> {
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
         let life = self.project();
         let playing = life.playing;
-        let turn = life.cx.turn(task, |task| match panics::contain(|| playing.poll(task)) {
-            Ok(poll) => poll,
-            Err(panic) => Poll::Ready(Err(Error::from(panic))),
-        });
-        turn.map(|result| {
+        // A codec of the game's own runs in the turn too.
+        let turn = panics::contain(|| life.cx.turn(task, |task| playing.poll(task)));
+        turn.unwrap_or_else(|panic| Poll::Ready(Err(Error::from(panic)))).map(|result| {
             *life.is_over = true;
             life.cx.end(result);
         })

@@ -3,7 +3,6 @@
 mod control;
 mod host;
 mod life;
-mod pace;
 mod panics;
 mod shard;
 mod slots;
@@ -22,6 +21,7 @@ use tokio::time::Instant;
 
 pub use control::{Control, Stop};
 pub use host::{Host, Usage, Virtual};
+pub(crate) use panics::contain;
 pub(crate) use shard::Shard;
 
 use crate::bot::Scenario;
@@ -128,13 +128,13 @@ pub fn run<S: Scenario>(
     let runtime = runtime().map_err(RunError::System)?;
     runtime.block_on(scenario.setup(&run)).map_err(RunError::Setup)?;
     let mut ended = Ended::default();
-    run_shards(scenario, job, host, control, &run, |snapshot| {
+    let played = run_shards(scenario, job, host, control, &run, |snapshot| {
         if runtime.block_on(sink.publish(&snapshot)).is_err() {
             ended.snapshots_lost += 1;
         }
-    })
-    .map(|lost| ended.shards_lost = lost)?;
+    });
     ended.teardown = runtime.block_on(scenario.teardown(&run)).err();
+    ended.shards_lost = played?;
     ended.asked = control.asked();
     Ok(ended)
 }
@@ -151,7 +151,8 @@ fn prepare<S: Scenario>(scenario: &S, job: &Job) -> Result<RunInfo, RunError> {
     let accounts = plan.accounts().map(|path| load(path, "accounts")).transpose()?;
     let data: Result<BTreeMap<_, _>, _> =
         plan.data().map(|(name, path)| Ok((name.to_owned(), load(path, name)?))).collect();
-    let weights = scenario.personas().with(plan.personas().collect()).map_err(RunError::Personas)?;
+    let weights =
+        scenario.personas().and_then(|own| own.with(plan.personas().collect())).map_err(RunError::Personas)?;
     let (id, target, seed) = (job.id, job.target.clone(), job.seed);
     Ok(RunInfo { id, target, seed, weights, accounts, data: data?, plan })
 }
@@ -165,9 +166,6 @@ fn runtime() -> std::io::Result<LocalRuntime> {
 fn shard_runtime(is_virtual: bool) -> std::io::Result<LocalRuntime> {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().event_interval(EVENT_INTERVAL).start_paused(is_virtual);
-    if !is_virtual {
-        pace::keep(&mut builder);
-    }
     builder.build_local(Default::default())
 }
 
@@ -188,6 +186,7 @@ fn run_shards<S: Scenario>(
     let begin = Instant::now();
     std::thread::scope(|threads| {
         let mut handles = Vec::new();
+        let mut failed = None;
         for (shard, segment) in (0..).zip(segments) {
             let key = SnapshotKey { run: job.id, worker: job.worker, shard, attempt: job.attempt, seq: 0 };
             let part = Part { key, segment, begin, host: host.clone(), snapshots: sender.clone() };
@@ -197,12 +196,16 @@ fn run_shards<S: Scenario>(
                 Ok(handle) => handles.push(handle),
                 Err(error) => {
                     control.stop(Stop::Now);
-                    return Err(RunError::System(error));
+                    failed = Some(RunError::System(error));
+                    break;
                 }
             }
         }
         drop(sender);
         drain_into(&snapshots, &mut publish);
+        if let Some(error) = failed {
+            return Err(error);
+        }
         let died = handles.into_iter().map(|handle| handle.join()).filter(|ended| !matches!(ended, Ok(Ok(())))).count();
         Ok(died as u32)
     })
@@ -240,7 +243,6 @@ impl Part {
                 shard.count(names::COARSE_TIMERS, 1);
             }
             tokio::task::spawn_local(shard.timers.clone().drive(timer));
-            pace::set(Some(shard.clone()));
             scenario.shard(&shard.run);
             let spawner = Spawner::new(scenario, shard.clone(), self.segment);
             let mut outlet = Outlet { snapshots: self.snapshots.clone(), waits: is_virtual, held: None };
@@ -254,7 +256,6 @@ impl Part {
         };
         // As a task it takes its turn behind the bots that it has spawned; the future of `block_on` would go first.
         let ended = runtime.block_on(async { tokio::task::spawn_local(body).await });
-        pace::set(None);
         // Ends all that still runs; nothing is sent after this.
         drop(runtime);
         ended.map_err(std::io::Error::other)

@@ -60,8 +60,6 @@ pub(crate) struct Shard {
     pub(crate) builtin: Builtin,
     /// The start of the run.
     pub(crate) start: Instant,
-    /// Turns of bots.
-    pub(crate) turns: Cell<u64>,
     pub(crate) connected: Cell<u64>,
     pub(crate) active: Cell<u64>,
     pub(crate) planned: Cell<u64>,
@@ -82,7 +80,6 @@ impl Shard {
             builtin: Builtin::new(&mut recorder),
             recorder: RefCell::new(recorder),
             start,
-            turns: Cell::new(0),
             connected: Cell::new(0),
             active: Cell::new(0),
             planned: Cell::new(0),
@@ -140,18 +137,18 @@ impl Shard {
     }
 
     pub(crate) fn bot_ended(&self, seat: u64, result: Result<(), Error>) {
-        let mut tally = self.tally.borrow_mut();
         self.active.set(self.active.get().saturating_sub(1));
         let failed = match result {
             Err(mut error) if !error.is_stopped() => {
-                count_kind(&mut tally.failed, error.kind(), 1);
                 if error.take_sample() {
-                    self.recorder.borrow_mut().sample("", error.kind(), &error, seat, self.elapsed());
+                    let message = error.message();
+                    self.recorder.borrow_mut().sample("", error.kind(), message, seat, self.elapsed());
                 }
+                count_kind(&mut self.tally.borrow_mut().failed, error.kind(), 1);
                 true
             }
             _ => {
-                tally.finished += 1;
+                self.tally.borrow_mut().finished += 1;
                 false
             }
         };

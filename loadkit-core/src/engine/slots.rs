@@ -15,6 +15,8 @@ pub(crate) struct Slot {
     pub(crate) life: u32,
     /// The population wants it played.
     pub(crate) wanted: bool,
+    /// It was to join while the player before was still leaving.
+    pub(crate) rejoins: bool,
 }
 
 const _: () = assert!(size_of::<Slot>() == 16);

@@ -84,7 +84,8 @@ impl<S: Scenario> Spawner<S> {
             return true;
         }
         let nobody = self.shard.active.get() == 0 && self.refills.is_empty();
-        nobody && self.events.peek().is_none() && (self.refills_left == 0 || !self.slots.iter().any(|slot| slot.wanted))
+        let none_refilled = self.refills_left == 0 || self.shard.run.plan().refill().is_none();
+        nobody && self.events.peek().is_none() && (none_refilled || !self.slots.iter().any(|slot| slot.wanted))
     }
 
     /// Asks everyone to leave, and waits until they have, or until the grace time is over.
@@ -134,7 +135,8 @@ impl<S: Scenario> Spawner<S> {
                 self.plan(1);
                 let slot = self.slots.entry(event.seat);
                 slot.wanted = true;
-                if slot.player.is_none() {
+                slot.rejoins = slot.player.is_some();
+                if !slot.rejoins {
                     self.spawn(event.seat, intended);
                 }
             }
@@ -170,17 +172,17 @@ impl<S: Scenario> Spawner<S> {
     /// A bot has ended: its seat is filled again if the population wants it.
     fn release(&mut self, ended: Ended) {
         let Some(slot) = self.slots.get_mut(ended.seat) else { return };
-        let left_early = slot.player.take().is_some_and(|player| !player.stopping());
+        slot.player = None;
         slot.life = slot.life.saturating_add(1);
         if self.draining {
             return;
         }
-        if slot.wanted {
+        if std::mem::take(&mut slot.rejoins) && slot.wanted {
+            self.spawn(ended.seat, Instant::now());
+        } else if slot.wanted {
             let pause = match self.shard.run.plan().refill() {
                 None => return,
                 Some(pause) if ended.failed => pause.max(LEAST_REFILL),
-                // It went because it was asked to, and is wanted back since.
-                Some(_) if !left_early => Duration::ZERO,
                 Some(_) => LEAST_REFILL,
             };
             self.refills.push(Reverse((Instant::now() + pause, ended.seat)));

@@ -168,6 +168,13 @@ struct Population {
     planned: u64,
 }
 
+impl Population {
+    fn of(snapshot: &Snapshot) -> Population {
+        let Snapshot { to_us, active, connected, planned, .. } = *snapshot;
+        Population { to_us, active, connected, planned }
+    }
+}
+
 /// One point of the series: all that happened within its width.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Point {
@@ -196,15 +203,8 @@ impl Point {
         self.population.values().map(|shard| shard.planned).sum()
     }
 
-    /// How many shards it has heard of.
-    pub fn shards(&self) -> usize {
-        self.population.len()
-    }
-
     fn add(&mut self, snapshot: &Snapshot) {
-        let Snapshot { to_us, active, connected, planned, .. } = *snapshot;
-        let shard = (snapshot.key.worker, snapshot.key.shard);
-        self.put(shard, Population { to_us, active, connected, planned });
+        self.put((snapshot.key.worker, snapshot.key.shard), Population::of(snapshot));
         for (name, StepDelta { response, failures, .. }) in &snapshot.steps {
             if let Some(step) = entry(&mut self.steps, name) {
                 step.response.merge(response);
@@ -260,6 +260,7 @@ impl Collector {
         if applied == Applied::New {
             self.totals.add(snapshot);
             self.point_at(snapshot.to_us.saturating_sub(1)).add(snapshot);
+            self.fill_from(snapshot);
         }
         applied
     }
@@ -277,6 +278,16 @@ impl Collector {
     /// How much time a point covers.
     pub fn width(&self) -> Duration {
         self.width
+    }
+
+    /// An interval that was joined from several counts its population in every point that it touches.
+    fn fill_from(&mut self, snapshot: &Snapshot) {
+        let index = |us: u64| usize::try_from(u128::from(us) * 1_000 / self.width.as_nanos()).unwrap_or(usize::MAX);
+        let (first, last) = (index(snapshot.from_us), index(snapshot.to_us.saturating_sub(1)));
+        let shard = (snapshot.key.worker, snapshot.key.shard);
+        for point in self.points.iter_mut().take(last).skip(first) {
+            point.put(shard, Population::of(snapshot));
+        }
     }
 
     fn point_at(&mut self, at_us: u64) -> &mut Point {

@@ -27,3 +27,20 @@ pub const DESCRIPTORS: &str = "loadkit.descriptors";
 pub const MEMORY: &str = "loadkit.memory";
 /// Count: shards without a sharp timer; their ticks and response times can be up to 1 ms late by the kit's own fault.
 pub const COARSE_TIMERS: &str = "loadkit.coarse_timers";
+
+/// What a recorder knows from the start, so that there is room for it when bots have used up all names.
+pub(crate) const COUNTS: &[&str] = &[
+    NAMES_LEFT_OUT,
+    TICKS,
+    TICKS_BEHIND,
+    TICKS_SKIPPED,
+    SNAPSHOTS_DEFERRED,
+    COARSE_TIMERS,
+    SENDS_REFUSED,
+    "net.packets_sent",
+    "net.packets_received",
+    "net.bytes_sent",
+    "net.bytes_received",
+];
+/// The same of gauges.
+pub(crate) const GAUGES: &[&str] = &[CPU, DESCRIPTORS, MEMORY];

@@ -259,8 +259,12 @@ impl Recorder {
             samples: Vec::new(),
             names_left_out: 0,
         };
-        // Interned first, so that there is room for it when there is none for others.
-        recorder.count_id(super::names::NAMES_LEFT_OUT);
+        for name in super::names::COUNTS {
+            recorder.count_id(name);
+        }
+        for name in super::names::GAUGES {
+            recorder.gauges.id(name, &mut recorder.names_left_out);
+        }
         recorder
     }
 
@@ -330,9 +334,9 @@ impl Recorder {
     }
 
     /// Keeps a failure's message, if there is room for one this interval.
-    pub fn sample(&mut self, step: &str, kind: &str, message: &dyn std::fmt::Display, seat: u64, at: Duration) {
+    pub fn sample(&mut self, step: &str, kind: &str, message: impl Into<String>, seat: u64, at: Duration) {
         if self.samples.len() < MAX_SAMPLES {
-            let mut message = message.to_string();
+            let mut message = message.into();
             if message.len() > MAX_MESSAGE {
                 let cut = (0..=MAX_MESSAGE).rev().find(|&i| message.is_char_boundary(i)).unwrap_or(0);
                 message.truncate(cut);

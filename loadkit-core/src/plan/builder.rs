@@ -79,7 +79,7 @@ impl PlanBuilder {
         self
     }
 
-    /// The pause before a seat whose player ended early is filled again; none for never.
+    /// The pause before a seat whose player failed is filled again; none for never.
     pub fn refill(mut self, pause: impl Into<Option<Duration>>) -> Self {
         self.draft.refill = Some(Located::nowhere(pause.into()));
         self

@@ -30,7 +30,7 @@ pub(super) fn collected(seconds: u64, steps: &[(&str, u64, f64)]) -> Collector {
                     let wait = if stalled { Duration::from_secs_f64(rng.random::<f64>()) } else { Duration::ZERO };
                     if stalled && n % 2 == 1 && rng.random_bool(0.05) {
                         recorder.step_failed(id, "timed-out");
-                        recorder.sample(name, "timed-out", &"no reply to <FindMatch> within 1s", second, at);
+                        recorder.sample(name, "timed-out", "no reply to <FindMatch> within 1s", second, at);
                     } else {
                         recorder.step_ok(id, service, service + wait);
                     }
@@ -211,7 +211,7 @@ fn refused() -> Report {
     let connect = recorder.step_id("connect");
     (0..640).for_each(|_| recorder.step_failed(connect, "timed-out"));
     let message = "no answer from 127.0.0.1:7777 to 8 requests in 5s";
-    recorder.sample("connect", "timed-out", &message, 3, Duration::from_secs(5));
+    recorder.sample("connect", "timed-out", message, 3, Duration::from_secs(5));
     let mut collector = Collector::new(Duration::from_secs(1));
     let failed = vec![("timed-out".into(), 640)];
     collector.apply(&Snapshot { failed, ..snapshot(&mut recorder, 0, 5, [360, 0, 1_000], 1_000) });

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Conditions;
 use crate::cx::CONNECT;
 use crate::engine::Stop;
+use crate::failure::Kind;
 use crate::metrics::{Totals, names};
 use crate::report::format;
 
@@ -35,6 +36,7 @@ pub(super) fn examine(totals: &Totals, conditions: &Conditions, reasons: &mut Ve
         to.push(text);
     }
     reasons.extend(refused(totals));
+    reasons.extend(exhausted(totals));
     let Conditions { shards_lost, snapshots_lost, .. } = *conditions;
     if shards_lost > 0 {
         let shards = format::counted(u64::from(shards_lost), "shard", "shards");
@@ -125,13 +127,18 @@ pub(super) fn worthless(totals: &Totals) -> Option<String> {
     }
     // To have connected says nothing alone: a datagram's connection, or one to a dead service behind a live port, does
     // so without a word from the server.
-    let tried_more = totals.steps.iter().any(|(name, step)| name != CONNECT && step.failed() > 0);
+    let tried_more = totals.cut_off > 0 || totals.steps.iter().any(|(name, step)| name != CONNECT && step.failed() > 0);
     if totals.steps.iter().any(|(name, step)| step.succeeded() > 0 && !(tried_more && name == CONNECT)) {
         return None;
     }
     let players = format::counted(totals.started, "player", "players");
     let steps_failed: u64 = totals.steps.values().map(|step| step.failed()).sum();
     match most_frequent_failure(totals) {
+        None if totals.cut_off > 0 => Some(format!(
+            "of {players}, none got a step done beyond connecting, and {} still waited when the time to leave was over: \
+             does the server answer?",
+            format::count(totals.cut_off)
+        )),
         Some(failure) if steps_failed > 0 || totals.finished == 0 => Some(format!(
             "of {players} that tried, none got a single step done. {failure} Is the server running, and is this its address?"
         )),
@@ -140,6 +147,16 @@ pub(super) fn worthless(totals: &Totals) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// What this machine did not have for its players: no fault of the server's.
+fn exhausted(totals: &Totals) -> Option<String> {
+    let of_steps = totals.steps.values().flat_map(|step| &step.failures);
+    let ours = |kind: &str| [Kind::DESCRIPTORS, Kind::SOURCE_PORTS].iter().any(|known| known.name() == kind);
+    let (kind, n) = of_steps.filter(|(kind, _)| ours(kind)).max_by_key(|(_, n)| *n)?;
+    let times = format::counted(*n, "time", "times");
+    let advice = "the load generator's own limit; raise it, or play fewer";
+    Some(format!("this machine had no {} left for a player ({times}): {advice}", kind.replace('-', " ")))
 }
 
 /// Whether bots recorded something of their own, steps aside.

@@ -194,8 +194,8 @@ fn a_run_in_which_nothing_happened_is_invalid() {
         let connect = recorder.step_id("connect");
         (0..97).for_each(|_| recorder.step_failed(connect, "timed-out"));
         (0..3).for_each(|_| recorder.step_failed(connect, "refused"));
-        recorder.sample("connect", "refused", &"go away", 1, Duration::ZERO);
-        recorder.sample("connect", "timed-out", &"no answer in 5s", 2, Duration::ZERO);
+        recorder.sample("connect", "refused", "go away", 1, Duration::ZERO);
+        recorder.sample("connect", "timed-out", "no answer in 5s", 2, Duration::ZERO);
     });
     let text = words(&judged(&[], &refused, &fine()));
     assert!(text.contains("of 100 players that tried, none got a single step done"), "{text}");

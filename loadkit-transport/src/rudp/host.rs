@@ -84,6 +84,11 @@ impl Host {
             if reads == 0 && !is_due {
                 return Poll::Pending;
             }
+            if reads == READS_PER_TURN {
+                // A flood: others on this thread have their turn before it goes on.
+                cx.waker().wake_by_ref();
+                return self.server.poll_event().map_or(Poll::Pending, |event| Poll::Ready(Ok(event)));
+            }
         }
     }
 

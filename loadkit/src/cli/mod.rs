@@ -86,7 +86,7 @@ impl Client {
         let mut lines = Vec::new();
         for scenario in &self.scenarios {
             lines.push(format!("{:width$}  {}\n", scenario.name(), scenario.about()));
-            let personas = scenario.personas();
+            let personas = scenario.personas().map_err(UseError::new)?;
             for persona in 0..personas.len() {
                 if !personas.name(persona).is_empty() {
                     lines.push(format!("{:width$}    {} {}\n", "", personas.weight(persona), personas.name(persona)));

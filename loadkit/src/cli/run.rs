@@ -44,7 +44,8 @@ impl Client {
     pub(super) fn check(&self, args: &CheckArgs) -> Result<u8, UseError> {
         let plan = Plan::load(&args.plan).map_err(UseError::new)?;
         let scenario = self.find(plan.scenario())?;
-        scenario.personas().with(plan.personas().collect()).map_err(UseError::new)?;
+        let own = scenario.personas().map_err(UseError::new)?;
+        own.with(plan.personas().collect()).map_err(UseError::new)?;
         if let Some(target) = plan.target() {
             target::resolve(target)?;
         }

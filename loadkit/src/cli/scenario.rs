@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use loadkit_core::{Control, Ended, Host, Job, MetricSink, RunError, Scenario, Weights};
+use loadkit_core::{Control, Ended, Host, Job, MetricSink, RunError, Scenario, Weights, WeightsError};
 
 /// A scenario, whatever its bots are.
 pub(super) trait AnyScenario: Send + Sync {
     fn name(&self) -> Cow<'static, str>;
     fn about(&self) -> Cow<'static, str>;
-    fn personas(&self) -> Weights;
+    fn personas(&self) -> Result<Weights, WeightsError>;
     fn sockets_per_bot(&self) -> u32;
     fn run(
         &self,
@@ -38,7 +38,7 @@ impl<S: Scenario> AnyScenario for Named<S> {
         self.0.about()
     }
 
-    fn personas(&self) -> Weights {
+    fn personas(&self) -> Result<Weights, WeightsError> {
         self.0.personas()
     }
 
