@@ -17,6 +17,8 @@ pub const TICKS_SKIPPED: &str = "loadkit.ticks_skipped";
 pub const SNAPSHOTS_DEFERRED: &str = "loadkit.snapshots_deferred";
 /// Count: records left out because a name was new and the table of names full.
 pub const NAMES_LEFT_OUT: &str = "loadkit.names_left_out";
+/// Count: datagrams or frames that arrived.
+pub const PACKETS_RECEIVED: &str = "net.packets_received";
 /// Count: datagrams that the kernel refused to send.
 pub const SENDS_REFUSED: &str = "net.sends_refused";
 /// Gauge: CPU cores in use by this process.
@@ -38,7 +40,7 @@ pub(crate) const COUNTS: &[&str] = &[
     COARSE_TIMERS,
     SENDS_REFUSED,
     "net.packets_sent",
-    "net.packets_received",
+    PACKETS_RECEIVED,
     "net.bytes_sent",
     "net.bytes_received",
 ];

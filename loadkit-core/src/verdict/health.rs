@@ -126,9 +126,10 @@ pub(super) fn worthless(totals: &Totals) -> Option<String> {
         return Some("no player was started".to_owned());
     }
     // To have connected says nothing alone: a datagram's connection, or one to a dead service behind a live port, does
-    // so without a word from the server.
+    // so without a word from the server. A handshake is a word.
+    let was_silent = totals.count(names::PACKETS_RECEIVED) == 0;
     let tried_more = totals.cut_off > 0 || totals.steps.iter().any(|(name, step)| name != CONNECT && step.failed() > 0);
-    if totals.steps.iter().any(|(name, step)| step.succeeded() > 0 && !(tried_more && name == CONNECT)) {
+    if totals.steps.iter().any(|(name, step)| step.succeeded() > 0 && !(name == CONNECT && tried_more && was_silent)) {
         return None;
     }
     let players = format::counted(totals.started, "player", "players");
