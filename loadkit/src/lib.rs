@@ -49,7 +49,7 @@ pub use rand;
 
 /// Makes the `main` of a client binary from one or more scenarios.
 ///
-/// ```ignore
+/// ```text
 /// loadkit::main!(Arena);
 /// loadkit::main!(Lobby, Arena::ranked());
 /// ```
