@@ -194,7 +194,7 @@ fn machine_path(source: &Source) -> Vec<Found> {
     let mut found = Vec::new();
     for root in [concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/Us", "ers/")] {
         for (start, _) in source.text.match_indices(root) {
-            // In `network/work/` or `https://host/home/` it is no root.
+            // Within a longer path, or in a URL, it is no root.
             let before = source.text[..start].chars().next_back().unwrap_or(' ');
             if !before.is_alphanumeric() && !"_-.*/}>".contains(before) {
                 found.push((line_at(&source.text, start), format!("the path `{root}...`")));
