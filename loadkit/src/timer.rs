@@ -5,9 +5,6 @@ use loadkit_core::{TokioTimer, WakeTimer};
 /// The sharpest timer there is. Call it inside a runtime.
 pub(crate) fn sharpest() -> Box<dyn WakeTimer> {
     #[cfg(target_os = "linux")]
-    // Without it a thread's sleeps are up to 50 µs longer than asked for (prctl(2), PR_SET_TIMERSLACK).
-    let _ = nix::sys::prctl::set_timerslack(1);
-    #[cfg(target_os = "linux")]
     if let Ok(timer) = linux::TimerFdTimer::new() {
         return Box::new(timer);
     }
