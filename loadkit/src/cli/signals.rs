@@ -21,34 +21,55 @@ pub(super) fn listen(control: &Control) {
 }
 
 async fn obey(control: &Control) {
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return say::aside(format_args!("warning: Ctrl-C will not stop the run: {error}")),
+    };
     for (stop, word) in [
         (Stop::Drain, "stopping: the players are asked to leave; once more ends at once"),
         (Stop::Now, "stopping at once"),
     ] {
-        if let Err(error) = signalled().await {
-            say::aside(format_args!("warning: Ctrl-C will not stop the run: {error}"));
-            return;
-        }
+        signals.next().await;
         say::aside(word);
         control.stop(stop);
     }
     // Players that hang on even now are not waited for.
-    if signalled().await.is_ok() {
-        std::process::exit(i32::from(super::outcome::INVALID));
-    }
+    signals.next().await;
+    std::process::exit(i32::from(super::outcome::INVALID));
+}
+
+/// Listens from beginning to end: a second signal that comes while the first is being obeyed is not lost.
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
-async fn signalled() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        word = tokio::signal::ctrl_c() => word,
-        _ = terminate.recv() => Ok(()),
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
-#[cfg(not(unix))]
-async fn signalled() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+#[cfg(windows)]
+struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(windows)]
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        tokio::signal::windows::ctrl_c().map(Signals)
+    }
+
+    async fn next(&mut self) {
+        self.0.recv().await;
+    }
 }
