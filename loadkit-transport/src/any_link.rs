@@ -3,13 +3,15 @@
 use std::io;
 use std::task::{Context, Poll};
 
-use crate::link::{Link, Received};
+use crate::link::{Link, Losses, Received};
 use crate::mem::Mem;
+use crate::shared::Shared;
 use crate::tcp::Tcp;
 use crate::udp::Udp;
 
 pub(crate) enum AnyLink {
     Udp(Udp),
+    Shared(Box<Shared>),
     Tcp(Box<Tcp>),
     Mem(Box<Mem>),
     Other(Box<dyn Link>),
@@ -19,6 +21,7 @@ macro_rules! each {
     ($link:expr, $inner:ident => $call:expr) => {
         match $link {
             AnyLink::Udp($inner) => $call,
+            AnyLink::Shared($inner) => $call,
             AnyLink::Tcp($inner) => $call,
             AnyLink::Mem($inner) => $call,
             AnyLink::Other($inner) => $call,
@@ -49,5 +52,9 @@ impl Link for AnyLink {
 
     fn is_stream(&self) -> bool {
         each!(self, link => link.is_stream())
+    }
+
+    fn take_losses(&mut self) -> Losses {
+        each!(self, link => link.take_losses())
     }
 }

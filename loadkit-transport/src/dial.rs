@@ -1,11 +1,14 @@
 //! How a bot connects: `cx.connect(Rudp::new(codec))`.
 
+use std::any::TypeId;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadkit_core::{Connect, Cx, Failure, Kind, Result};
+use loadkit_core::{Connect, Cx, Failure, Kind, Result, SourcePool};
 use rand::Rng;
 use tokio::time::Instant;
 
@@ -20,7 +23,7 @@ use crate::mem::{self, Mem};
 use crate::plain::Plain;
 use crate::protocol::Protocol;
 use crate::rudp;
-use crate::sources::SourcePool;
+use crate::shared::{Place, RouteOf, Shared};
 use crate::tcp::{Framing, Tcp};
 use crate::udp::{SocketBuffers, Udp};
 
@@ -34,6 +37,32 @@ pub trait Speak {
 
     /// One end, for the bot of `cx`; what it needs of randomness comes from there.
     fn protocol(self, cx: &Cx) -> Self::Protocol;
+
+    /// How its datagrams are told apart, if they say for which connection they are: then bots can share sockets.
+    fn routed(&self) -> Option<Routed<Self::Protocol>> {
+        None
+    }
+}
+
+/// How the datagrams of many connections on one socket are told apart: each connection has a number of its own, which
+/// the server writes into every datagram to it.
+pub struct Routed<P> {
+    tag: u64,
+    route_of: RouteOf,
+    begin: Box<dyn Fn(&Cx) -> (P, u32)>,
+}
+
+impl<P> Routed<P> {
+    /// `route_of` reads the number in a datagram from the server; it must be total. `begin` makes one end, and tells its
+    /// number; it is called again when that number is taken. Only those with the same `tag` share a socket: it stands
+    /// for whatever `route_of` depends on.
+    pub fn new(
+        tag: u64,
+        route_of: impl Fn(&[u8]) -> Option<u32> + 'static,
+        begin: impl Fn(&Cx) -> (P, u32) + 'static,
+    ) -> Self {
+        Routed { tag, route_of: Rc::new(route_of), begin: Box::new(begin) }
+    }
 }
 
 impl<P: Protocol + 'static, F: FnOnce(&Cx) -> P> Speak for F {
@@ -101,6 +130,8 @@ struct Inner<S, C> {
     to: Option<SocketAddr>,
     over: Option<Box<dyn Link>>,
     sources: Option<Arc<SourcePool>>,
+    /// Sockets that the shard's bots share.
+    sockets: Option<NonZeroU32>,
     buffers: SocketBuffers,
     time_out: Duration,
     call_time_out: Duration,
@@ -153,6 +184,7 @@ impl<S: Speak, C: Codec> Dial<S, C> {
             to: None,
             over: None,
             sources: None,
+            sockets: None,
             buffers: SocketBuffers::default(),
             time_out: Duration::from_secs(5),
             call_time_out: Duration::from_secs(5),
@@ -172,13 +204,21 @@ impl<S: Speak, C: Codec> Dial<S, C> {
         self
     }
 
-    /// From the seat's address of this pool.
+    /// From the seat's address of this pool, instead of the plan's.
     pub fn sources(mut self, pool: Arc<SourcePool>) -> Self {
         self.0.sources = Some(pool);
         self
     }
 
-    /// With so large kernel buffers (UDP).
+    /// Over sockets that the bots of a shard share, so many for each address of the server, instead of a socket a bot.
+    /// For protocols whose datagrams say for which connection they are: [`Rudp`] does. All players of a socket come from
+    /// one port then, and with [`Dial::sources`] from their own addresses.
+    pub fn shared(mut self, sockets: NonZeroU32) -> Self {
+        self.0.sockets = Some(sockets);
+        self
+    }
+
+    /// With so large kernel buffers (UDP, a socket a bot).
     pub fn buffers(mut self, buffers: SocketBuffers) -> Self {
         self.0.buffers = buffers;
         self
@@ -237,7 +277,27 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
     }
 
     fn source(&self, cx: &Cx) -> Option<IpAddr> {
-        self.sources.as_ref().map(|pool| pool.addr(cx.seat().index()))
+        let pool = self.sources.as_deref().or_else(|| cx.run().plan().sources());
+        pool.map(|pool| pool.addr(cx.seat().index()))
+    }
+
+    /// A place on a shared socket, with the protocol whose number it is for.
+    fn share(
+        &self,
+        cx: &Cx,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        sockets: NonZeroU32,
+    ) -> Result<io::Result<(Shared, S::Protocol)>, Failure> {
+        let Some(Routed { tag, route_of, begin }) = self.speak.routed() else {
+            let what = "bots can share sockets only where each datagram says for which connection it is: this protocol's \
+                        do not, so leave out `sockets`";
+            return Err(Failure::new(Kind::TARGET, what));
+        };
+        let number = u32::try_from(cx.seat().index() % u64::from(sockets.get())).unwrap_or(0);
+        let way = (TypeId::of::<S::Protocol>(), tag);
+        let place = Place { to, number, is_sourced: from.is_some(), way };
+        Ok(Shared::connect(place, from, || route_of, || begin(cx)))
     }
 
     async fn connect(mut self, cx: &Cx) -> Result<Connection<S::Protocol, C>> {
@@ -246,15 +306,21 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
             let what = format!("{shown} did not answer within {} s: is the server running?", time.as_secs_f64());
             Failure::new(Kind::TIMED_OUT, what)
         };
+        let sockets = self.sockets.or_else(|| cx.run().plan().sockets());
+        let mut begun = None;
         let (link, shown) = match self.over.take() {
             Some(link) => (AnyLink::Other(link), cx.target().name().to_owned()),
             None => {
                 let (way, shown) = self.way(cx)?;
                 let from = self.source(cx);
-                let link = match way {
-                    Way::Udp(to) => Udp::connect(from, to, self.buffers).map(AnyLink::Udp),
-                    Way::Mem(name) => Mem::connect(&name).map(|link| AnyLink::Mem(Box::new(link))),
-                    Way::Tcp(to) => tokio::time::timeout_at(until, Tcp::connect(from, to, self.framing))
+                let link = match (way, sockets) {
+                    (Way::Udp(to), Some(sockets)) => self.share(cx, to, from, sockets)?.map(|(link, protocol)| {
+                        begun = Some(protocol);
+                        AnyLink::Shared(Box::new(link))
+                    }),
+                    (Way::Udp(to), None) => Udp::connect(from, to, self.buffers).map(AnyLink::Udp),
+                    (Way::Mem(name), _) => Mem::connect(&name).map(|link| AnyLink::Mem(Box::new(link))),
+                    (Way::Tcp(to), _) => tokio::time::timeout_at(until, Tcp::connect(from, to, self.framing))
                         .await
                         .map_err(|_| silent(&shown, self.time_out))?
                         .map(|link| AnyLink::Tcp(Box::new(link))),
@@ -262,7 +328,7 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
                 (link.map_err(|error| failures::failure(&error, &shown))?, shown)
             }
         };
-        let protocol = self.speak.protocol(cx);
+        let protocol = begun.unwrap_or_else(|| self.speak.protocol(cx));
         let core = Core::new(cx.clone(), link, protocol, self.codec, self.inbox, self.call_time_out);
         let driver = Rc::new(Driver(core.into()));
         driver.0.borrow_mut().open();

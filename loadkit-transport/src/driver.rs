@@ -337,7 +337,8 @@ impl<P: Protocol, C: Codec> Core<P, C> {
     }
 
     fn report(&mut self) {
-        self.traffic.report(&self.cx, &self.protocol.stats());
+        let losses = self.link.take_losses();
+        self.traffic.report(&self.cx, &self.protocol.stats(), losses);
     }
 
     /// What the protocol measured, and what went over the link.

@@ -6,6 +6,7 @@
 
 mod any_link;
 mod arrival;
+mod batch;
 mod call;
 mod codec;
 mod connection;
@@ -22,7 +23,7 @@ mod proto;
 mod protocol;
 mod recv;
 pub mod rudp;
-mod sources;
+mod shared;
 mod tcp;
 mod traffic;
 mod udp;
@@ -31,14 +32,14 @@ pub use bytes::Bytes;
 pub use call::Call;
 pub use codec::{Calls, Codec, Raw, Request, malformed};
 pub use connection::Connection;
-pub use dial::{Datagram, Datagrams, Dial, Framed, Rudp, Speak};
+pub use dial::{Datagram, Datagrams, Dial, Framed, Routed, Rudp, Speak};
 pub use endpoint::Endpoint;
-pub use link::{Link, MAX_DATAGRAM, Received};
+pub use link::{Link, Losses, MAX_DATAGRAM, Received};
 pub use plain::Plain;
 #[cfg(feature = "prost")]
 pub use proto::Proto;
 pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
-pub use sources::SourcePool;
+pub use loadkit_core::SourcePool;
 pub use tcp::{Framing, Prefix, Tcp};
 pub use udp::{SocketBuffers, Udp};
 

@@ -55,6 +55,22 @@ pub trait Link {
     fn is_stream(&self) -> bool {
         false
     }
+
+    /// What was lost on this machine since the last call, without an error from the other methods.
+    fn take_losses(&mut self) -> Losses {
+        Losses::default()
+    }
+}
+
+/// What was lost on this machine: the kit's or the kernel's doing, not the network's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Datagrams taken by [`Link::try_send`] that the kernel refused later.
+    pub refused: u64,
+    /// Datagrams that had arrived and found no room.
+    pub dropped: u64,
+    /// Datagrams that had arrived and were for nobody.
+    pub strays: u64,
 }
 
 /// No UDP datagram is longer (its length field has 16 bits).
@@ -83,5 +99,9 @@ impl<L: Link + ?Sized> Link for Box<L> {
 
     fn is_stream(&self) -> bool {
         (**self).is_stream()
+    }
+
+    fn take_losses(&mut self) -> Losses {
+        (**self).take_losses()
     }
 }

@@ -2,6 +2,7 @@
 
 use loadkit_core::{Cx, names};
 
+use crate::link::Losses;
 use crate::protocol::Stats;
 
 /// Packets and bytes, both ways, and what of all figures has been reported.
@@ -44,7 +45,7 @@ impl Traffic {
     }
 
     /// Counts go to the recorder.
-    pub(crate) fn report(&mut self, cx: &Cx, stats: &Stats) {
+    pub(crate) fn report(&mut self, cx: &Cx, stats: &Stats, losses: Losses) {
         let [sent, received] = self.bytes.map(|bytes| bytes as u32);
         let totals = [self.packets[0], self.packets[1], sent, received];
         for ((total, reported), name) in totals.into_iter().zip(&mut self.reported).zip(NAMES) {
@@ -60,9 +61,10 @@ impl Traffic {
                 cx.count(name, fresh.into());
             }
         }
-        let refused = std::mem::take(&mut self.refused);
-        if refused > 0 {
-            cx.count(names::SENDS_REFUSED, refused.into());
+        let refused = u64::from(std::mem::take(&mut self.refused)) + losses.refused;
+        let lost = [(names::SENDS_REFUSED, refused), ("net.receive_dropped", losses.dropped), ("net.strays", losses.strays)];
+        for (name, n) in lost.into_iter().filter(|&(_, n)| n > 0) {
+            cx.count(name, n);
         }
     }
 

@@ -8,6 +8,8 @@ use super::problem::Problem;
 use super::{Plan, format_duration};
 use crate::seed::Seed;
 use crate::shape::{MAX_DURATION, Rate, Shape, ShapeError, ShapeFault, Stage, StagePart};
+use crate::sources::SourcePool;
+use crate::split::Split;
 use crate::threshold::Threshold;
 
 pub(super) const DEFAULT_BOTS: u64 = 10;
@@ -18,6 +20,7 @@ pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 const MAX_PARTY: u64 = 10_000;
 const MAX_GRACE: Duration = Duration::from_secs(3600);
+const MAX_SOCKETS: u64 = 1_000;
 const MAX_THRESHOLDS: usize = 200;
 const MAX_PERSONAS: usize = 1_000;
 const MAX_WEIGHT: f64 = 1e9;
@@ -57,6 +60,9 @@ pub(super) struct Draft {
     pub(super) grace: Option<Located<Duration>>,
     pub(super) interval: Option<Located<Duration>>,
     pub(super) thresholds: Vec<Threshold>,
+    pub(super) sources: Option<SourcePool>,
+    pub(super) sockets: Option<Located<u64>>,
+    pub(super) split: Vec<Split>,
     pub(super) personas: Vec<Located<(String, f64)>>,
     pub(super) accounts: Option<PathBuf>,
     pub(super) data: Vec<(String, PathBuf)>,
@@ -240,6 +246,10 @@ impl Draft {
         if let Some(party) = self.party.as_ref().filter(|party| !(1..=MAX_PARTY).contains(&party.value)) {
             let problem = Problem::new(format!("a party of {} seats", party.value), party.span.clone());
             problems.push(problem.help("a party has 1 to 10000 seats"));
+        }
+        if let Some(sockets) = self.sockets.as_ref().filter(|sockets| !(1..=MAX_SOCKETS).contains(&sockets.value)) {
+            let problem = Problem::new(format!("`sockets` is {}", sockets.value), sockets.span.clone());
+            problems.push(problem.help("the bots of a thread share 1 to 1000 sockets; leave it out for a socket a bot"));
         }
         let refill = self
             .refill
