@@ -211,6 +211,24 @@ impl Cx {
         }
     }
 
+    /// Records a value of a trend, and of its part of this label.
+    pub fn trend_part(&self, name: &str, label: &Label, value: impl Sample + Copy) {
+        self.trend(name, value);
+        let mut recorder = self.0.shard.recorder.borrow_mut();
+        let id = recorder.trend_id(name);
+        let id = recorder.trend_part(id, label);
+        recorder.trend(id, value);
+    }
+
+    /// Adds `n` to a count, and to its part of this label.
+    pub fn count_part(&self, name: &str, label: &Label, n: u64) {
+        self.count(name, n);
+        let mut recorder = self.0.shard.recorder.borrow_mut();
+        let id = recorder.count_id(name);
+        let id = recorder.count_part(id, label);
+        recorder.count(id, n);
+    }
+
     /// Sets a gauge. Reports show its last, smallest and largest value over all bots.
     pub fn gauge(&self, name: &str, value: f64) {
         let shard = &self.0.shard;

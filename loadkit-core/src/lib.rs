@@ -50,7 +50,7 @@ pub use shape::{
     StageKind, StagePart,
 };
 pub use sources::SourcePool;
-pub use split::Split;
+pub use split::{Label, Split};
 pub use step::Step;
 pub use think::Think;
 pub use threshold::{Clock, Comparison, Limit, Metric, Outcome, Percentile, Stat, Threshold, ThresholdError, Unit};

@@ -19,6 +19,10 @@ pub enum Split {
 
 impl Split {
     const ALL: [(&'static str, Split); 1] = [("persona", Split::Persona)];
+
+    fn name(self) -> &'static str {
+        Split::ALL.iter().find(|(_, split)| *split == self).map_or("", |(name, _)| name)
+    }
 }
 
 impl FromStr for Split {
@@ -36,18 +40,52 @@ impl FromStr for Split {
 
 impl fmt::Display for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Split::ALL.iter().find(|(_, split)| split == self).map_or("", |(name, _)| name);
-        f.write_str(name)
+        f.write_str(self.name())
     }
 }
 
-/// What a share of the players is called in the names of its figures.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Label {
-    /// Unique in the run.
-    pub(crate) id: u32,
-    /// As in `{persona=casual}`, with the brackets.
-    pub(crate) text: Box<str>,
+/// What a part of a figure is called: `net.rtt{protocol=rudp}` is the part of `net.rtt` with the label `protocol=rudp`.
+#[derive(Clone, Debug)]
+pub struct Label {
+    key: &'static str,
+    value: Value,
+}
+
+#[derive(Clone, Debug)]
+enum Value {
+    Static(&'static str),
+    /// A share of the players: its index, and its name.
+    Share(u32, Box<str>),
+}
+
+impl Label {
+    /// A label whose values are few and known: each has a place in the table of names.
+    pub const fn new(key: &'static str, value: &'static str) -> Label {
+        Label { key, value: Value::Static(value) }
+    }
+
+    /// Cheap, and never the same for two labels; one label may have several.
+    pub(crate) fn id(&self) -> u64 {
+        let value = match &self.value {
+            Value::Static(value) => value.as_ptr() as u64,
+            Value::Share(index, _) => u64::from(*index),
+        };
+        (self.key.as_ptr() as u64).rotate_left(32) ^ value
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Value::Static(value) => write!(f, "{}={value}", self.key),
+            Value::Share(_, name) => write!(f, "{}={name}", self.key),
+        }
+    }
+}
+
+/// Whether a name is that of a figure, not of a part of one.
+pub(crate) fn is_whole(name: &str) -> bool {
+    !name.contains('{')
 }
 
 /// The labels of a split, by the index of a player's share.
@@ -64,9 +102,9 @@ impl Labels {
             let names = match split {
                 Split::Persona => run.weights().names(),
             };
-            let first = split as u32 * 0x1_0000;
-            let label = |(id, name)| Label { id, text: format!("{{{split}={name}}}").into() };
-            Labels { split, labels: (first..).zip(names).map(label).collect() }
+            let key = split.name();
+            let label = |(index, name): (u32, &str)| Label { key, value: Value::Share(index, name.into()) };
+            Labels { split, labels: (0..).zip(names).map(label).collect() }
         });
         all.collect()
     }

@@ -30,6 +30,10 @@ macro_rules! each {
 }
 
 impl Link for AnyLink {
+    fn name(&self) -> &'static str {
+        each!(self, link => link.name())
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         each!(self, link => link.poll_recv(cx, buf))
     }

@@ -6,6 +6,7 @@
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSocketState};
@@ -49,7 +50,7 @@ struct Run {
 /// A UDP socket that takes and sends datagrams by the batch.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    socket: UdpSocket,
+    socket: Rc<UdpSocket>,
     state: UdpSocketState,
     is_connected: bool,
     waiting: Vec<u8>,
@@ -70,7 +71,7 @@ impl Batch {
         recv::enlarge(&socket, KERNEL_BUFFER);
         let state = UdpSocketState::new((&socket).into())?;
         Ok(Batch {
-            socket: UdpSocket::from_std(socket.into())?,
+            socket: Rc::new(UdpSocket::from_std(socket.into())?),
             state,
             is_connected,
             waiting: Vec::new(),
@@ -85,6 +86,25 @@ impl Batch {
 
     pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
+    }
+
+    /// The next word of the system on what was sent, where nothing is received that would bring it: a port where nobody
+    /// listens. It lives apart from the batch.
+    pub(crate) fn faults(&self) -> impl Future<Output = io::ErrorKind> + use<> {
+        let socket = self.socket.clone();
+        async move {
+            loop {
+                let waited = socket.ready(Interest::ERROR).await.map(|_| ());
+                if let Ok(Some(error)) = socket.take_error() {
+                    return error.kind();
+                }
+                if waited.is_err() {
+                    return io::ErrorKind::Other;
+                }
+                // Nothing is wrong any more: wait for the next time.
+                let _ = socket.try_io(Interest::ERROR, || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into()));
+            }
+        }
     }
 
     /// Datagrams that the kernel had no room for, since the last call.
@@ -104,7 +124,7 @@ impl Batch {
                 let mut slots = received.chunks_exact_mut(SLOT);
                 let mut slots: [IoSliceMut<'_>; BATCH_SIZE] =
                     std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
-                state.recv((&*socket).into(), &mut slots, metas)
+                state.recv((&**socket).into(), &mut slots, metas)
             });
             match result {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_recv_ready(cx))?,
@@ -187,11 +207,10 @@ impl Batch {
     fn send(&self, run: &Run, bytes: &[u8], segment_size: Option<usize>) -> io::Result<()> {
         let send = || {
             if self.is_connected && segment_size.is_none() {
-                return SockRef::from(&self.socket).send(bytes).map(|_| ());
+                return SockRef::from(&*self.socket).send(bytes).map(|_| ());
             }
-            let transmit =
-                Transmit { destination: run.to, ecn: None, contents: bytes, segment_size, src_ip: run.from };
-            self.state.try_send((&self.socket).into(), &transmit)
+            let transmit = Transmit { destination: run.to, ecn: None, contents: bytes, segment_size, src_ip: run.from };
+            self.state.try_send((&*self.socket).into(), &transmit)
         };
         // What the system says of an earlier datagram is no word on this one.
         send().or_else(|error| if error.kind() == io::ErrorKind::ConnectionRefused { send() } else { Err(error) })

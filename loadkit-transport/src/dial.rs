@@ -301,7 +301,8 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
     }
 
     async fn connect(mut self, cx: &Cx) -> Result<Connection<S::Protocol, C>> {
-        let until = Instant::now() + self.time_out.min(FOR_EVER);
+        let began = Instant::now();
+        let until = began + self.time_out.min(FOR_EVER);
         let silent = |shown: &str, time: Duration| {
             let what = format!("{shown} did not answer within {} s: is the server running?", time.as_secs_f64());
             Failure::new(Kind::TIMED_OUT, what)
@@ -335,6 +336,9 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
         cx.attach(&driver);
         let connection = Connection(driver);
         connection.connected(cx, until, || silent(&shown, self.time_out)).await?;
+        let label = connection.0.0.borrow().label();
+        cx.count_part("net.connects", &label, 1);
+        cx.trend_part("net.connect_time", &label, Instant::now().saturating_duration_since(began));
         Ok(connection)
     }
 }

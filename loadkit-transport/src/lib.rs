@@ -35,11 +35,11 @@ pub use connection::Connection;
 pub use dial::{Datagram, Datagrams, Dial, Framed, Routed, Rudp, Speak};
 pub use endpoint::Endpoint;
 pub use link::{Link, Losses, MAX_DATAGRAM, Received};
+pub use loadkit_core::SourcePool;
 pub use plain::Plain;
 #[cfg(feature = "prost")]
 pub use proto::Proto;
 pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
-pub use loadkit_core::SourcePool;
 pub use tcp::{Framing, Prefix, Tcp};
 pub use udp::{SocketBuffers, Udp};
 

@@ -19,6 +19,11 @@ pub struct Received {
 /// Links stack: one that delays, drops or reorders holds another inside. It **never blocks and never queues without
 /// bound**, and while nothing is under way it holds no buffer: the caller lends one for receiving.
 pub trait Link {
+    /// What figures call it, where its protocol has no name of its own: `net.bytes_sent{protocol=tcp}`.
+    fn name(&self) -> &'static str {
+        "custom"
+    }
+
     /// The next message, into `buf`; registers the waker when there is none.
     ///
     /// # Errors
@@ -77,6 +82,10 @@ pub struct Losses {
 pub const MAX_DATAGRAM: usize = 65_535;
 
 impl<L: Link + ?Sized> Link for Box<L> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         (**self).poll_recv(cx, buf)
     }

@@ -33,8 +33,7 @@ pub(crate) fn enlarge(socket: &Socket, bytes: usize) {
 /// The next datagram of a connected socket.
 pub(crate) fn one(socket: &UdpSocket, buf: &mut [u8]) -> io::Result<Received> {
     #[cfg(target_os = "linux")]
-    return socket
-        .try_io(tokio::io::Interest::READABLE, || linux::one(socket, buf));
+    return socket.try_io(tokio::io::Interest::READABLE, || linux::one(socket, buf));
     #[cfg(not(target_os = "linux"))]
     socket.try_recv(buf).map(|len| Received { len, at: None })
 }

@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -167,9 +168,15 @@ impl Drop for Hub {
 /// Reads and flushes for as long as there are bots. Woken by the first datagram that is queued in a turn of the
 /// shard, it comes after all tasks that were ready then, and so flushes what all of them have queued.
 async fn serve(hub: Weak<Hub>) {
+    let faults = || hub.upgrade().map(|hub| hub.batch.borrow().faults());
+    let mut fault = pin!(faults());
     std::future::poll_fn(|cx| {
         let Some(hub) = hub.upgrade() else { return Poll::Ready(()) };
         hub.waker.set(Some(cx.waker().clone()));
+        while let Some(Poll::Ready(error)) = fault.as_mut().as_pin_mut().map(|fault| fault.poll(cx)) {
+            hub.fail(error);
+            fault.set(faults());
+        }
         hub.read(cx);
         hub.flush();
         Poll::Pending
@@ -216,6 +223,10 @@ impl Shared {
 const TRIES: u32 = 64;
 
 impl Link for Shared {
+    fn name(&self) -> &'static str {
+        "udp"
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         let mut waiting = self.inbox.waiting.borrow_mut();
         if let Some((at, mut bytes)) = waiting.pop_front() {
@@ -252,16 +263,155 @@ impl Link for Shared {
 
     /// What the socket lost for others too is told to whoever asks first.
     fn take_losses(&mut self) -> Losses {
-        Losses {
-            refused: self.hub.refused.take(),
-            dropped: self.inbox.dropped.take(),
-            strays: self.hub.strays.take(),
-        }
+        Losses { refused: self.hub.refused.take(), dropped: self.inbox.dropped.take(), strays: self.hub.strays.take() }
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         self.hub.bots.borrow_mut().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::net::UdpSocket;
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    /// The first four bytes are the number.
+    fn route_of() -> RouteOf {
+        Rc::new(|datagram| datagram.first_chunk().map(|number| u32::from_be_bytes(*number)))
+    }
+
+    fn place(to: SocketAddr, is_sourced: bool) -> Place {
+        Place { to, number: 0, is_sourced, way: (TypeId::of::<()>(), 0) }
+    }
+
+    fn bot(to: SocketAddr, from: Option<IpAddr>, mut numbers: impl Iterator<Item = u32>) -> Shared {
+        let begin = || ((), numbers.next().unwrap());
+        Shared::connect(place(to, from.is_some()), from, route_of, begin).unwrap().0
+    }
+
+    async fn next(bot: &mut Shared) -> io::Result<Vec<u8>> {
+        let mut buf = [0; 100];
+        let received = poll_fn(|cx| bot.poll_recv(cx, &mut buf)).await?;
+        Ok(buf[..received.len].to_vec())
+    }
+
+    /// Sends all that comes back, in reverse order of arrival, and tells where it came from.
+    async fn echo(server: &UdpSocket, count: usize) -> Vec<SocketAddr> {
+        let mut all = Vec::new();
+        let mut buf = [0; 100];
+        for _ in 0..count {
+            let (len, from) = server.recv_from(&mut buf).await.unwrap();
+            all.push((buf[..len].to_vec(), from));
+        }
+        for (bytes, from) in all.iter().rev() {
+            server.send_to(bytes, from).await.unwrap();
+        }
+        all.into_iter().map(|(_, from)| from).collect()
+    }
+
+    async fn locally(test: impl Future<Output = ()>) {
+        LocalSet::new().run_until(test).await;
+    }
+
+    #[tokio::test]
+    async fn each_bot_gets_what_is_its_own() {
+        locally(async {
+            let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let to = server.local_addr().unwrap();
+            let mut bots: Vec<Shared> = (0..100).map(|number| bot(to, None, number..)).collect();
+            assert!(bots.iter().all(|bot| Rc::ptr_eq(&bot.hub, &bots[0].hub)));
+            for bot in &mut bots {
+                let message = bot.number.to_be_bytes();
+                bot.try_send(&message).unwrap();
+            }
+            let seen = echo(&server, 100).await;
+            assert!(seen.iter().all(|from| *from == seen[0]), "one socket");
+            for bot in &mut bots {
+                assert_eq!(next(bot).await.unwrap(), bot.number.to_be_bytes());
+            }
+            server.send_to(b"for nobody", seen[0]).await.unwrap();
+            server.send_to(&7_u32.to_be_bytes(), seen[0]).await.unwrap();
+            assert_eq!(next(&mut bots[7]).await.unwrap(), 7_u32.to_be_bytes());
+            assert_eq!(bots[3].take_losses(), Losses { strays: 1, ..Losses::default() });
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_number_that_is_taken_is_not_given_twice() {
+        locally(async {
+            let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let to = server.local_addr().unwrap();
+            let first = bot(to, None, 7..);
+            assert_eq!(bot(to, None, [7, 7, 9].into_iter()).number, 9);
+            let none = Shared::connect(place(to, false), None, route_of, || ((), 7)).map(|_| ());
+            assert_eq!(none.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+            drop(first);
+            assert_eq!(bot(to, None, 7..).number, 7);
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn players_come_from_their_own_addresses_over_one_socket() {
+        locally(async {
+            let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let to = server.local_addr().unwrap();
+            let ip = |number| IpAddr::from([127, 0, 9, number as u8]);
+            let mut bots: Vec<Shared> = (1..=50).map(|number| bot(to, Some(ip(number)), number..)).collect();
+            for bot in &mut bots {
+                let message = bot.number.to_be_bytes();
+                bot.try_send(&message).unwrap();
+            }
+            let seen = echo(&server, 50).await;
+            assert_eq!(seen.iter().map(SocketAddr::ip).collect::<Vec<_>>(), (1..=50).map(ip).collect::<Vec<_>>());
+            for bot in &mut bots {
+                assert_eq!(next(bot).await.unwrap(), bot.number.to_be_bytes());
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_dead_server_is_told_to_all_and_goodbyes_go_out() {
+        locally(async {
+            let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let to = server.local_addr().unwrap();
+            let mut leaving = bot(to, None, 1..);
+            leaving.try_send(b"goodbye").unwrap();
+            drop(leaving);
+            let mut buf = [0; 100];
+            assert_eq!(server.recv_from(&mut buf).await.unwrap().0, 7);
+            drop(server);
+            let mut bots = [bot(to, None, 1..), bot(to, None, 2..)];
+            bots[0].try_send(b"anybody?").unwrap();
+            for bot in &mut bots {
+                assert_eq!(next(bot).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+            }
+            let hub = Rc::downgrade(&bots[0].hub);
+            drop(bots);
+            assert_eq!(hub.strong_count(), 0, "the socket closes with its last bot");
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn an_inbox_is_bounded() {
+        locally(async {
+            let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let mut bot = bot(server.local_addr().unwrap(), None, 1..);
+            for _ in 0..INBOX + 5 {
+                bot.inbox.put(None, b"x");
+            }
+            assert_eq!(bot.take_losses().dropped, 5);
+        })
+        .await;
     }
 }

@@ -176,7 +176,7 @@ struct Table<T> {
     ids: FxHashMap<Box<str>, u32>,
     rows: Vec<(Box<str>, T)>,
     /// What a name is split into: its id and the label's, and the id of the part.
-    parts: FxHashMap<(u32, u32), u32>,
+    parts: FxHashMap<(u32, u64), u32>,
     /// Where the text of a name stood that was asked for, and its id. Bots name their steps by literals, so the place
     /// nearly always gives the id away, at a third of what hashing the text takes; the text is compared all the same.
     recent: [(usize, u32); RECENT],
@@ -225,14 +225,18 @@ impl<T: Default> Table<T> {
         MetricId(id)
     }
 
-    /// The id of a metric's part for a share of the players, as `name{label}`.
+    /// The id of a metric's part, as `name{label}`.
     fn part(&mut self, of: MetricId, label: &Label, left_out: &mut u64) -> MetricId {
-        if let Some(&id) = self.parts.get(&(of.0, label.id)) {
+        if let Some(&id) = self.parts.get(&(of.0, label.id())) {
             return MetricId(id);
         }
         let Some((name, _)) = self.rows.get(of.0 as usize) else { return MetricId::NOWHERE };
-        let id = self.intern(&format!("{name}{}", label.text), left_out);
-        self.parts.insert((of.0, label.id), id.0);
+        let name = format!("{name}{{{label}}}");
+        let id = match self.ids.get(&*name) {
+            Some(&id) => MetricId(id),
+            None => self.intern(&name, left_out),
+        };
+        self.parts.insert((of.0, label.id()), id.0);
         id
     }
 
@@ -305,17 +309,17 @@ impl Recorder {
         self.counts.id(name, &mut self.names_left_out)
     }
 
-    /// The id of a step's part for a share of the players.
+    /// The id of a step's part.
     pub(crate) fn step_part(&mut self, step: MetricId, label: &Label) -> MetricId {
         self.steps.part(step, label, &mut self.names_left_out)
     }
 
-    /// The id of a trend's part for a share of the players.
+    /// The id of a trend's part.
     pub(crate) fn trend_part(&mut self, trend: MetricId, label: &Label) -> MetricId {
         self.trends.part(trend, label, &mut self.names_left_out)
     }
 
-    /// The id of a count's part for a share of the players.
+    /// The id of a count's part.
     pub(crate) fn count_part(&mut self, count: MetricId, label: &Label) -> MetricId {
         self.counts.part(count, label, &mut self.names_left_out)
     }

@@ -249,7 +249,8 @@ impl Draft {
         }
         if let Some(sockets) = self.sockets.as_ref().filter(|sockets| !(1..=MAX_SOCKETS).contains(&sockets.value)) {
             let problem = Problem::new(format!("`sockets` is {}", sockets.value), sockets.span.clone());
-            problems.push(problem.help("the bots of a thread share 1 to 1000 sockets; leave it out for a socket a bot"));
+            problems
+                .push(problem.help("the bots of a thread share 1 to 1000 sockets; leave it out for a socket a bot"));
         }
         let refill = self
             .refill

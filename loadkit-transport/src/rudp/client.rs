@@ -64,6 +64,10 @@ impl Client {
 }
 
 impl Protocol for Client {
+    fn name(&self) -> &'static str {
+        "rudp"
+    }
+
     fn open(&mut self, now: Instant) {
         if matches!(self.state, State::Fresh) {
             let give_up = now + self.config().time_out;

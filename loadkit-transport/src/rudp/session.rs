@@ -254,6 +254,10 @@ fn backlog(what: &str, limit: usize) -> Failure {
 }
 
 impl Protocol for Session {
+    fn name(&self) -> &'static str {
+        "rudp"
+    }
+
     /// Does nothing: the handshake is done.
     fn open(&mut self, _: Instant) {}
 
