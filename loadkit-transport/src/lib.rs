@@ -8,6 +8,7 @@ mod any_link;
 mod arrival;
 mod call;
 mod codec;
+pub mod conditions;
 mod connection;
 mod dial;
 mod driver;
