@@ -8,6 +8,9 @@ use super::{MAX_DELAY, NetworkError, delay};
 const WIDEST_SIGMA: f64 = 3.0;
 
 /// What a datagram takes beyond the latency: never less than nothing.
+///
+/// As nothing overtakes, a datagram behind a late one waits for it: where jitter falls faster than time goes by, delays are
+/// longer than the distribution alone would have them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Jitter {
     /// Its distribution.

@@ -56,12 +56,14 @@ fn nothing_changes_on_a_perfect_way() {
 fn delays_and_losses_are_those_of_the_profile() {
     for profile in Profile::known().into_iter().skip(1) {
         for (way, direction) in [profile.up(), profile.down()].into_iter().enumerate() {
-            // The jitter of one moment goes with that of the moment before: independent ones are seconds apart.
+            // Behind one that is a second late others wait, which are then later than by their own jitter: so far apart
+            // the tail of the wireless profile has them.
+            let is_wild = profile.name() == "wifi-busy";
             let count = 400_000;
             let mut path = Path::new(direction, way as u64);
-            let came = drive(&mut path, count, SECOND / 10);
+            let came = drive(&mut path, count, if is_wild { 2 * SECOND } else { SECOND / 20 });
             let line = direction.line.unwrap().time_for(4);
-            let tolerance = if profile.name() == "wifi-busy" { 0.04 } else { 0.015 };
+            let tolerance = if is_wild { 0.03 } else { 0.015 };
             near(mean(came.iter().map(|(_, delay)| *delay)), (direction.mean_delay() + line).as_secs_f64(), tolerance);
             let lost = path.counts().lost as f64 / f64::from(count);
             near(lost, direction.loss_rate(), 0.04);
