@@ -21,6 +21,7 @@ pub use error::NetworkError;
 pub use jitter::{Jitter, Spread};
 pub use loss::Bursts;
 pub use mixture::Networks;
+pub(crate) use mixture::find;
 
 /// What the headers of a datagram add to its payload on the line, in bytes: IPv4 (RFC 791) and UDP (RFC 768).
 pub const HEADERS: usize = 28;

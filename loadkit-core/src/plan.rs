@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use draft::{DEFAULT_BOTS, DEFAULT_DURATION, DEFAULT_GRACE, DEFAULT_INTERVAL, DEFAULT_REFILL, Draft, Located};
 
+use crate::network::Networks;
 use crate::seed::Seed;
 use crate::shape::{Rate, Shape};
 use crate::threshold::Threshold;
@@ -38,12 +39,13 @@ const MAX_BYTES: u64 = 1 << 20;
 pub struct Plan {
     draft: Draft,
     shape: Shape,
+    networks: Option<Networks>,
 }
 
 impl Default for Plan {
     /// 10 players at once for 10 seconds.
     fn default() -> Plan {
-        Plan { draft: Draft::default(), shape: Shape::flat(DEFAULT_BOTS, DEFAULT_DURATION) }
+        Plan { draft: Draft::default(), shape: Shape::flat(DEFAULT_BOTS, DEFAULT_DURATION), networks: None }
     }
 }
 
@@ -123,6 +125,12 @@ impl Plan {
         replace(&mut draft.grace, overrides.grace);
         replace(&mut draft.interval, overrides.interval);
         draft.seed = overrides.seed.or(draft.seed);
+        if let Some(text) = &overrides.network {
+            let networks = Networks::parse(text, &draft.profiles);
+            let networks = networks.map_err(|error| PlanError::of(vec![Problem::new(error.to_string(), None)]))?;
+            draft.networks =
+                networks.iter().map(|(profile, share)| Located::nowhere((profile.name().to_owned(), share))).collect();
+        }
         draft.finish().map_err(PlanError::of)
     }
 
@@ -187,6 +195,11 @@ impl Plan {
         self.draft.personas.iter().map(|persona| (persona.value.0.as_str(), persona.value.1))
     }
 
+    /// Which networks lie between the players and the server; none if that was left open, and all have their own.
+    pub fn networks(&self) -> Option<&Networks> {
+        self.networks.as_ref()
+    }
+
     /// The file of accounts.
     pub fn accounts(&self) -> Option<&Path> {
         self.draft.accounts.as_deref()
@@ -229,6 +242,8 @@ pub struct Overrides {
     pub grace: Option<Duration>,
     /// The length of a metrics interval.
     pub interval: Option<Duration>,
+    /// The networks, as [`Networks::parse`] reads them: `lte`, or `lte=0.3,perfect=0.7`. Replaces the plan's weights.
+    pub network: Option<String>,
 }
 
 #[cfg(test)]

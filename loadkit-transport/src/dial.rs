@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use loadkit_core::network::Profile;
 use loadkit_core::{Connect, Cx, Failure, Kind, Result};
 use rand::Rng;
 use tokio::time::Instant;
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use crate::any_link::AnyLink;
 use crate::call::FOR_EVER;
 use crate::codec::Codec;
+use crate::conditions::Conditioned;
 use crate::connection::Connection;
 use crate::driver::{Core, Driver};
 use crate::failures;
@@ -101,6 +103,7 @@ struct Inner<S, C> {
     to: Option<SocketAddr>,
     over: Option<Box<dyn Link>>,
     sources: Option<Arc<SourcePool>>,
+    conditions: Option<Profile>,
     buffers: SocketBuffers,
     time_out: Duration,
     call_time_out: Duration,
@@ -153,6 +156,7 @@ impl<S: Speak, C: Codec> Dial<S, C> {
             to: None,
             over: None,
             sources: None,
+            conditions: None,
             buffers: SocketBuffers::default(),
             time_out: Duration::from_secs(5),
             call_time_out: Duration::from_secs(5),
@@ -175,6 +179,12 @@ impl<S: Speak, C: Codec> Dial<S, C> {
     /// From the seat's address of this pool.
     pub fn sources(mut self, pool: Arc<SourcePool>) -> Self {
         self.0.sources = Some(pool);
+        self
+    }
+
+    /// Over a network of this profile, whatever the plan says of the bot's. [`Profile::perfect`] leaves it as it is.
+    pub fn conditions(mut self, profile: Profile) -> Self {
+        self.0.conditions = Some(profile);
         self
     }
 
@@ -240,6 +250,21 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
         self.sources.as_ref().map(|pool| pool.addr(cx.seat().index()))
     }
 
+    /// The link over the bot's network, if that changes anything.
+    async fn conditioned(&self, link: AnyLink, cx: &Cx) -> AnyLink {
+        let profile = self.conditions.as_ref().or_else(|| cx.network_profile());
+        let Some(profile) = profile.filter(|profile| !profile.is_perfect()) else { return link };
+        if link.is_stream() {
+            // Its handshake went past the network, and takes a round trip over it.
+            cx.timers().sleep_until(Instant::now() + profile.mean_round_trip()).await;
+        }
+        let mut conditioned = Conditioned::of_bot(link, profile, cx);
+        if let Some(sources) = &self.sources {
+            conditioned = conditioned.sources(sources.clone(), cx.seat().index());
+        }
+        AnyLink::Conditioned(Box::new(conditioned))
+    }
+
     async fn connect(mut self, cx: &Cx) -> Result<Connection<S::Protocol, C>> {
         let until = Instant::now() + self.time_out.min(FOR_EVER);
         let silent = |shown: &str, time: Duration| {
@@ -262,6 +287,7 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
                 (link.map_err(|error| failures::failure(&error, &shown))?, shown)
             }
         };
+        let link = self.conditioned(link, cx).await;
         let protocol = self.speak.protocol(cx);
         let core = Core::new(cx.clone(), link, protocol, self.codec, self.inbox, self.call_time_out);
         let driver = Rc::new(Driver(core.into()));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::draft::{Draft, DraftStage, Located};
 use super::problem::Problem;
 use super::{Plan, PlanError};
+use crate::network::{NetworkError, Profile};
 use crate::seed::Seed;
 use crate::shape::{Rate, Stage};
 use crate::threshold::Threshold;
@@ -116,6 +117,23 @@ impl PlanBuilder {
         let name = name.into();
         self.draft.personas.retain(|persona| persona.value.0 != name);
         self.draft.personas.push(Located::nowhere((name, weight)));
+        self
+    }
+
+    /// A network profile, one of the kit's or of one's own, and how many of the players are on it, relative to the others.
+    /// May be called repeatedly; the last word of a name counts.
+    pub fn network(mut self, profile: Profile, weight: f64) -> Self {
+        let name = profile.name().to_owned();
+        self.draft.networks.retain(|network| network.value.0 != name);
+        self.draft.profiles.retain(|known| known.name() != name);
+        if let Some(known) = Profile::known().into_iter().find(|known| known.name() == name) {
+            if known != profile {
+                self.problems.push(Problem::new(NetworkError::Taken { name: name.clone() }.to_string(), None));
+            }
+        } else {
+            self.draft.profiles.push(profile);
+        }
+        self.draft.networks.push(Located::nowhere((name, weight)));
         self
     }
 
