@@ -14,6 +14,7 @@ use crate::bot::Seat;
 use crate::engine::Shard;
 use crate::failure::{Error, Result};
 use crate::metrics::{Sample, unit_of};
+use crate::network::Profile;
 use crate::party::Party;
 use crate::run::{RunInfo, Target};
 use crate::seed::Rng;
@@ -62,6 +63,8 @@ pub(crate) struct Inner {
     arrived: Cell<Option<Instant>>,
     pub(crate) stopping: Cell<bool>,
     connections: Cell<u32>,
+    /// Connections begun.
+    dialled: Cell<u32>,
     /// Wakes the bot's task.
     waker: Cell<Option<Waker>>,
     drives: RefCell<Vec<Weak<dyn Drive>>>,
@@ -79,6 +82,7 @@ impl Cx {
             arrived: Cell::new(None),
             stopping: Cell::new(false),
             connections: Cell::new(0),
+            dialled: Cell::new(0),
             waker: Cell::new(None),
             drives: RefCell::new(Vec::new()),
             party: OnceCell::new(),
@@ -98,6 +102,26 @@ impl Cx {
     /// The server under test.
     pub fn target(&self) -> &Target {
         &self.0.shard.run.target
+    }
+
+    /// The name of the network profile that the bot plays over; none if the plan has no networks.
+    pub fn network(&self) -> Option<&str> {
+        self.network_profile().map(Profile::name)
+    }
+
+    /// The index of that profile among those of the plan.
+    pub fn network_index(&self) -> Option<usize> {
+        self.run().plan.networks().map(|_| self.0.seat.network as usize)
+    }
+
+    /// What lies between the bot and the server. Connections apply it by themselves.
+    pub fn network_profile(&self) -> Option<&Profile> {
+        self.run().plan.networks()?.get(self.0.seat.network as usize)
+    }
+
+    /// Time since the start of the run.
+    pub fn elapsed(&self) -> Duration {
+        self.0.shard.elapsed()
     }
 
     /// The bot's random numbers: the same for the same run seed, seat and life, wherever it plays.
@@ -275,6 +299,12 @@ impl Cx {
         let shard = &self.0.shard;
         self.0.arrived.set(Some(at));
         shard.recorder.borrow_mut().trend(shard.builtin.wake_lag, Instant::now().saturating_duration_since(at));
+    }
+
+    /// For connections: the number of one that begins, among the bot's own, from 0. With the seat and its life it names
+    /// streams of random numbers that are the connection's alone.
+    pub fn next_connection(&self) -> u32 {
+        self.0.dialled.replace(self.0.dialled.get().wrapping_add(1))
     }
 
     /// For connections: one has been opened.

@@ -8,6 +8,7 @@ mod engine;
 mod failure;
 mod metrics;
 mod mix;
+pub mod network;
 mod party;
 mod plan;
 mod report;

@@ -1,8 +1,12 @@
 //! A link of any kind, dispatched without a table where it is one of ours.
 
 use std::io;
+use std::net::IpAddr;
 use std::task::{Context, Poll};
 
+use tokio::time::Instant;
+
+use crate::conditions::Conditioned;
 use crate::link::{Link, Losses, Received};
 use crate::mem::Mem;
 use crate::shared::Shared;
@@ -14,6 +18,7 @@ pub(crate) enum AnyLink {
     Shared(Box<Shared>),
     Tcp(Box<Tcp>),
     Mem(Box<Mem>),
+    Conditioned(Box<Conditioned<AnyLink>>),
     Other(Box<dyn Link>),
 }
 
@@ -24,6 +29,7 @@ macro_rules! each {
             AnyLink::Shared($inner) => $call,
             AnyLink::Tcp($inner) => $call,
             AnyLink::Mem($inner) => $call,
+            AnyLink::Conditioned($inner) => $call,
             AnyLink::Other($inner) => $call,
         }
     };
@@ -48,6 +54,14 @@ impl Link for AnyLink {
 
     fn queued(&self) -> usize {
         each!(self, link => link.queued())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        each!(self, link => link.deadline())
+    }
+
+    fn rebind(&mut self, from: Option<IpAddr>) -> io::Result<()> {
+        each!(self, link => link.rebind(from))
     }
 
     fn max_message(&self) -> usize {

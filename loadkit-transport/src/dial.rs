@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use loadkit_core::network::Profile;
 use loadkit_core::{Connect, Cx, Failure, Kind, Result, SourcePool};
 use rand::Rng;
 use tokio::time::Instant;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use crate::any_link::AnyLink;
 use crate::call::FOR_EVER;
 use crate::codec::Codec;
+use crate::conditions::Conditioned;
 use crate::connection::Connection;
 use crate::driver::{Core, Driver};
 use crate::failures;
@@ -132,6 +134,7 @@ struct Inner<S, C> {
     sources: Option<Arc<SourcePool>>,
     /// Sockets that the shard's bots share.
     sockets: Option<NonZeroU32>,
+    conditions: Option<Profile>,
     buffers: SocketBuffers,
     time_out: Duration,
     call_time_out: Duration,
@@ -185,6 +188,7 @@ impl<S: Speak, C: Codec> Dial<S, C> {
             over: None,
             sources: None,
             sockets: None,
+            conditions: None,
             buffers: SocketBuffers::default(),
             time_out: Duration::from_secs(5),
             call_time_out: Duration::from_secs(5),
@@ -215,6 +219,12 @@ impl<S: Speak, C: Codec> Dial<S, C> {
     /// one port then, and with [`Dial::sources`] from their own addresses.
     pub fn shared(mut self, sockets: NonZeroU32) -> Self {
         self.0.sockets = Some(sockets);
+        self
+    }
+
+    /// Over a network of this profile, whatever the plan says of the bot's. [`Profile::perfect`] leaves it as it is.
+    pub fn conditions(mut self, profile: Profile) -> Self {
+        self.0.conditions = Some(profile);
         self
     }
 
@@ -276,9 +286,12 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
         Ok((if is_tcp { Way::Tcp(addr) } else { Way::Udp(addr) }, shown))
     }
 
+    fn pool<'a>(&'a self, cx: &'a Cx) -> Option<&'a Arc<SourcePool>> {
+        self.sources.as_ref().or_else(|| cx.run().plan().sources())
+    }
+
     fn source(&self, cx: &Cx) -> Option<IpAddr> {
-        let pool = self.sources.as_deref().or_else(|| cx.run().plan().sources());
-        pool.map(|pool| pool.addr(cx.seat().index()))
+        self.pool(cx).map(|pool| pool.addr(cx.seat().index()))
     }
 
     /// A place on a shared socket, with the protocol whose number it is for.
@@ -298,6 +311,21 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
         let way = (TypeId::of::<S::Protocol>(), tag);
         let place = Place { to, number, is_sourced: from.is_some(), way };
         Ok(Shared::connect(place, from, || route_of, || begin(cx)))
+    }
+
+    /// The link over the bot's network, if that changes anything.
+    async fn conditioned(&self, link: AnyLink, cx: &Cx) -> AnyLink {
+        let profile = self.conditions.as_ref().or_else(|| cx.network_profile());
+        let Some(profile) = profile.filter(|profile| !profile.is_perfect()) else { return link };
+        if link.is_stream() {
+            // Its handshake went past the network, and takes a round trip over it.
+            cx.timers().sleep_until(Instant::now() + profile.mean_round_trip()).await;
+        }
+        let mut conditioned = Conditioned::of_bot(link, profile, cx);
+        if let Some(sources) = self.pool(cx) {
+            conditioned = conditioned.sources(sources.clone(), cx.seat().index());
+        }
+        AnyLink::Conditioned(Box::new(conditioned))
     }
 
     async fn connect(mut self, cx: &Cx) -> Result<Connection<S::Protocol, C>> {
@@ -329,6 +357,7 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
                 (link.map_err(|error| failures::failure(&error, &shown))?, shown)
             }
         };
+        let link = self.conditioned(link, cx).await;
         let protocol = begun.unwrap_or_else(|| self.speak.protocol(cx));
         let core = Core::new(cx.clone(), link, protocol, self.codec, self.inbox, self.call_time_out);
         let driver = Rc::new(Driver(core.into()));

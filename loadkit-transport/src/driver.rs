@@ -281,10 +281,13 @@ impl<P: Protocol, C: Codec> Core<P, C> {
 
     /// Moves on what a stream has still to send, also after the protocol has ended.
     pub(crate) fn flush_link(&mut self, cx: &mut Context<'_>) {
-        if self.link.queued() > 0
-            && let Poll::Ready(Err(error)) = self.link.poll_flush(cx)
-        {
+        if self.link.queued() == 0 {
+            return;
+        }
+        if let Poll::Ready(Err(error)) = self.link.poll_flush(cx) {
             self.fail(&error);
+        } else if self.ended.is_some() {
+            self.set_alarm(Instant::now(), cx);
         }
     }
 
@@ -304,7 +307,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
                 }
                 match self.link.try_send(packet) {
                     Ok(()) => self.traffic.sent(packet.len()),
-                    Err(error) if is_no_room(&error) => self.traffic.refused(),
+                    Err(error) if failures::is_no_room(&error) => self.traffic.refused(),
                     Err(error) => return Err(error),
                 }
             }
@@ -323,10 +326,11 @@ impl<P: Protocol, C: Codec> Core<P, C> {
         is_news || self.ended.is_some()
     }
 
-    /// Sets the alarm for the protocol's deadline. One that is set for earlier stays: waking once in vain costs less
+    /// Sets the alarm for the next deadline of the protocol and the link. One that is set for earlier stays: waking once in vain costs less
     /// than moving it with every packet.
     fn set_alarm(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let Some(due) = self.protocol.deadline() else {
+        let protocol = self.protocol.deadline().filter(|_| self.ended.is_none());
+        let Some(due) = protocol.into_iter().chain(self.link.deadline()).min() else {
             self.alarm = None;
             return;
         };
@@ -372,9 +376,4 @@ impl<P: Protocol, C: Codec> Core<P, C> {
 fn coarse(now: Instant) -> u32 {
     let since = BEGAN.with(|began| now.saturating_duration_since(*began));
     u32::try_from(since.as_millis()).unwrap_or(u32::MAX)
-}
-
-/// Whether the kernel has no room now, for this socket or for all (ENOBUFS, which has no `ErrorKind`: 105 on Linux).
-fn is_no_room(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock || cfg!(target_os = "linux") && error.raw_os_error() == Some(105)
 }

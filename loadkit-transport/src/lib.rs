@@ -9,6 +9,7 @@ mod arrival;
 mod batch;
 mod call;
 mod codec;
+pub mod conditions;
 mod connection;
 mod dial;
 mod driver;

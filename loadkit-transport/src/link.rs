@@ -1,6 +1,7 @@
 //! `message <-> the network`: what moves bytes, one message at a time.
 
 use std::io;
+use std::net::IpAddr;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
@@ -49,6 +50,21 @@ pub trait Link {
     /// Bytes that wait to be flushed.
     fn queued(&self) -> usize {
         0
+    }
+
+    /// When it has something to do although nothing arrives: then it wants to be polled. Whoever drives it wakes for that.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Goes on from another address, as a phone does that changes its cell: from `from` if there is one, else from another
+    /// port. What is under way to the old address is lost.
+    ///
+    /// # Errors
+    /// `Unsupported` when it cannot, as streams cannot; others as the system has them. It goes on as before.
+    fn rebind(&mut self, from: Option<IpAddr>) -> io::Result<()> {
+        let _ = from;
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     /// The longest message that it receives: the buffer lent to it is at least so long.
@@ -100,6 +116,14 @@ impl<L: Link + ?Sized> Link for Box<L> {
 
     fn queued(&self) -> usize {
         (**self).queued()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        (**self).deadline()
+    }
+
+    fn rebind(&mut self, from: Option<IpAddr>) -> io::Result<()> {
+        (**self).rebind(from)
     }
 
     fn max_message(&self) -> usize {

@@ -1,11 +1,13 @@
 //! `Plan::builder()...build()`: a plan from code.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::draft::{Draft, DraftStage, Located};
 use super::problem::Problem;
 use super::{Plan, PlanError};
+use crate::network::{NetworkError, Profile};
 use crate::seed::Seed;
 use crate::shape::{Rate, Stage};
 use crate::sources::SourcePool;
@@ -122,8 +124,8 @@ impl PlanBuilder {
     }
 
     /// Addresses of this machine from which players connect, instead of one.
-    pub fn sources(mut self, pool: SourcePool) -> Self {
-        self.draft.sources = Some(pool);
+    pub fn sources(mut self, pool: impl Into<Arc<SourcePool>>) -> Self {
+        self.draft.sources = Some(pool.into());
         self
     }
 
@@ -138,6 +140,23 @@ impl PlanBuilder {
         if !self.draft.split.contains(&by) {
             self.draft.split.push(by);
         }
+        self
+    }
+
+    /// A network profile, one of the kit's or of one's own, and how many of the players are on it, relative to the others.
+    /// May be called repeatedly; the last word of a name counts.
+    pub fn network(mut self, profile: Profile, weight: f64) -> Self {
+        let name = profile.name().to_owned();
+        self.draft.networks.retain(|network| network.value.0 != name);
+        self.draft.profiles.retain(|known| known.name() != name);
+        if let Some(known) = Profile::known().into_iter().find(|known| known.name() == name) {
+            if known != profile {
+                self.problems.push(Problem::new(NetworkError::Taken { name: name.clone() }.to_string(), None));
+            }
+        } else {
+            self.draft.profiles.push(profile);
+        }
+        self.draft.networks.push(Located::nowhere((name, weight)));
         self
     }
 

@@ -4,6 +4,7 @@ mod stage;
 mod value;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -97,7 +98,7 @@ impl Reader<'_> {
                 "grace" => draft.grace = self.duration(name, value),
                 "interval" => draft.interval = self.duration(name, value),
                 "thresholds" => self.thresholds(value, &mut draft),
-                "sources" => draft.sources = self.sources(value),
+                "sources" => draft.sources = self.sources(value).map(Arc::new),
                 "sockets" => draft.sockets = self.whole(name, value),
                 "split" => self.split(value, &mut draft),
                 "personas" => self.personas(value, &mut draft),
