@@ -15,13 +15,14 @@ use crate::codec::Codec;
 use crate::connection::Connection;
 use crate::driver::{Core, Driver};
 use crate::failures;
+use crate::framing::Framing;
 use crate::link::{Link, MAX_DATAGRAM};
 use crate::mem::{self, Mem};
 use crate::plain::Plain;
 use crate::protocol::Protocol;
 use crate::rudp;
 use crate::sources::SourcePool;
-use crate::tcp::{Framing, Tcp};
+use crate::tcp::Tcp;
 use crate::udp::{SocketBuffers, Udp};
 
 /// The longest UDP payload over IPv4: 65,535 less the headers.
@@ -68,7 +69,7 @@ impl Speak for Framing {
     type Protocol = Plain;
 
     fn protocol(self, _: &Cx) -> Plain {
-        Plain::new(self.max)
+        Plain::framed(self)
     }
 }
 

@@ -13,6 +13,7 @@ mod dial;
 mod driver;
 mod endpoint;
 mod failures;
+mod framing;
 mod link;
 pub mod mem;
 mod plain;
@@ -33,13 +34,14 @@ pub use codec::{Calls, Codec, Raw, Request, malformed};
 pub use connection::Connection;
 pub use dial::{Datagram, Datagrams, Dial, Framed, Rudp, Speak};
 pub use endpoint::Endpoint;
+pub use framing::{Boundary, FrameDecoder, Framing, Prefix};
 pub use link::{Link, MAX_DATAGRAM, Received};
 pub use plain::Plain;
 #[cfg(feature = "prost")]
 pub use proto::Proto;
 pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
 pub use sources::SourcePool;
-pub use tcp::{Framing, Prefix, Tcp};
+pub use tcp::Tcp;
 pub use udp::{SocketBuffers, Udp};
 
 #[cfg(test)]
