@@ -115,9 +115,8 @@ impl<C: Codec> Dial<rudp::Config, C> {
     }
 
     /// With other knobs.
-    pub fn config(mut self, config: rudp::Config) -> Self {
-        self.0.speak = config;
-        self
+    pub fn config(self, config: rudp::Config) -> Self {
+        self.speak(config)
     }
 }
 
@@ -159,6 +158,12 @@ impl<S: Speak, C: Codec> Dial<S, C> {
             call_time_out: Duration::from_secs(5),
             inbox: 256,
         }))
+    }
+
+    /// With other knobs of the same protocol.
+    pub(crate) fn speak(mut self, speak: S) -> Self {
+        self.0.speak = speak;
+        self
     }
 
     /// To this address instead of the run's target: for a match server that the lobby named.

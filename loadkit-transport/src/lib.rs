@@ -14,8 +14,10 @@ mod driver;
 mod endpoint;
 mod failures;
 mod framing;
+pub mod kcp;
 mod link;
 pub mod mem;
+mod peers;
 mod plain;
 mod pool;
 #[cfg(feature = "prost")]
@@ -35,6 +37,7 @@ pub use connection::Connection;
 pub use dial::{Datagram, Datagrams, Dial, Framed, Rudp, Speak};
 pub use endpoint::Endpoint;
 pub use framing::{Boundary, FrameDecoder, Framing, Prefix};
+pub use kcp::Kcp;
 pub use link::{Link, MAX_DATAGRAM, Received};
 pub use plain::Plain;
 #[cfg(feature = "prost")]
