@@ -17,8 +17,11 @@ mod endpoint;
 mod events;
 mod failures;
 mod host;
+mod framing;
+pub mod kcp;
 mod link;
 pub mod mem;
+mod peers;
 mod plain;
 mod pool;
 #[cfg(feature = "prost")]
@@ -41,12 +44,14 @@ pub use endpoint::Endpoint;
 pub use link::{Link, Losses, MAX_DATAGRAM, Received};
 pub use loadkit_core::SourcePool;
 pub use host::Host;
+pub use framing::{Boundary, FrameDecoder, Framing, Prefix};
+pub use kcp::Kcp;
 pub use plain::Plain;
 #[cfg(feature = "prost")]
 pub use proto::Proto;
 pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
 pub use serve::Serve;
-pub use tcp::{Framing, Prefix, Tcp};
+pub use tcp::Tcp;
 pub use udp::{SocketBuffers, Udp};
 
 #[cfg(test)]
