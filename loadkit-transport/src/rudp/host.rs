@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use loadkit_core::Failure;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::server::{PeerId, Server};
+use super::peers::PeerId;
+use super::server::Server;
 use crate::endpoint::Endpoint;
 use crate::link::MAX_DATAGRAM;
 use crate::protocol::{Channel, Event};
