@@ -201,8 +201,12 @@ impl<P: Protocol, C: Codec> Core<P, C> {
             match event {
                 Event::Message { payload, .. } => {
                     let message = self.codec.decode_bytes(payload);
-                    if message.is_err() {
-                        self.cx.count("net.malformed", 1);
+                    let remark = match &message {
+                        Ok(message) => self.codec.remark(message),
+                        Err(_) => Some("net.malformed"),
+                    };
+                    if let Some(name) = remark {
+                        self.cx.count(name, 1);
                     }
                     is_news |= self.deliver(at, message);
                 }

@@ -26,6 +26,8 @@ mod plain;
 mod pool;
 #[cfg(feature = "prost")]
 mod proto;
+#[cfg(feature = "prost")]
+pub mod protobuf;
 mod protocol;
 mod recv;
 pub mod rudp;
