@@ -1,6 +1,7 @@
 //! How a bot connects: `cx.connect(Rudp::new(codec))`.
 
 use std::any::TypeId;
+use std::hash::BuildHasher;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use loadkit_core::network::Profile;
 use loadkit_core::{Connect, Cx, Failure, Kind, Result, SourcePool};
 use rand::Rng;
+use rustc_hash::FxBuildHasher;
 use tokio::time::Instant;
 
 use crate::any_link::AnyLink;
@@ -81,6 +83,17 @@ impl Speak for rudp::Config {
 
     fn protocol(self, cx: &Cx) -> rudp::Client {
         rudp::Client::new(&self, cx.rng().next_u64())
+    }
+
+    fn routed(&self) -> Option<Routed<rudp::Client>> {
+        let (route, begin) = (self.clone(), self.clone());
+        let begin = move |cx: &Cx| {
+            let client = rudp::Client::new(&begin, cx.rng().next_u64());
+            let id = client.id();
+            (client, id)
+        };
+        let tag = FxBuildHasher.hash_one(self.magic.as_bytes());
+        Some(Routed::new(tag, move |datagram| route.client_id_of(datagram), begin))
     }
 }
 
