@@ -5,6 +5,7 @@
 mod metrics;
 mod round_trip;
 mod spawn;
+mod transports;
 
 use std::process::ExitCode;
 
@@ -13,5 +14,6 @@ fn main() -> ExitCode {
         ("record", metrics::record),
         ("spawn", spawn::spawn),
         ("round_trip", round_trip::round_trip),
+        ("transports", transports::transports),
     ])
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use loadkit::core::{Stage, Target};
 use loadkit::transport::{Datagram, Raw};
 use loadkit::{Bot, Cx, Result, Scenario, Seat};
-use loadkit_tests::bench::{EchoServer, Figure, plan, play};
+use loadkit_tests::bench::{EchoServer, Figure, Over, plan, play};
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
@@ -77,7 +77,7 @@ impl Bot for Idler {
 
 /// The heap of an idle bot whose own state is empty.
 fn idle(how: How) -> Vec<Figure> {
-    let server = EchoServer::start();
+    let server = EchoServer::start(Over::Udp);
     MOST.store(0, Ordering::Relaxed);
     let before = heap();
     let target = match how {
