@@ -6,7 +6,7 @@ mod used;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-pub use self::echo_server::{EchoServer, Over};
+pub use self::echo_server::{EchoServer, HEARTBEATS, Over};
 pub use self::used::Used;
 
 use loadkit::core::{Collector, Control, Job, RunId, Seed, Stage, Target, run};

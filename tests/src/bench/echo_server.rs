@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
+use std::time::Duration;
 
 use loadkit::core::Target;
 use loadkit::transport::{Endpoint, Event, rudp};
@@ -25,10 +26,16 @@ pub enum Over {
     Udp,
     /// Reliable UDP.
     Rudp,
+    /// The same for a crowd that mostly waits: see [`HEARTBEATS`].
+    Crowd,
 }
 
+/// A heartbeat every ten seconds, and half a minute until a silent peer is given up.
+pub const HEARTBEATS: rudp::Config =
+    rudp::Config { keep_alive: Duration::from_secs(10), time_out: Duration::from_secs(30), ..rudp::Config::DEFAULT };
+
 impl Over {
-    const ALL: [(&'static str, Over); 2] = [("udp", Over::Udp), ("rudp", Over::Rudp)];
+    const ALL: [(&'static str, Over); 3] = [("udp", Over::Udp), ("rudp", Over::Rudp), ("crowd", Over::Crowd)];
 
     fn name(self) -> &'static str {
         Over::ALL.iter().find(|(_, over)| *over == self).map_or("", |(name, _)| name)
@@ -85,16 +92,8 @@ impl EchoServer {
         let [argument, over] = args else { return None };
         (argument == ARGUMENT).then(|| match over.parse()? {
             Over::Udp => udp(),
-            Over::Rudp => on_one_thread(async {
-                let server = rudp::Server::new(rudp::Config::DEFAULT, PEERS, [1, 2], Instant::now());
-                let mut host = rudp::Host::new(server, Endpoint::bind_udp(any()?)?);
-                announce(host.local_addr()?)?;
-                loop {
-                    if let (peer, Event::Message { channel, payload }) = host.next().await? {
-                        let _ = host.send(peer, channel, &payload);
-                    }
-                }
-            }),
+            Over::Rudp => on_one_thread(rudp(rudp::Config::DEFAULT)),
+            Over::Crowd => on_one_thread(rudp(HEARTBEATS)),
         })
     }
 }
@@ -123,6 +122,17 @@ fn announce(addr: SocketAddr) -> io::Result<()> {
 
 fn on_one_thread(body: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default())?.block_on(body)
+}
+
+async fn rudp(config: rudp::Config) -> io::Result<()> {
+    let server = rudp::Server::new(config, PEERS, [1, 2], Instant::now());
+    let mut host = rudp::Host::new(server, Endpoint::bind_udp(any()?)?);
+    announce(host.local_addr()?)?;
+    loop {
+        if let (peer, Event::Message { channel, payload }) = host.next().await? {
+            let _ = host.send(peer, channel, &payload);
+        }
+    }
 }
 
 /// As little as can be: the kernel's work and no other.
