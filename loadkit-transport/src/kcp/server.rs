@@ -30,7 +30,8 @@ pub struct ServerStats {
 ///
 /// KCP has no handshake, so a peer comes with its first datagram: one with the beginning of a conversation's data.
 /// Nobody has shown then that it can be reached at its address; what it is sent before it acks is no more than
-/// the acks of its own datagrams, which are never longer than these, and what the game itself sends. And KCP
+/// the acks of its own datagrams, which are never longer than these, the probes of [`Config::keep_alive`], and what the
+/// game itself sends. And KCP
 /// has no goodbye: a peer that leaves is forgotten after [`Config::time_out`], or 60 s without one. Until then it
 /// counts among `max_peers`.
 ///
