@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 use crate::driver::Core;
 use crate::{
-    Boundary, Bytes, Calls, Channel, Codec, Connection, Datagram, Dial, Event, Framed, Framing, Kcp, Plain, Prefix,
-    Raw, Request, Rudp, kcp, malformed, mem, rudp,
+    Boundary, Bytes, Calls, Channel, Codec, Connection, Datagram, Dial, Endpoint, Event, Framed, Framing, Kcp, Plain,
+    Prefix, Raw, Request, Rudp, kcp, malformed, mem, rudp,
 };
 
 /// Real time, with tokio's own timers.
@@ -343,25 +343,11 @@ fn calls_find_their_replies_in_virtual_time() {
 /// A KCP server that echoes, in memory, on the shard's own thread.
 fn kcp_echo() {
     tokio::task::spawn_local(async {
-        let mut listener = mem::listen("kcp").unwrap();
-        let mut server = kcp::Server::new(kcp::Config::FAST, 1_000, [3, 4]);
-        let mut buf = [0; 2_048];
-        let mut packet = Vec::new();
-        loop {
-            let due = server.deadline().unwrap_or(Instant::now() + Duration::from_secs(3_600));
-            let received = tokio::time::timeout_at(due, poll_fn(|cx| listener.poll_recv_from(cx, &mut buf))).await;
-            match received {
-                Ok((received, from)) => server.input(Instant::now(), from, &buf[..received.len]),
-                Err(_) => server.timeout(Instant::now()),
-            }
-            while let Some((peer, event)) = server.poll_event() {
-                if let Event::Message { channel, payload } = event {
-                    server.send(Instant::now(), peer, channel, &payload).unwrap();
-                }
-            }
-            while let Some(to) = server.poll_transmit(Instant::now(), &mut packet) {
-                listener.send_to(&packet, to);
-                packet.clear();
+        let server = kcp::Server::new(kcp::Config::FAST, 1_000, [3, 4]);
+        let mut host = kcp::Host::new(server, Endpoint::listen_mem("kcp").unwrap());
+        while let Ok((peer, event)) = host.next().await {
+            if let Event::Message { channel, payload } = event {
+                host.send(peer, channel, &payload).unwrap();
             }
         }
     });
