@@ -160,6 +160,11 @@ impl<S: Speak, C: Codec> Dial<S, C> {
         }))
     }
 
+    /// What makes the protocol, to be configured.
+    pub(crate) fn speak_mut(&mut self) -> &mut S {
+        &mut self.0.speak
+    }
+
     /// To this address instead of the run's target: for a match server that the lobby named.
     pub fn to(mut self, addr: SocketAddr) -> Self {
         self.0.to = Some(addr);
