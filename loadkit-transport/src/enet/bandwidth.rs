@@ -2,19 +2,19 @@
 
 use super::config::THROTTLE_SCALE;
 
-/// What a connection used of the way outwards.
+/// What was asked of a connection's way outwards.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Use {
-    /// Bytes since the last look.
+    /// Bytes queued since the last look.
     pub(super) sent: u64,
     /// Bytes a second that the other side takes; 0: any number.
     pub(super) cap: u32,
 }
 
-/// So many thirty-seconds of the unreliable messages each connection may send from now on, after it has used so much in
+/// So many thirty-seconds of the unreliable messages each connection may send from now on, after so much was asked of it in
 /// `elapsed_us`. `bandwidth` is for all together, in bytes a second; 0: any number.
 ///
-/// Whoever used more than the other side takes is held to that; what it leaves is for the others, and they are all
+/// Whoever is asked for more than the other side takes is held to that; what it leaves is for the others, and they are all
 /// throttled alike (`enet_host_bandwidth_throttle`).
 pub(super) fn throttles(bandwidth: u32, elapsed_us: u64, uses: &[Use]) -> Vec<u8> {
     let scale = u64::from(THROTTLE_SCALE);

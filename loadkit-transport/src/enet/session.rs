@@ -63,7 +63,7 @@ pub struct Session {
     events: Events,
     /// When something was acknowledged last.
     heard_us: u64,
-    /// Since then bytes were counted against the bandwidth.
+    /// Since then bytes of messages were counted against the bandwidth.
     bandwidth_since_us: u64,
     bandwidth_bytes: u64,
     /// Nobody has been told of it yet: a client that has not finished the handshake.

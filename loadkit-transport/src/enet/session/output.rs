@@ -40,6 +40,8 @@ impl Session {
             let what = format!("a message of {} bytes; this channel takes at most {max}", message.len());
             return Err(Failure::new(Kind::TOO_LARGE, what));
         }
+        // What is asked for counts, dropped or not: else the throttle would open again whenever it has worked.
+        self.bandwidth_bytes += message.len() as u64;
         if delivery == Delivery::Ordered || (delivery == Delivery::Sequenced && self.outgoing.must_renumber(lane)) {
             if !self.outgoing.reliable.has_room(Reliable::cost(message.len(), piece), send_buffer) {
                 return Err(backlog("the other side", send_buffer));
@@ -82,10 +84,8 @@ impl Session {
             State::Leaving if self.acks.is_empty() => self.end_by_them(),
             _ => {}
         }
-        let len = (packet.len() - start) as u64;
         self.packets[0] += 1;
-        self.bytes[0] += len;
-        self.bandwidth_bytes += len;
+        self.bytes[0] += (packet.len() - start) as u64;
         true
     }
 
@@ -142,7 +142,7 @@ impl Session {
         }
     }
 
-    /// What it used of the way outwards since it was asked last.
+    /// What was asked of the way outwards since the last look.
     pub(in crate::enet) fn use_bandwidth(&mut self) -> bandwidth::Use {
         bandwidth::Use { sent: std::mem::take(&mut self.bandwidth_bytes), cap: self.agreed.bandwidth[0] }
     }

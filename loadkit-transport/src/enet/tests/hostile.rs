@@ -107,6 +107,7 @@ fn fragments_that_never_complete_are_bounded() {
 #[test]
 fn a_peer_that_acknowledges_what_was_never_sent_learns_nothing() {
     let (mut world, id) = World::connected(CALM, 2);
+    world.run(ms(100));
     let sessions = world.server.session(id).unwrap().sessions();
     world.client.send(world.now, Channel::ORDERED, b"one").unwrap();
     world.cut[0] = true;
@@ -182,6 +183,8 @@ fn commands() -> impl Strategy<Value = Vec<(u8, u8, u16, [u8; 2], [u32; 4], usiz
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn garbage_neither_panics_nor_grows(
         packets in prop::collection::vec((any::<bool>(), any::<bool>(), commands(), any::<Vec<u8>>(), 0_u64..700), 0..40),
