@@ -15,13 +15,14 @@ use crate::codec::Codec;
 use crate::connection::Connection;
 use crate::driver::{Core, Driver};
 use crate::failures;
+use crate::framing::Framing;
 use crate::link::{Link, MAX_DATAGRAM};
 use crate::mem::{self, Mem};
 use crate::plain::Plain;
 use crate::protocol::Protocol;
 use crate::rudp;
 use crate::sources::SourcePool;
-use crate::tcp::{Framing, Tcp};
+use crate::tcp::Tcp;
 use crate::udp::{SocketBuffers, Udp};
 
 /// The longest UDP payload over IPv4: 65,535 less the headers.
@@ -68,7 +69,7 @@ impl Speak for Framing {
     type Protocol = Plain;
 
     fn protocol(self, _: &Cx) -> Plain {
-        Plain::new(self.max)
+        Plain::framed(self)
     }
 }
 
@@ -114,9 +115,8 @@ impl<C: Codec> Dial<rudp::Config, C> {
     }
 
     /// With other knobs.
-    pub fn config(mut self, config: rudp::Config) -> Self {
-        self.0.speak = config;
-        self
+    pub fn config(self, config: rudp::Config) -> Self {
+        self.speak(config)
     }
 }
 
@@ -160,9 +160,10 @@ impl<S: Speak, C: Codec> Dial<S, C> {
         }))
     }
 
-    /// What makes the protocol, to be configured.
-    pub(crate) fn speak_mut(&mut self) -> &mut S {
-        &mut self.0.speak
+    /// With other knobs of the same protocol.
+    pub(crate) fn speak(mut self, speak: S) -> Self {
+        self.0.speak = speak;
+        self
     }
 
     /// To this address instead of the run's target: for a match server that the lobby named.

@@ -15,7 +15,9 @@ mod endpoint;
 pub mod enet;
 mod events;
 mod failures;
+mod framing;
 mod host;
+pub mod kcp;
 mod link;
 pub mod mem;
 mod peers;
@@ -39,7 +41,9 @@ pub use connection::Connection;
 pub use dial::{Datagram, Datagrams, Dial, Framed, Rudp, Speak};
 pub use endpoint::Endpoint;
 pub use enet::Enet;
+pub use framing::{Boundary, FrameDecoder, Framing, Prefix};
 pub use host::Host;
+pub use kcp::Kcp;
 pub use link::{Link, MAX_DATAGRAM, Received};
 pub use plain::Plain;
 #[cfg(feature = "prost")]
@@ -47,7 +51,7 @@ pub use proto::Proto;
 pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
 pub use serve::Serve;
 pub use sources::SourcePool;
-pub use tcp::{Framing, Prefix, Tcp};
+pub use tcp::Tcp;
 pub use udp::{SocketBuffers, Udp};
 
 #[cfg(test)]

@@ -100,6 +100,7 @@ impl Config {
             *time = (*time).clamp(Duration::from_millis(1), LONGEST);
         }
         self.channels = self.channels.max(1);
+        self.peers_per_address = self.peers_per_address.max(1);
         self.mtu = self.mtu.clamp(*MTU.start(), *MTU.end());
         self.message = self.message.min(u32::MAX as usize / 2);
         self.waiting = self.waiting.max(self.message);

@@ -74,8 +74,7 @@ impl<C: Codec> Dial<Config, C> {
     }
 
     /// With other knobs.
-    pub fn config(mut self, config: Config) -> Self {
-        *self.speak_mut() = config;
-        self
+    pub fn config(self, config: Config) -> Self {
+        self.speak(config)
     }
 }

@@ -1,43 +1,22 @@
 //! The end that is connected to: many peers, one state machine.
 
-use std::collections::HashMap;
-use std::hash::BuildHasher;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use loadkit_core::{Failure, Kind};
-use siphasher::sip::SipHasher13;
 use tokio::time::Instant;
 
 use super::bandwidth;
 use super::config::{Config, MAX_PEERS};
 use super::session::{BANDWIDTH_INTERVAL_US, Session};
-use super::wire::{Body, Commands, Header, NO_PEER, NO_SESSION, Terms, checked, peer_id_of};
-use crate::peers::{Peer, PeerId, Peers};
+use super::wire::{Body, Commands, Header, NO_PEER, NO_SESSION, checked, peer_id_of};
+use crate::peers::{PeerId, Peers};
 use crate::protocol::{Channel, Event, Protocol, Stats};
 use crate::serve::Serve;
 
 /// Events that nobody has fetched, at most; until then datagrams are dropped as if they had been lost.
 const MAX_EVENTS: usize = 1 << 18;
-
-impl Peer for Session {
-    fn is_closed(&self) -> bool {
-        Session::is_closed(self)
-    }
-}
-
-/// A keyed hash for addresses: who picks its address cannot pick its place in the table.
-#[derive(Clone, Debug)]
-struct Keyed([u64; 2]);
-
-impl BuildHasher for Keyed {
-    type Hasher = SipHasher13;
-
-    fn build_hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_keys(self.0[0], self.0[1])
-    }
-}
 
 /// What a server counted, from its beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,33 +40,32 @@ pub struct ServerStats {
 #[derive(Debug)]
 pub struct Server {
     config: Rc<Config>,
-    max_peers: usize,
-    peers: Peers<Session>,
     /// By address and the number that the client chose, so that a repeated request is known.
-    known: HashMap<(SocketAddr, u32), PeerId, Keyed>,
-    per_address: HashMap<IpAddr, u16, Keyed>,
-    /// The sessions of the last connection at each place of the table.
-    sessions: Vec<[u8; 2]>,
-    /// When it divided its bandwidth last.
-    divided: Instant,
-    /// Peers have come or gone since it told its bandwidth.
-    is_news: bool,
+    peers: Peers<(SocketAddr, u32), Session>,
+    places: Vec<Place>,
+    /// When it divided its bandwidth last, and how many had come then and were there.
+    divided: (Instant, u64, usize),
     stats: ServerStats,
 }
 
+/// A place in the table of peers, whoever is there.
+#[derive(Debug)]
+struct Place {
+    /// The sessions of the last connection here.
+    sessions: [u8; 2],
+    /// Whose coming was told, and whose going is to be.
+    told: Option<PeerId>,
+}
+
 impl Server {
-    /// A server for at most `max_peers`, and no more than 4,095. `key` is random and secret: it keeps the tables even,
-    /// whatever addresses come.
+    /// A server for at most `max_peers`, and no more than 4,095. `key` is random and secret: who picks its address
+    /// cannot pick its place in the table.
     pub fn new(config: Config, max_peers: usize, key: [u64; 2], now: Instant) -> Server {
         Server {
             config: Rc::new(config.bounded()),
-            max_peers: max_peers.min(MAX_PEERS),
-            peers: Peers::new(),
-            known: HashMap::with_hasher(Keyed(key)),
-            per_address: HashMap::with_hasher(Keyed(key)),
-            sessions: Vec::new(),
-            divided: now,
-            is_news: false,
+            peers: Peers::new(max_peers.min(MAX_PEERS), key),
+            places: Vec::new(),
+            divided: (now, 0, 0),
             stats: ServerStats::default(),
         }
     }
@@ -109,7 +87,7 @@ impl Server {
 
     /// A peer's address.
     pub fn addr(&self, id: PeerId) -> Option<SocketAddr> {
-        self.peers.get(id).map(|(addr, _)| addr)
+        self.peers.get(id).map(|((addr, _), _)| *addr)
     }
 
     /// A peer's session: the word with which it came, what was agreed.
@@ -133,47 +111,34 @@ impl Server {
         let commands = if self.config.checksum { checked(datagram, rest, 0)? } else { rest };
         let first = Commands(commands).next()?.ok()?;
         let Body::Connect { terms, data } = first.body else { return None };
-        if self.known.contains_key(&(from, terms.connect_id)) {
+        let key = (from, terms.connect_id);
+        if self.peers.find(&key).is_some() {
             // A repeated one: the answer is under way.
             return None;
         }
-        let from_there = self.per_address.get(&from.ip()).copied().unwrap_or(0);
-        if self.peers.len() >= self.max_peers || from_there >= self.config.peers_per_address {
+        let place = self.peers.next_place();
+        let own_id = u16::try_from(place).ok()?;
+        let sessions = self.places.get(place).map_or([NO_SESSION; 2], |place| place.sessions);
+        let session = Session::accept(self.config.clone(), own_id, sessions, (&terms, data), now).ok()?;
+        let sessions = session.sessions();
+        let id = if self.has_enough_of(from) { None } else { self.peers.insert(key, session) };
+        if id.is_none() {
             self.stats.denied += 1;
             return None;
         }
-        let id = self.grant(now, from, &terms, data)?;
-        self.known.insert((from, terms.connect_id), id);
-        *self.per_address.entry(from.ip()).or_default() += 1;
         self.stats.accepted += 1;
-        self.is_news = true;
-        Some(id)
+        if self.places.len() <= place {
+            self.places.resize_with(place + 1, || Place { sessions, told: None });
+        }
+        self.places.get_mut(place)?.sessions = sessions;
+        id
     }
 
-    fn grant(&mut self, now: Instant, from: SocketAddr, terms: &Terms, data: u32) -> Option<PeerId> {
-        let index = self.peers.next_index();
-        if self.sessions.len() <= index {
-            self.sessions.resize(index + 1, [NO_SESSION; 2]);
-        }
-        let sessions = self.sessions.get_mut(index)?;
-        let own_id = u16::try_from(index).ok()?;
-        let session = Session::accept(self.config.clone(), own_id, *sessions, (terms, data), now).ok()?;
-        *sessions = session.sessions();
-        Some(self.peers.insert(from, session))
-    }
-
-    /// Forgets those that have ended.
-    fn tidy(&mut self) {
-        while let Some((_, addr, session)) = self.peers.take_gone() {
-            self.is_news = true;
-            self.known.remove(&(addr, session.connect_id()));
-            if let Some(from_there) = self.per_address.get_mut(&addr.ip()) {
-                *from_there -= 1;
-                if *from_there == 0 {
-                    self.per_address.remove(&addr.ip());
-                }
-            }
-        }
+    /// Whether so many come from that IP address that there may be no more. Unless that is limited nobody counts.
+    fn has_enough_of(&self, from: SocketAddr) -> bool {
+        let limit = usize::from(self.config.peers_per_address);
+        let is_from_there = |id: &PeerId| self.addr(*id).is_some_and(|addr| addr.ip() == from.ip());
+        limit < MAX_PEERS && self.ids().filter(is_from_there).nth(limit.saturating_sub(1)).is_some()
     }
 
     /// Whether there is a bandwidth to be divided.
@@ -183,7 +148,7 @@ impl Server {
 
     fn divides_at(&self) -> Option<Instant> {
         let is_needed = self.has_bandwidth() && self.peers.len() > 0;
-        is_needed.then(|| self.divided + Duration::from_micros(BANDWIDTH_INTERVAL_US))
+        is_needed.then(|| self.divided.0 + Duration::from_micros(BANDWIDTH_INTERVAL_US))
     }
 
     /// Divides the bandwidth among all peers, once a second.
@@ -191,7 +156,10 @@ impl Server {
         if self.divides_at().is_none_or(|at| now < at) {
             return;
         }
-        let elapsed = now.saturating_duration_since(std::mem::replace(&mut self.divided, now));
+        let census = (now, self.stats.accepted, self.peers.len());
+        let (since, accepted, there) = std::mem::replace(&mut self.divided, census);
+        let is_news = (accepted, there) != (census.1, census.2);
+        let elapsed = now.saturating_duration_since(since);
         let ids: Vec<PeerId> = self.peers.ids().collect();
         if self.config.outgoing_bandwidth > 0 {
             let uses: Vec<_> =
@@ -202,20 +170,22 @@ impl Server {
                 self.peers.change(id, |session| session.set_throttle_limit(limit));
             }
         }
-        if self.config.incoming_bandwidth > 0 && std::mem::take(&mut self.is_news) {
+        if self.config.incoming_bandwidth > 0 && is_news {
             let wants: Vec<_> = ids.iter().filter_map(|&id| self.session(id).map(Session::wants)).collect();
             for (&id, share) in ids.iter().zip(bandwidth::shares(self.config.incoming_bandwidth, &wants)) {
-                self.peers.change(id, |session| session.tell_share(share));
+                let is_told = self.peers.change(id, |session| session.tell_share(share));
+                if is_told == Some(false) {
+                    // It is still in the handshake: next time.
+                    self.divided.1 = u64::MAX;
+                }
             }
         }
     }
 
     #[cfg(test)]
     pub(super) fn check_bounds(&self) {
-        self.peers.check_bounds(self.max_peers);
-        assert!(self.peers.events() <= MAX_EVENTS + 40_000);
-        assert_eq!(self.known.len(), self.peers.len());
-        assert!(self.per_address.len() <= self.peers.len() && self.sessions.len() <= self.max_peers);
+        self.peers.check_bounds();
+        assert!(self.peers.events() <= MAX_EVENTS + 40_000 && self.places.len() <= MAX_PEERS);
         for id in self.ids() {
             self.session(id).unwrap().check_bounds();
         }
@@ -223,7 +193,7 @@ impl Server {
 
     #[cfg(test)]
     pub(super) fn session_mut(&mut self, id: PeerId) -> Option<&mut Session> {
-        self.peers.peer_mut(id)
+        self.peers.get_mut(id)
     }
 }
 
@@ -237,12 +207,11 @@ impl Serve for Server {
             self.stats.discarded += 1;
             return;
         }
-        let place = peer_id_of(datagram).and_then(|index| self.peers.at(index.into()));
+        let peer = peer_id_of(datagram).and_then(|index| self.peers.at(index.into()));
         let is_request = datagram.first_chunk().is_some_and(|head| u16::from_be_bytes(*head) & NO_PEER == NO_PEER);
-        match place {
-            Some((id, addr, _)) if addr == from => {
+        match peer {
+            Some(id) if self.addr(id) == Some(from) => {
                 self.peers.change(id, |session| session.input(now, datagram));
-                self.tidy();
             }
             None if is_request => {
                 let known = self.stats.denied;
@@ -257,7 +226,6 @@ impl Serve for Server {
     fn timeout(&mut self, now: Instant) {
         self.peers.timeout(now);
         self.divide(now);
-        self.tidy();
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -270,19 +238,27 @@ impl Serve for Server {
     }
 
     fn poll_transmit(&mut self, now: Instant, packet: &mut Vec<u8>) -> Option<SocketAddr> {
-        let to = self.peers.poll_transmit(now, packet);
-        self.tidy();
-        to
+        self.peers.poll_transmit(now, packet).map(|(addr, _)| addr)
     }
 
     /// Of peers that never finish the handshake nothing is told.
     fn poll_event(&mut self) -> Option<(PeerId, Event)> {
-        self.peers.poll_event()
+        loop {
+            let (id, event) = self.peers.poll_event()?;
+            let told = self.places.get_mut(id.index()).map(|place| &mut place.told);
+            let is_for_the_game = match (&event, told) {
+                (Event::Connected, Some(told)) => told.replace(id) != Some(id),
+                (Event::Closed(_), Some(told)) => told.take_if(|told| *told == id).is_some(),
+                _ => true,
+            };
+            if is_for_the_game {
+                return Some((id, event));
+            }
+        }
     }
 
     fn disconnect(&mut self, now: Instant, peer: PeerId, data: &u32) {
         self.peers.change(peer, |session| session.disconnect(now, *data));
-        self.tidy();
     }
 
     fn disconnect_all(&mut self, now: Instant, data: &u32) {

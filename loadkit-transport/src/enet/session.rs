@@ -66,8 +66,6 @@ pub struct Session {
     /// Since then bytes of messages were counted against the bandwidth.
     bandwidth_since_us: u64,
     bandwidth_bytes: u64,
-    /// Nobody has been told of it yet: a client that has not finished the handshake.
-    is_secret: bool,
     /// A server divides its bandwidth among all of its connections.
     is_shared: bool,
     discarded: u64,
@@ -113,7 +111,6 @@ impl Session {
             heard_us: 0,
             bandwidth_since_us: 0,
             bandwidth_bytes: 0,
-            is_secret: state == State::Accepting,
             is_shared: false,
             discarded: 0,
             packets: [0; 2],
@@ -178,10 +175,6 @@ impl Session {
         self.agreed.sessions
     }
 
-    pub(super) fn connect_id(&self) -> u32 {
-        self.agreed.connect_id
-    }
-
     fn config(&self) -> &Config {
         self.agreed.config()
     }
@@ -204,9 +197,7 @@ impl Session {
     fn end(&mut self, failure: Failure) {
         if self.state != State::Closed {
             self.state = State::Closed;
-            if !self.is_secret {
-                self.events.push(Event::Closed(failure));
-            }
+            self.events.push(Event::Closed(failure));
             self.outgoing.reset();
             self.incoming = Incoming::default();
             self.acks = Acks::default();

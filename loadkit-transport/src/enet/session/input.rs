@@ -154,7 +154,6 @@ impl Session {
 
     fn connected(&mut self) {
         self.state = State::Open;
-        self.is_secret = false;
         self.events.push(Event::Connected);
     }
 

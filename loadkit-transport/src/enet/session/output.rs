@@ -157,12 +157,14 @@ impl Session {
         self.agreed.bandwidth[1]
     }
 
-    /// Tells the other side how much of the way inwards is for it, if that is news.
-    pub(in crate::enet) fn tell_share(&mut self, share: u32) {
-        if self.agreed.share != share && self.is_connected() {
+    /// Tells the other side how much of the way inwards is for it, if that is news. False before it can be told.
+    pub(in crate::enet) fn tell_share(&mut self, share: u32) -> bool {
+        let is_connected = self.is_connected();
+        if self.agreed.share != share && is_connected {
             self.agreed.share = share;
             self.outgoing.push_control(Control::BandwidthLimit);
         }
+        is_connected
     }
 }
 
