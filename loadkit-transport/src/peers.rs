@@ -131,9 +131,11 @@ impl<K: Copy + Eq + Hash, P: Protocol> Peers<K, P> {
             }
         };
         let slot = self.slots.get_mut(index as usize)?;
-        slot.peer = Some(Peer { key, protocol, dirty: false, armed: None });
+        // It may have something to send at once.
+        slot.peer = Some(Peer { key, protocol, dirty: true, armed: None });
         let id = PeerId { index, generation: slot.generation };
         self.by_key.insert(key, index);
+        self.dirty.push_back(index);
         self.settle(index);
         Some(id)
     }
