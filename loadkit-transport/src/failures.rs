@@ -46,6 +46,11 @@ pub(crate) fn failure(error: &io::Error, target: &str) -> Failure {
     }
 }
 
+/// Whether the kernel has no room now, for this socket or for all (ENOBUFS, which has no `ErrorKind`: 105 on Linux).
+pub(crate) fn is_no_room(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || cfg!(target_os = "linux") && error.raw_os_error() == Some(105)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
