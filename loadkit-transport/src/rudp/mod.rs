@@ -10,19 +10,25 @@
 //! Deliberately absent so far: encryption, congestion control (a load tester reports back-off and does not hide it),
 //! probing for larger packets.
 
+mod arrivals;
 mod client;
 mod config;
+mod congestion;
 mod events;
+mod fragments;
 mod frame;
 mod gate;
 mod host;
 mod incoming;
+mod lanes;
+mod numbers;
 mod outgoing;
 mod path;
 mod peers;
 mod rtt;
 mod server;
 mod session;
+mod taking;
 mod unreliable;
 mod wire;
 

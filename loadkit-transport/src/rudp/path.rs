@@ -69,6 +69,7 @@ impl Session {
     /// 9.4).
     pub(super) fn moved(&mut self, now: Instant) {
         self.rtt = RoundTrip::default();
+        self.pace.moved();
         self.last_heard = self.last_heard.max(now);
     }
 
