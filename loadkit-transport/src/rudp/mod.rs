@@ -14,6 +14,9 @@ mod arrivals;
 mod client;
 mod config;
 mod congestion;
+#[cfg(feature = "encryption")]
+mod crypto;
+mod door;
 mod events;
 mod fragments;
 mod frame;
@@ -26,9 +29,12 @@ mod outgoing;
 mod path;
 mod peers;
 mod rtt;
+mod sealing;
 mod server;
 mod session;
 mod taking;
+#[cfg(feature = "encryption")]
+mod token;
 mod unreliable;
 mod wire;
 
@@ -38,7 +44,10 @@ mod tests;
 pub use crate::dial::Rudp;
 pub use client::Client;
 pub use config::{BackOff, Channels, Config, Congestion, MIN_PACKET, Magic};
+pub use door::{CODE_EXPIRED, CODE_FULL, CODE_TOKEN};
 pub use host::Host;
 pub use peers::{Hello, PeerId};
-pub use server::{CODE_FULL, MAX_ANSWER, Server, ServerStats};
+pub use server::{MAX_ANSWER, Server, ServerStats};
 pub use session::Session;
+#[cfg(feature = "encryption")]
+pub use token::{Grant, MAX_SERVERS, MAX_USER_DATA, Token, TokenKey};

@@ -16,6 +16,7 @@ use super::numbers::Numbers;
 use super::outgoing::Outgoing;
 use super::path::Path;
 use super::rtt::RoundTrip;
+use super::sealing::Sealing;
 use super::taking::AckDue;
 use super::unreliable::Unreliable;
 use super::wire::{Envelope, kind, write_ending};
@@ -49,6 +50,14 @@ pub(super) struct Ending {
     pub(super) reason: Box<str>,
 }
 
+/// A packet that is being written: where it begins, where its body begins, and its number.
+#[derive(Debug)]
+pub(super) struct Begun {
+    start: usize,
+    body: usize,
+    sequence: u16,
+}
+
 /// A connection after its handshake: the same at both ends.
 ///
 /// Idle it holds no buffers; its own size is in the tests.
@@ -74,6 +83,7 @@ pub struct Session {
     pub(super) ending: Option<Box<Ending>>,
     /// Of the end that connected.
     pub(super) path: Option<Path>,
+    pub(super) sealing: Sealing,
     pub(super) last_sent: Instant,
     pub(super) last_heard: Instant,
     pub(super) ack_due: AckDue,
@@ -106,6 +116,7 @@ impl Session {
             events,
             ending: None,
             path: None,
+            sealing: Sealing::default(),
             last_sent: now,
             last_heard: now,
             ack_due: AckDue::default(),
@@ -115,6 +126,11 @@ impl Session {
             bytes_sent: 0,
             bytes_received: 0,
         }
+    }
+
+    /// With its packets sealed so.
+    pub(super) fn sealed(self, sealing: Sealing) -> Session {
+        Session { sealing, ..self }
     }
 
     /// The number in the packets that come to it.
@@ -155,13 +171,14 @@ impl Session {
     }
 
     /// The knobs, to be looked at while something else changes.
-    pub(super) fn knobs<'a>(config: &'a Option<Rc<Config>>) -> &'a Config {
+    pub(super) fn knobs(config: &Option<Rc<Config>>) -> &Config {
         config.as_deref().unwrap_or(&Config::DEFAULT)
     }
 
     /// The longest message that travels whole, and the length of the pieces of longer ones.
     fn lengths(&self) -> (usize, usize) {
-        (self.config().whole(), self.config().fragment)
+        let whole = self.config().whole() - self.sealing.overhead();
+        (whole, self.config().fragment.min(whole - 2))
     }
 
     /// When silence of its own has lasted long enough. The end that was connected to waits a little longer, so that of
@@ -183,25 +200,25 @@ impl Session {
     }
 
     /// Begins a packet; what it takes along of acks needs no packet of its own.
-    fn begin(&mut self, now: Instant, kind: u8, packet: &mut Vec<u8>) -> usize {
+    fn begin(&mut self, now: Instant, kind: u8, packet: &mut Vec<u8>) -> Begun {
         let header = self.arrivals.header(now);
-        let body = self.begin_sealed(kind | header.flags(), packet);
+        let begun = self.begin_sealed(kind | header.flags(), packet);
         header.write(packet);
         self.ack_due = AckDue::default();
         self.last_sent = now;
-        body
+        begun
     }
 
-    /// Begins a packet with its envelope. Where its body begins, for [`Session::seal`].
-    pub(super) fn begin_sealed(&mut self, first: u8, packet: &mut Vec<u8>) -> usize {
-        let sequence = self.outgoing.take_sequence();
+    /// Begins a packet with its envelope; [`Session::seal`] ends it.
+    pub(super) fn begin_sealed(&mut self, first: u8, packet: &mut Vec<u8>) -> Begun {
+        let (start, sequence) = (packet.len(), self.outgoing.take_sequence());
         Envelope::write(packet, self.config().magic, first, self.ids.other, sequence);
-        packet.len()
+        Begun { start, body: packet.len(), sequence }
     }
 
-    /// Ends a packet whose body begins at `body`.
-    pub(super) fn seal(&mut self, packet: &mut Vec<u8>, body: usize) {
-        let _ = (packet, body);
+    /// Ends a packet.
+    pub(super) fn seal(&mut self, packet: &mut Vec<u8>, begun: &Begun) {
+        self.sealing.seal(begun.sequence, packet, begun.start, begun.body);
     }
 
     fn send_reliable(&mut self, now: Instant, channel: Channel, message: &[u8]) -> Result<(), Failure> {
@@ -243,11 +260,11 @@ impl Session {
     /// Writes a packet with messages, or a ping.
     fn write_data(&mut self, now: Instant, packet: &mut Vec<u8>, is_ready: bool) {
         let start = packet.len();
-        let limit = start + self.config().packet;
-        let body = self.begin(now, kind::DATA, packet);
+        let limit = start + self.config().packet - self.sealing.overhead();
+        let begun = self.begin(now, kind::DATA, packet);
         self.outgoing.fill(now, packet, is_ready.then_some(limit));
         self.unreliable.fill(packet, limit);
-        self.seal(packet, body);
+        self.seal(packet, &begun);
         let (pace, len) = (&mut self.pace, packet.len() - start);
         pace.sent(len);
         self.outgoing.sent(len, |sent, fate| pace.fate(now, sent, fate));
@@ -363,10 +380,10 @@ impl Protocol for Session {
         if let State::Leaving { left } = &mut self.state {
             *left = left.saturating_sub(1);
             let is_last = *left == 0;
-            let body = self.begin_sealed(kind::GOODBYE, packet);
+            let begun = self.begin_sealed(kind::GOODBYE, packet);
             let ending = self.ending.as_deref();
             write_ending(packet, ending.map_or(0, |ending| ending.code), ending.map_or("", |ending| &ending.reason));
-            self.seal(packet, body);
+            self.seal(packet, &begun);
             if is_last {
                 self.end(Failure::new(Kind::CLOSED, "closed by this side"));
             }
@@ -381,14 +398,14 @@ impl Protocol for Session {
             if is_data {
                 self.write_data(now, packet, is_ready);
             } else if now >= self.ping_at() {
-                let body = self.begin(now, kind::DATA, packet);
-                self.seal(packet, body);
+                let begun = self.begin(now, kind::DATA, packet);
+                self.seal(packet, &begun);
                 self.outgoing.fill(now, packet, None);
                 let (pace, len) = (&mut self.pace, packet.len() - start);
                 self.outgoing.sent(len, |sent, fate| pace.fate(now, sent, fate));
             } else if self.ack_due.at.is_some_and(|at| now >= at) {
-                let body = self.begin(now, kind::ACK, packet);
-                self.seal(packet, body);
+                let begun = self.begin(now, kind::ACK, packet);
+                self.seal(packet, &begun);
             } else if !self.write_path(now, packet) {
                 return false;
             }

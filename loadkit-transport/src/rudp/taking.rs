@@ -1,5 +1,6 @@
 //! What arrives at a session: acks, messages, goodbyes; and when to ack in turn.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use loadkit_core::{Failure, Kind};
@@ -8,6 +9,7 @@ use tokio::time::Instant;
 use super::arrivals::Novelty;
 use super::frame::Frames;
 use super::incoming::Broken;
+use super::sealing::Closed;
 use super::session::{Ending, Session, State};
 use super::wire::{DELAY_UNIT_US, Envelope, Header, NO_DELAY, ending_of, kind, path_response_of};
 use crate::protocol::Event;
@@ -18,6 +20,11 @@ const ACK_RELIABLE_AFTER: u8 = 8;
 const ACK_ANY_AFTER: u8 = 16;
 /// Events that nobody has fetched, at most; until then packets are dropped as if they had been lost.
 pub(super) const MAX_EVENTS: usize = 4_096;
+
+thread_local! {
+    /// What sealed packets are opened into.
+    static OPENED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// When an ack goes in a packet of its own, and what has come since the last one.
 #[derive(Debug, Default)]
@@ -54,10 +61,31 @@ impl Session {
         // What has come early is kept: were there no limit to it, the window would be none either.
         let is_taken = datagram.len() <= self.config().packet
             && match Envelope::read(self.config().magic, datagram) {
-                Some(envelope) => envelope.id == self.id() && self.take(now, &envelope),
+                Some(envelope) => envelope.id == self.id() && self.open(now, &envelope),
                 None => self.take_path(datagram),
             };
         self.discarded = self.discarded.saturating_add(u32::from(!is_taken));
+    }
+
+    /// Opens a packet of the session where it is sealed, and takes it.
+    fn open(&mut self, now: Instant, envelope: &Envelope) -> bool {
+        if !self.sealing.is_on() {
+            return self.take(now, envelope);
+        }
+        OPENED.with_borrow_mut(|body| match self.sealing.open(envelope, body) {
+            Ok(number) => {
+                let is_taken = self.take(now, &Envelope { body, ..*envelope });
+                if is_taken {
+                    self.sealing.taken(number);
+                }
+                is_taken
+            }
+            Err(Closed::Again) => {
+                self.arrivals.duplicates = self.arrivals.duplicates.saturating_add(1);
+                false
+            }
+            Err(Closed::Forged) => false,
+        })
     }
 
     /// Takes a packet of the session; false: it is none after all.
@@ -95,6 +123,8 @@ impl Session {
                 self.arrivals.duplicates = self.arrivals.duplicates.saturating_add(1);
                 return false;
             }
+            // Sealed packets are told apart for longer.
+            Novelty::Stale if self.sealing.is_on() => {}
             Novelty::Stale => return false,
         }
         if let Some(mut frames) = frames {
