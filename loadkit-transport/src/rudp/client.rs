@@ -160,6 +160,10 @@ impl Client {
 }
 
 impl Protocol for Client {
+    fn name(&self) -> &'static str {
+        "rudp"
+    }
+
     fn open(&mut self, now: Instant) {
         if !matches!(self.state, State::Fresh) {
             return;

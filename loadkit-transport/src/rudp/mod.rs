@@ -17,7 +17,6 @@ mod congestion;
 #[cfg(feature = "encryption")]
 mod crypto;
 mod door;
-mod events;
 mod fragments;
 mod frame;
 mod gate;

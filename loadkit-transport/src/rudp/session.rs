@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use super::arrivals::Arrivals;
 use super::config::Config;
 use super::congestion::Pace;
-use super::events::Events;
 use super::frame::Frame;
 use super::incoming::Incoming;
 use super::lanes::{Lanes, pieces};
@@ -20,6 +19,7 @@ use super::sealing::Sealing;
 use super::taking::AckDue;
 use super::unreliable::Unreliable;
 use super::wire::{Envelope, kind, write_ending};
+use crate::events::Events;
 use crate::protocol::{Channel, Delivery, Event, Protocol, Stats};
 
 #[derive(Debug, PartialEq, Eq)]
@@ -301,6 +301,10 @@ fn backlog(what: &str, limit: usize) -> Failure {
 }
 
 impl Protocol for Session {
+    fn name(&self) -> &'static str {
+        "rudp"
+    }
+
     /// Does nothing: the handshake is done.
     fn open(&mut self, _: Instant) {}
 
