@@ -1,6 +1,8 @@
 //! `TOML -> Draft`: reads a plan's text, keeping where everything stands.
 
+mod network;
 mod stage;
+mod units;
 mod value;
 
 use std::path::Path;
@@ -14,7 +16,7 @@ use super::problem::Problem;
 use super::suggest;
 use crate::threshold::Threshold;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "scenario",
     "target",
     "seed",
@@ -30,6 +32,7 @@ const KEYS: [&str; 17] = [
     "interval",
     "thresholds",
     "personas",
+    "network",
     "accounts",
     "data",
 ];
@@ -93,6 +96,7 @@ impl Reader<'_> {
                 "interval" => draft.interval = self.duration(name, value),
                 "thresholds" => self.thresholds(value, &mut draft),
                 "personas" => self.personas(value, &mut draft),
+                "network" => self.network(value, &mut draft),
                 "accounts" => draft.accounts = self.file("accounts", value),
                 "data" => self.data(value, &mut draft),
                 _ => self.unknown(key, "a plan", &KEYS),
