@@ -171,7 +171,6 @@ fn outages_are_the_seats_and_last_as_long_as_asked() {
     let totals = bot!(echo, |cx| {
         let outages = Outages { every: SECOND, lasts: 200 * MS };
         let profile = profile(Direction { latency: MS, ..way() }, way()).with_outages(outages).unwrap();
-        let mut gaps: Vec<u128> = Vec::new();
         for _ in 0..2 {
             let game = dial(cx, profile.clone()).await?;
             let heard = talk(cx, &game, 1_000, 10 * MS).await?;
@@ -179,7 +178,6 @@ fn outages_are_the_seats_and_last_as_long_as_asked() {
                 assert!((19..=22).contains(&(number(&pair[1]) - number(&pair[0]))), "{pair:?}");
                 cx.count("outages", 1);
             }
-            gaps.push(Instant::now().elapsed().as_micros());
             game.close().await?;
         }
         Ok(())
@@ -244,9 +242,10 @@ fn a_whole_protocol_plays_over_a_bad_network_and_says_goodbye() {
             game.send(vec![n; 10])?;
             assert_eq!(game.recv().await?, vec![n; 10]);
         }
+        // It stays, closed; what it has sent gets there all the same.
         game.close().await?;
-        let game = cx.connect(Rudp::new(Raw).conditions(Profile::lte())).await?;
-        drop(game);
+        let other = cx.connect(Rudp::new(Raw).conditions(Profile::lte())).await?;
+        drop(other);
         cx.sleep(MS * 100).await;
         LEFT.with_borrow(|left| assert_eq!(*left, 2));
         Ok(())
@@ -308,7 +307,7 @@ impl Link for Loop {
 #[tokio::test(start_paused = true)]
 async fn a_stream_stalls_and_ends_after_its_last_frame() {
     let beneath = Loop::default();
-    let direction = Direction { latency: 10 * MS, loss: 0.3, ..way() };
+    let direction = Direction { latency: 10 * MS, loss: 0.1, ..way() };
     let outages = Outages { every: SECOND, lasts: 300 * MS };
     let profile = profile(direction, direction).with_outages(outages).unwrap().with_new_address(SECOND).unwrap();
     let mut link = Conditioned::new(beneath.clone(), &profile, Seed(3), Instant::now());
@@ -318,7 +317,7 @@ async fn a_stream_stalls_and_ends_after_its_last_frame() {
     for n in 0..200_u32 {
         link.try_send(&n.to_be_bytes()).unwrap();
         tokio::time::advance(10 * MS).await;
-        assert!(link.queued() > 0 || link.up.is_empty());
+        assert!(link.queued() > 0 || link.up().is_empty());
         while let Poll::Ready(received) = link.poll_recv(&mut cx, &mut buf) {
             let at = received.unwrap().at.unwrap();
             assert!(at >= last);
@@ -326,23 +325,21 @@ async fn a_stream_stalls_and_ends_after_its_last_frame() {
             heard.push(u32::from_be_bytes(buf[..4].try_into().unwrap()));
         }
     }
-    beneath.0.borrow_mut().1 = true;
     let end = loop {
+        // The far end closes when it has sent all that it has received.
+        beneath.0.borrow_mut().1 = link.up().is_empty();
         match link.poll_recv(&mut cx, &mut buf) {
             Poll::Ready(Ok(_)) => heard.push(u32::from_be_bytes(buf[..4].try_into().unwrap())),
             Poll::Ready(Err(error)) => break error,
             Poll::Pending => {
-                // The far end closes once it has all; until then there is something due.
                 let due = link.deadline().unwrap();
                 tokio::time::advance(due.saturating_duration_since(Instant::now()).max(MS)).await;
             }
         }
     };
     assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);
-    assert!(link.up().lost > 40 && link.up().dropped_by_outage > 30, "{:?}", link.up());
-    let whole = heard.len();
-    assert_eq!(heard, (0..whole as u32).collect::<Vec<_>>());
-    assert!(whole > 50, "{whole}");
+    assert!(link.up().counts().lost > 10 && link.up().counts().dropped_by_outage > 30, "{:?}", link.up());
+    assert_eq!(heard, (0..200).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
@@ -362,11 +359,11 @@ async fn idle_it_holds_nothing_and_floods_meet_a_bound() {
         }
         while link.poll_recv(&mut cx, &mut buf).is_ready() {}
     }
-    assert!(link.down.len() <= 4_097 && link.down().dropped_by_queue > 1_000, "{:?}", link.down());
+    assert!(link.down().len() <= 4_097 && link.down().counts().dropped_by_queue > 1_000, "{:?}", link.down());
     tokio::time::advance(SECOND).await;
     while link.poll_recv(&mut cx, &mut buf).is_ready() {}
     while link.poll_recv(&mut cx, &mut buf).is_ready() {}
     tokio::time::advance(SECOND).await;
     while link.poll_recv(&mut cx, &mut buf).is_ready() {}
-    assert!(link.up.is_empty() && link.down.is_empty() && link.deadline().is_none());
+    assert!(link.up().is_empty() && link.down().is_empty() && link.deadline().is_none());
 }
