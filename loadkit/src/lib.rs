@@ -36,6 +36,7 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 mod host;
+pub mod sim;
 mod timer;
 
 pub use host::{Os, free_descriptors};
