@@ -6,6 +6,7 @@
 
 mod any_link;
 mod arrival;
+pub mod bits;
 mod call;
 mod codec;
 mod connection;
