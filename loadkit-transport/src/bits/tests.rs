@@ -84,7 +84,7 @@ impl Model {
                 self.raw(text.as_bytes());
             }
             Op::Align => {
-                while self.bits.len() % 8 > 0 {
+                while !self.bits.len().is_multiple_of(8) {
                     self.bits.push(false);
                 }
             }

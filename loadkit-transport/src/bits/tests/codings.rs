@@ -174,9 +174,9 @@ fn known_forms() {
     // Its negative is the same.
     assert_eq!(bits(&|w| Quaternion(2).write(&[0.0, 0.0, 0.0, -1.0], w).unwrap()), (8, vec![0b01_01_01_11]));
     assert_eq!(bits(&|w| Fixed(5).write(&-1_i32, w).unwrap()), (5, vec![0b1_1111]));
-    assert_eq!(bits(&|w| Maybe(0..=9).write(&Some(9_u8), w).unwrap()), (5, vec![0b1001_1]));
-    // Changed, near, and -2 in 4 bits.
-    assert_eq!(bits(&|w| Relative::new(4).write_delta(&u16::MAX, &1, w).unwrap()), (6, vec![0b1110_1_1]));
+    assert_eq!(bits(&|w| Maybe(0..=9).write(&Some(9_u8), w).unwrap()), (5, vec![0b1_0011]));
+    // Changed, near, and -2 in 4 bits, from the right.
+    assert_eq!(bits(&|w| Relative::new(4).write_delta(&u16::MAX, &1, w).unwrap()), (6, vec![0b11_1011]));
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn what_has_no_form_is_refused() {
     assert_eq!(Quaternion(2).read(&mut BitReader::<LsbFirst>::new(&[0b01_01_11_11])), Err(BitError::Range));
     // A change that leaves the range.
     let mut value = 998_u16;
-    let change = [0b0111_1_1];
+    let change = [0b01_1111];
     let form = Relative::within(4, 0..=999);
     assert_eq!(form.read_delta(&mut value, &mut BitReader::<LsbFirst>::new(&change)), Err(BitError::Range));
     assert_eq!(value, 998);
