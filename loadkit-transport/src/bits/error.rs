@@ -12,6 +12,8 @@ pub enum BitError {
     Range,
     /// A string, a list or bytes are longer than agreed.
     TooLong,
+    /// Lists are in lists in lists, deeper than 32.
+    TooDeep,
     /// A string is not UTF-8.
     Utf8,
     /// No variant has this tag.
@@ -28,6 +30,7 @@ impl fmt::Display for BitError {
             BitError::End => "the bits end within it",
             BitError::Range => "the value is outside of its range",
             BitError::TooLong => "it is longer than agreed",
+            BitError::TooDeep => "it is nested too deeply",
             BitError::Utf8 => "the text is not UTF-8",
             BitError::Tag => "there is no variant of this tag",
             BitError::Padding => "the bits that fill up are not 0",
@@ -51,5 +54,28 @@ impl Place {
 
     pub(super) fn get(self) -> Option<(&'static str, u64)> {
         self.0
+    }
+}
+
+/// Lists within lists, at most: a message that holds lists of itself must not take the stack.
+const MAX_DEPTH: u8 = 32;
+
+/// How many lists are around what is being read or written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Depth(u8);
+
+impl Depth {
+    #[inline]
+    pub(super) fn enter(&mut self) -> Result<(), BitError> {
+        if self.0 == MAX_DEPTH {
+            return Err(BitError::TooDeep);
+        }
+        self.0 += 1;
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn leave(&mut self) {
+        self.0 = self.0.saturating_sub(1);
     }
 }

@@ -43,7 +43,8 @@ impl Coding<Vec<u8>> for Blob {
     }
 }
 
-/// `#[bits(list(64))]`, `#[bits(list(64, 0..=9))]`: at most so many elements, with their number before them.
+/// `#[bits(list(64))]`, `#[bits(list(64, 0..=9))]`: at most so many elements, with their number before them. Lists may
+/// hold lists, 32 deep.
 ///
 /// In a delta: a bit whether anything changed, the number, then each element: against the one at its place in the
 /// baseline, or whole where the baseline has none.
@@ -58,13 +59,13 @@ pub struct List<C> {
 impl<T, C: Coding<T>> Coding<Vec<T>> for List<C> {
     fn write<O: Order>(&self, value: &Vec<T>, w: &mut BitWriter<O>) -> Result<(), BitError> {
         w.count(value.len(), self.max)?;
-        value.iter().try_for_each(|element| self.each.write(element, w))
+        w.within(|w| value.iter().try_for_each(|element| self.each.write(element, w)))
     }
 
     fn read<O: Order>(&self, r: &mut BitReader<'_, O>) -> Result<Vec<T>, BitError> {
         let mut list = Vec::new();
         let count = r.count(self.max)?;
-        self.read_more(&mut list, count, r)?;
+        r.within(|r| self.read_more(&mut list, count, r))?;
         Ok(list)
     }
 
@@ -79,13 +80,12 @@ impl<T, C: Coding<T>> Coding<Vec<T>> for List<C> {
             return Ok(());
         }
         w.count(value.len(), self.max)?;
-        for (place, element) in value.iter().enumerate() {
-            match base.get(place) {
-                Some(base) => self.each.write_delta(element, base, w)?,
-                None => self.each.write(element, w)?,
-            }
-        }
-        Ok(())
+        w.within(|w| {
+            value.iter().enumerate().try_for_each(|(place, element)| match base.get(place) {
+                Some(base) => self.each.write_delta(element, base, w),
+                None => self.each.write(element, w),
+            })
+        })
     }
 
     fn read_delta<O: Order>(&self, value: &mut Vec<T>, r: &mut BitReader<'_, O>) -> Result<(), BitError> {
@@ -94,8 +94,10 @@ impl<T, C: Coding<T>> Coding<Vec<T>> for List<C> {
         }
         let count = r.count(self.max)?;
         value.truncate(count);
-        value.iter_mut().try_for_each(|element| self.each.read_delta(element, r))?;
-        self.read_more(value, count - value.len(), r)
+        r.within(|r| {
+            value.iter_mut().try_for_each(|element| self.each.read_delta(element, r))?;
+            self.read_more(value, count - value.len(), r)
+        })
     }
 }
 

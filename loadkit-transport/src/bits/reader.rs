@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 
-use super::error::{BitError, Place};
+use super::error::{BitError, Depth, Place};
 use super::integer::Integer;
 use super::order::{LsbFirst, Order, width};
 use super::writer::un_zig_zag;
@@ -21,13 +21,14 @@ pub struct BitReader<'a, O: Order = LsbFirst> {
     /// The next bit.
     at: u64,
     place: Place,
+    depth: Depth,
     order: PhantomData<O>,
 }
 
 impl<'a, O: Order> BitReader<'a, O> {
     /// From the first bit of these bytes.
     pub fn new(bytes: &'a [u8]) -> Self {
-        BitReader { bytes, at: 0, place: Place::default(), order: PhantomData }
+        BitReader { bytes, at: 0, place: Place::default(), depth: Depth::default(), order: PhantomData }
     }
 
     /// Bits read.
@@ -194,6 +195,14 @@ impl<'a, O: Order> BitReader<'a, O> {
     /// The field that is to blame for the error, and how many bits were read before.
     pub fn blamed(&self) -> Option<(&'static str, u64)> {
         self.place.get()
+    }
+
+    /// Does what is read within a list: not without end.
+    pub(super) fn within<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T, BitError>) -> Result<T, BitError> {
+        self.depth.enter()?;
+        let result = inner(self);
+        self.depth.leave();
+        result
     }
 
     fn check_bytes(&self, count: usize) -> Result<(), BitError> {

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 
-use super::error::{BitError, Place};
+use super::error::{BitError, Depth, Place};
 use super::integer::Integer;
 use super::order::{LsbFirst, Order, ones, width};
 
@@ -37,6 +37,7 @@ pub struct BitWriter<O: Order = LsbFirst> {
     /// How many they are: less than 64.
     held: u32,
     place: Place,
+    depth: Depth,
     order: PhantomData<O>,
 }
 
@@ -48,7 +49,15 @@ impl<O: Order> BitWriter<O> {
 
     /// One that goes on behind these bytes.
     pub fn after(out: Vec<u8>) -> Self {
-        BitWriter { start: out.len(), out, word: 0, held: 0, place: Place::default(), order: PhantomData }
+        BitWriter {
+            start: out.len(),
+            out,
+            word: 0,
+            held: 0,
+            place: Place::default(),
+            depth: Depth::default(),
+            order: PhantomData,
+        }
     }
 
     /// Bits written.
@@ -191,6 +200,14 @@ impl<O: Order> BitWriter<O> {
     /// The field that is to blame for the error, and how many bits were written before.
     pub fn blamed(&self) -> Option<(&'static str, u64)> {
         self.place.get()
+    }
+
+    /// Does what is written within a list: not without end.
+    pub(super) fn within<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T, BitError>) -> Result<T, BitError> {
+        self.depth.enter()?;
+        let result = inner(self);
+        self.depth.leave();
+        result
     }
 
     /// The `n` bits of `value`, which has no others; `n` is at most 64.

@@ -190,3 +190,23 @@ fn a_delta_costs_what_changed() {
     assert_eq!(cost(&Move { x: 6, ..base.clone() }), 1 + 5 + 10);
     assert_eq!(cost(&Move { dx: 0.5001, ..base.clone() }), 1, "it rounds to the same bits");
 }
+
+#[test]
+fn lists_of_lists_end_somewhere() {
+    #[derive(Debug, Packed)]
+    #[bits(crate = crate)]
+    struct Tree {
+        #[bits(list(1))]
+        children: Vec<Tree>,
+    }
+
+    let mut codec = Bits::<Tree, Tree>::new();
+    let deepest = |depth| (0..depth).fold(Tree { children: vec![] }, |tree, _| Tree { children: vec![tree] });
+    let mut bytes = Vec::new();
+    codec.encode(&deepest(31), &mut bytes).unwrap();
+    assert_eq!(bytes, [0xFF, 0xFF, 0xFF, 0x7F]);
+    codec.decode(&bytes).unwrap();
+    for refused in [codec.encode(&deepest(32), &mut bytes).unwrap_err(), codec.decode(&[0xFF; 60_000]).unwrap_err()] {
+        assert!(refused.to_string().ends_with("it is nested too deeply"), "{refused}");
+    }
+}
