@@ -1,9 +1,17 @@
 //! The integers that can be packed, as one.
 
 /// `u8` to `u64` and `i8` to `i64`. (`usize` is not the same everywhere, and a wire must be.)
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an integer of 8 to 64 bits",
+    note = "a float needs `#[bits(quantised(min..=max, resolution))]`; a `usize` is not the same everywhere: use a `u32`"
+)]
 pub trait Integer: Copy + PartialOrd + sealed::Integer {}
 
 pub(super) mod sealed {
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` is not an integer of 8 to 64 bits",
+        note = "a float needs `#[bits(quantised(min..=max, resolution))]`; a `usize` is not the same everywhere: use a `u32`"
+    )]
     pub trait Integer: Sized {
         const WIDTH: u32;
         const SIGNED: bool;

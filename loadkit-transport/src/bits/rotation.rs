@@ -18,6 +18,8 @@ use super::writer::BitWriter;
 /// component, 29 in all, are good for 0.9°, 10 for 0.45°, 15 for 0.014°. Of the `n` bits, 2 are the least and 20 the
 /// most.
 ///
+/// A rotation that was read and is written again can take other bits, where two components are nearly the largest.
+///
 /// (Why 8: a component is off by at most h = √½ / (2ⁿ - 2), half a step. The largest, w ≥ ½, is off by at most
 /// h · (|x| + |y| + |z|) / w ≤ h · √3 · √(1 - w²) / w ≤ 3h, to first order. So the quaternion is off by at most
 /// √(3 + 9) h, and the angle by twice that, 6.93 h = 4.9 / (2ⁿ - 2); the rest is for the higher orders, which count
