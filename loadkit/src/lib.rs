@@ -31,6 +31,7 @@
 //!
 //! # Features
 //! - `cli` (default): the command line of a client binary, [`main!`].
+//! - `derive` (default): `#[derive(Packed)]`, messages in bits ([`transport::bits`]).
 //! - `prost` (default): the Protobuf codec.
 
 #[cfg(feature = "cli")]
