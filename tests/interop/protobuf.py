@@ -1,8 +1,8 @@
 """Google's Protobuf for Python reads and writes what the tests of Rust ask for.
 
-Arguments: a file with a FileDescriptorSet. Standard input has a line of JSON for each message: what it is as a tree, and
-its bytes as Rust wrote them. Standard output has one for each: the bytes as Python writes the tree, the bytes of Rust
-read and written again, and whether both are the same message.
+Arguments: a file with a FileDescriptorSet, and one with a line of JSON for each message: what it is as a tree, and its
+bytes as Rust wrote them. Standard output has a line for each: the bytes as Python writes the tree, the bytes of Rust read
+and written again, and whether both are the same message.
 """
 
 import json
@@ -42,7 +42,7 @@ def scalar(field, value):
     return value
 
 
-for line in sys.stdin:
+for line in open(sys.argv[2], encoding="utf-8"):
     asked = json.loads(line)
     built = build(asked["tree"])
     read = type(built).FromString(bytes.fromhex(asked["hex"]))

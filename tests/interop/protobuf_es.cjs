@@ -1,14 +1,14 @@
 // Protobuf-ES reads and writes what the tests of Rust ask for: as protobuf.py does it.
 //
-// Arguments: a file with a FileDescriptorSet, and the folder in which the packages are.
+// NODE_PACKAGES says in which folder node_modules is.
 "use strict";
 
 const fs = require("fs");
 const path = require("path");
 const { createRequire } = require("module");
 
-const [descriptors, packages] = process.argv.slice(2);
-const load = createRequire(path.resolve(packages, "package.json"));
+const [descriptors, asked] = process.argv.slice(2);
+const load = createRequire(path.resolve(process.env.NODE_PACKAGES, "package.json"));
 const { createFileRegistry, equals, fromBinary, toBinary } = load("@bufbuild/protobuf");
 const { FileDescriptorSetSchema } = load("@bufbuild/protobuf/wkt");
 const { reflect } = load("@bufbuild/protobuf/reflect");
@@ -23,7 +23,7 @@ function build(tree) {
     const field = message.desc.fields.find((field) => field.name === name);
     if (Array.isArray(value)) {
       for (const one of value) {
-        message.addListItem ? message.addListItem(field, scalar(field, one)) : message.get(field).add(scalar(field, one));
+        message.get(field).add(scalar(field, one));
       }
     } else {
       message.set(field, scalar(field, value));
@@ -48,10 +48,10 @@ function bytes(message) {
   return toBinary(message.desc, message.message);
 }
 
-for (const line of fs.readFileSync(0, "utf8").split("\n").filter((line) => line !== "")) {
-  const asked = JSON.parse(line);
-  const built = build(asked.tree);
-  const read = fromBinary(built.desc, unhex(asked.hex));
+for (const line of fs.readFileSync(asked, "utf8").split("\n").filter((line) => line !== "")) {
+  const { tree, hex: ours } = JSON.parse(line);
+  const built = build(tree);
+  const read = fromBinary(built.desc, unhex(ours));
   const answer = {
     written: hex(bytes(built)),
     again: hex(toBinary(built.desc, read)),
