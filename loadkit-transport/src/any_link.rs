@@ -7,10 +7,14 @@ use crate::link::{Link, Received};
 use crate::mem::Mem;
 use crate::tcp::Tcp;
 use crate::udp::Udp;
+#[cfg(feature = "ws")]
+use crate::ws::WebSocket;
 
 pub(crate) enum AnyLink {
     Udp(Udp),
     Tcp(Box<Tcp>),
+    #[cfg(feature = "ws")]
+    WebSocket(Box<WebSocket>),
     Mem(Box<Mem>),
     Other(Box<dyn Link>),
 }
@@ -20,6 +24,8 @@ macro_rules! each {
         match $link {
             AnyLink::Udp($inner) => $call,
             AnyLink::Tcp($inner) => $call,
+            #[cfg(feature = "ws")]
+            AnyLink::WebSocket($inner) => $call,
             AnyLink::Mem($inner) => $call,
             AnyLink::Other($inner) => $call,
         }
@@ -41,6 +47,10 @@ impl Link for AnyLink {
 
     fn queued(&self) -> usize {
         each!(self, link => link.queued())
+    }
+
+    fn close(&mut self) {
+        each!(self, link => link.close());
     }
 
     fn max_message(&self) -> usize {

@@ -4,9 +4,11 @@
 //! bytes. A driver joins them into a connection on the bot's own task. Both ends of a protocol are here, so that
 //! example servers and simulations are built from the same code as bots.
 
+mod address;
 mod any_link;
 mod arrival;
 mod call;
+mod carrier;
 mod codec;
 mod connection;
 mod dial;
@@ -24,9 +26,15 @@ mod recv;
 pub mod rudp;
 mod sources;
 mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod traffic;
 mod udp;
+mod wire;
+#[cfg(feature = "ws")]
+pub mod ws;
 
+pub use address::Address;
 pub use bytes::Bytes;
 pub use call::Call;
 pub use codec::{Calls, Codec, Raw, Request, malformed};
@@ -40,7 +48,11 @@ pub use proto::Proto;
 pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
 pub use sources::SourcePool;
 pub use tcp::{Framing, Prefix, Tcp};
+#[cfg(feature = "tls")]
+pub use tls::Trust;
 pub use udp::{SocketBuffers, Udp};
+#[cfg(feature = "ws")]
+pub use ws::Ws;
 
 #[cfg(test)]
 mod tests;

@@ -46,6 +46,10 @@ pub trait Link {
         0
     }
 
+    /// Queues the link's own goodbye, where it has one (WebSocket, TLS), after all that was sent. [`Link::queued`] is then
+    /// 0 when it has been said, and answered where an answer belongs to it; [`Link::poll_flush`] sees to both.
+    fn close(&mut self) {}
+
     /// The longest message that it receives: the buffer lent to it is at least so long.
     fn max_message(&self) -> usize {
         MAX_DATAGRAM
@@ -75,6 +79,10 @@ impl<L: Link + ?Sized> Link for Box<L> {
 
     fn queued(&self) -> usize {
         (**self).queued()
+    }
+
+    fn close(&mut self) {
+        (**self).close();
     }
 
     fn max_message(&self) -> usize {

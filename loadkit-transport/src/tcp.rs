@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, ready};
 
 use loadkit_core::{Failure, Kind};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::link::{Link, Received};
+use crate::wire::{self, Wire};
 
 /// Bytes that wait for the kernel, at most; a message beyond that is refused.
 const MAX_QUEUED: usize = 512 * 1024;
@@ -92,10 +93,10 @@ fn too_large(len: usize, max: usize) -> Failure {
     Failure::new(Kind::TOO_LARGE, format!("a frame of {len} bytes, of at most {max}"))
 }
 
-/// A TCP connection that carries frames.
+/// A TCP connection that carries frames, in the clear or under TLS.
 #[derive(Debug)]
 pub struct Tcp {
-    stream: TcpStream,
+    wire: Wire,
     framing: Framing,
     /// Read and not yet handed out, from `taken` on. Without a buffer when all is handed out.
     partial: Vec<u8>,
@@ -110,11 +111,7 @@ impl Tcp {
     /// # Errors
     /// As the system has them.
     pub async fn connect(from: Option<IpAddr>, to: SocketAddr, framing: Framing) -> io::Result<Tcp> {
-        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if let Some(from) = from {
-            socket.bind(SocketAddr::new(from, 0))?;
-        }
-        Tcp::new(socket.connect(to).await?, framing)
+        wire::connect(from, to).await.map(|stream| Tcp::over(Wire::Tcp(stream), framing))
     }
 
     /// Takes a stream that is connected, for example one that a listener accepted.
@@ -124,7 +121,12 @@ impl Tcp {
     pub fn new(stream: TcpStream, framing: Framing) -> io::Result<Tcp> {
         // Games send small messages that must not wait for company.
         stream.set_nodelay(true)?;
-        Ok(Tcp { stream, framing, partial: Vec::new(), taken: 0, outgoing: Vec::new() })
+        Ok(Tcp::over(Wire::Tcp(stream), framing))
+    }
+
+    /// Frames over a stream that is connected.
+    pub(crate) fn over(wire: Wire, framing: Framing) -> Tcp {
+        Tcp { wire, framing, partial: Vec::new(), taken: 0, outgoing: Vec::new() }
     }
 
     /// Hands out the next whole frame of what was read.
@@ -148,18 +150,12 @@ impl Tcp {
         Ok(Some(len))
     }
 
-    fn read_more(&mut self) -> io::Result<()> {
+    fn read_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.resize(READ, 0);
-            match self.stream.try_read(scratch) {
-                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(len) => {
-                    self.partial.extend_from_slice(&scratch[..len]);
-                    Ok(())
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-                Err(error) => Err(error),
-            }
+            let len = ready!(self.wire.poll_read(cx, scratch))?;
+            self.partial.extend_from_slice(&scratch[..len]);
+            Poll::Ready(if len > 0 { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) })
         })
     }
 }
@@ -170,8 +166,7 @@ impl Link for Tcp {
             if let Some(len) = self.take_frame(buf)? {
                 return Poll::Ready(Ok(Received { len, at: None }));
             }
-            ready!(self.stream.poll_read_ready(cx))?;
-            self.read_more()?;
+            ready!(self.read_more(cx))?;
         }
     }
 
@@ -184,21 +179,15 @@ impl Link for Tcp {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.outgoing.is_empty() {
-            match self.stream.try_write(&self.outgoing) {
-                Ok(len) => {
-                    self.outgoing.drain(..len);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.stream.poll_write_ready(cx))?,
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        self.outgoing = Vec::new();
-        Poll::Ready(Ok(()))
+        self.wire.poll_write_all(cx, &mut self.outgoing)
     }
 
     fn queued(&self) -> usize {
-        self.outgoing.len()
+        self.outgoing.len() + self.wire.queued()
+    }
+
+    fn close(&mut self) {
+        self.wire.close();
     }
 
     fn max_message(&self) -> usize {
