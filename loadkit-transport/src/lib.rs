@@ -25,6 +25,8 @@ mod protocol;
 mod recv;
 pub mod rudp;
 mod sources;
+#[cfg(any(feature = "ws", feature = "http"))]
+mod status;
 mod tcp;
 #[cfg(feature = "tls")]
 pub mod tls;

@@ -1,6 +1,5 @@
 //! TCP with frames: a length before each message.
 
-use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, ready};
@@ -13,13 +12,6 @@ use crate::wire::{self, Wire};
 
 /// Bytes that wait for the kernel, at most; a message beyond that is refused.
 const MAX_QUEUED: usize = 512 * 1024;
-/// Bytes read from a socket at once.
-const READ: usize = 64 * 1024;
-
-thread_local! {
-    /// What a socket is read into; what is left of it after the whole frames stays with its connection.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// The length before a frame, big-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,8 +143,7 @@ impl Tcp {
     }
 
     fn read_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            scratch.resize(READ, 0);
+        wire::with_scratch(|scratch| {
             let len = ready!(self.wire.poll_read(cx, scratch))?;
             self.partial.extend_from_slice(&scratch[..len]);
             Poll::Ready(if len > 0 { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) })

@@ -1,5 +1,6 @@
 //! `bytes <-> TCP`: a stream that never blocks, in the clear or under TLS.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, ready};
@@ -8,6 +9,21 @@ use tokio::net::{TcpSocket, TcpStream};
 
 #[cfg(feature = "tls")]
 use crate::tls::TlsStream;
+
+/// Bytes read from a stream at once.
+const READ: usize = 64 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends what streams are read into, one for all connections of a thread: what is left of it stays with its connection.
+pub(crate) fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.resize(READ, 0);
+        read(scratch)
+    })
+}
 
 /// A stream of bytes to the server.
 #[derive(Debug)]

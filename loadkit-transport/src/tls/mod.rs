@@ -21,12 +21,12 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
-use self::shared::Shared;
-use crate::address::Address;
-pub use self::trust::Trust;
 #[cfg(feature = "quic")]
 pub(crate) use self::shared;
+use self::shared::Shared;
 pub(crate) use self::stream::TlsStream;
+pub use self::trust::Trust;
+use crate::address::Address;
 
 /// The server's certificate does not verify.
 pub const CERTIFICATE: Kind = Kind::new("certificate");

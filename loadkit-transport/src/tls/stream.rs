@@ -36,6 +36,8 @@ pub(crate) struct TlsStream {
     is_ended: bool,
     /// So have we.
     is_closed: bool,
+    /// An error has ended it.
+    is_broken: bool,
 }
 
 /// What is to be done once the connection is open.
@@ -67,6 +69,7 @@ impl TlsStream {
             is_open: false,
             is_ended: false,
             is_closed: false,
+            is_broken: false,
         })
     }
 
@@ -151,11 +154,15 @@ impl TlsStream {
     /// Works on what has come until more must come, then on `task`. Whether that is done; it is not while the
     /// connection is not open (any more).
     fn work(&mut self, task: Task<'_>) -> io::Result<bool> {
+        if self.is_broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let result = self.advance(task);
         if self.incoming.is_empty() {
             self.incoming = Vec::new();
         }
         result.map_err(|error| {
+            self.is_broken = true;
             // The other side is told why, as far as the kernel takes it.
             self.queue_alert();
             let _ = self.poll_flush(&mut Context::from_waker(Waker::noop()));
@@ -204,14 +211,14 @@ impl TlsStream {
         }
     }
 
-    /// After an error: what TLS has to say about it.
+    /// After an error: what TLS has to say about it, which is one alert. It is not asked again: it would stumble over the
+    /// same bytes once more.
     fn queue_alert(&mut self) {
-        while let UnbufferedStatus { state: Ok(ConnectionState::EncodeTlsData(mut data)), .. } =
+        if let UnbufferedStatus { state: Ok(ConnectionState::EncodeTlsData(mut data)), .. } =
             self.tls.process_tls_records(&mut self.incoming)
         {
-            if grow(&mut self.outgoing, |room| data.encode(room)).is_err() {
-                return;
-            }
+            // Without it, the other side sees the end all the same.
+            let _ = grow(&mut self.outgoing, |room| data.encode(room));
         }
     }
 }
