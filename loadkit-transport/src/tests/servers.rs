@@ -1,8 +1,24 @@
 //! Servers of other makers, on a thread of their own each, until the process ends.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
+
+/// What happens at a server, one after the other: whoever takes from it waits for the server.
+pub(super) struct Log<T>(Receiver<T>);
+
+impl<T> Log<T> {
+    pub(super) fn new() -> (SyncSender<T>, Log<T>) {
+        let (told, log) = sync_channel(1_000);
+        (told, Log(log))
+    }
+
+    pub(super) fn next(&self) -> T {
+        self.0.recv_timeout(Duration::from_secs(20)).unwrap()
+    }
+}
 
 /// Serves each connection by itself.
 pub(super) fn serve<F: Future<Output = ()> + 'static>(

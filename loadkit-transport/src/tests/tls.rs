@@ -1,6 +1,7 @@
 //! TLS against rustls's server.
 
 use std::io::ErrorKind;
+use std::sync::mpsc::SyncSender;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -9,7 +10,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion, crypto};
 
-use super::servers::serve;
+use super::servers::{Log, serve};
 use super::*;
 use crate::Trust;
 
@@ -27,12 +28,12 @@ pub(super) fn acceptor(names: &[&str], version: &'static SupportedProtocolVersio
     (made.cert.pem(), TlsAcceptor::from(Arc::new(config)))
 }
 
-/// What happened at the server, in its order.
-type Log = Arc<Mutex<Vec<Result<usize, ErrorKind>>>>;
+/// How a connection ended at the server.
+type Ended = Result<usize, ErrorKind>;
 
 /// Echoes until the end.
-async fn echo(acceptor: TlsAcceptor, stream: TcpStream, log: Log) {
-    let told = |result: Result<usize, ErrorKind>| log.lock().unwrap().push(result);
+async fn echo(acceptor: TlsAcceptor, stream: TcpStream, told: SyncSender<Ended>) {
+    let told = |ended: Ended| told.send(ended).unwrap_or_default();
     let mut stream = match acceptor.accept(stream).await {
         Ok(stream) => stream,
         Err(error) => return told(Err(error.kind())),
@@ -47,13 +48,10 @@ async fn echo(acceptor: TlsAcceptor, stream: TcpStream, log: Log) {
 }
 
 /// An echo server over TLS: its address, its certificate, and what happens there.
-fn server(names: &[&str], version: &'static SupportedProtocolVersion) -> (SocketAddr, String, Log) {
+fn server(names: &[&str], version: &'static SupportedProtocolVersion) -> (SocketAddr, String, Log<Ended>) {
     let (pem, acceptor) = acceptor(names, version);
-    let log = Log::default();
-    let addr = serve({
-        let log = log.clone();
-        move |stream| echo(acceptor.clone(), stream, log.clone())
-    });
+    let (told, log) = Log::new();
+    let addr = serve(move |stream| echo(acceptor.clone(), stream, told.clone()));
     (addr, pem, log)
 }
 
@@ -74,7 +72,9 @@ fn frames_echo_over_tls_of_both_versions() {
         assert_eq!((totals.finished, totals.failed()), (5, 0), "{:?}", totals.samples);
         assert!(!totals.counts.contains_key("net.tls_unverified"));
         // Each has ended with its goodbye, and was not cut off.
-        assert_eq!(*log.lock().unwrap(), vec![Ok(0); 5]);
+        for _ in 0..5 {
+            assert_eq!(log.next(), Ok(0));
+        }
     }
 }
 
@@ -97,7 +97,7 @@ fn a_certificate_that_does_not_verify_is_refused_unless_the_flag_says_otherwise(
     }
     assert!(!refused.counts.contains_key("net.tls_unverified"));
     // The server is told, too: it sees an alert and not only the end.
-    assert_eq!(log.lock().unwrap()[..], [Err(ErrorKind::InvalidData); 2]);
+    assert_eq!([log.next(), log.next()], [Err(ErrorKind::InvalidData); 2]);
 
     let accepted = plain(at("tls://", addr).unverified());
     assert_eq!((accepted.failed(), accepted.counts["net.tls_unverified"]), (0, 2), "{:?}", accepted.samples);

@@ -1,5 +1,7 @@
 //! WebSockets against tokio-tungstenite's server.
 
+use std::sync::mpsc::SyncSender;
+
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -10,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::accept_hdr_async;
 
-use super::servers::serve;
+use super::servers::{Log, serve};
 use super::*;
 use crate::Ws;
 
@@ -30,11 +32,11 @@ fn doorman(asked: &Asked, mut response: Response) -> Result<Response, ErrorRespo
 }
 
 /// Echoes as it was sent, after a ping; says how the client has left.
-async fn echo(stream: TcpStream, left: Arc<Mutex<Vec<Option<CloseFrame>>>>) {
+async fn echo(stream: TcpStream, left: SyncSender<Option<CloseFrame>>) {
     let Ok(mut socket) = accept_hdr_async(stream, doorman).await else { return };
     while let Some(Ok(message)) = socket.next().await {
         match message {
-            Message::Close(how) => left.lock().unwrap().push(how),
+            Message::Close(how) => left.send(how).unwrap_or_default(),
             Message::Text(text) if text.as_str() == "kick me" => {
                 let frame = CloseFrame { code: 4_001.into(), reason: Utf8Bytes::from_static("cheating") };
                 socket.close(Some(frame)).await.unwrap();
@@ -56,11 +58,8 @@ fn game(text: bool) -> Ws<Raw> {
 
 #[test]
 fn messages_echo_and_both_sides_say_goodbye() {
-    let left = Arc::new(Mutex::new(Vec::new()));
-    let addr = serve({
-        let left = left.clone();
-        move |stream| echo(stream, left.clone())
-    });
+    let (told, log) = Log::new();
+    let addr = serve(move |stream| echo(stream, told.clone()));
     let totals = bots!(5, at("ws://", addr), None, Real, |cx| {
         let binary = cx.connect(game(false)).await?;
         for len in [0, 1, 125, 126, 65_535, 65_536, 400_000] {
@@ -80,15 +79,15 @@ fn messages_echo_and_both_sides_say_goodbye() {
         Ok(())
     });
     assert_eq!((totals.finished, totals.failed()), (5, 0), "{:?}", totals.samples);
-    let left = left.lock().unwrap();
-    assert_eq!(left.len(), 10);
-    assert_eq!(left.iter().filter(|how| how.as_ref().is_some_and(|how| u16::from(how.code) == 1_000)).count(), 5);
-    assert_eq!(left.iter().filter(|how| how.as_ref().is_some_and(|how| u16::from(how.code) == 4_001)).count(), 5);
+    let mut left: Vec<u16> = (0..10).map(|_| log.next().unwrap().code.into()).collect();
+    left.sort_unstable();
+    assert_eq!(left, [[1_000; 5], [4_001; 5]].concat());
 }
 
 #[test]
 fn a_refused_upgrade_is_told_with_its_status() {
-    let addr = serve(|stream| echo(stream, Arc::default()));
+    let (told, _log) = Log::new();
+    let addr = serve(move |stream| echo(stream, told.clone()));
     let totals = bots!(2, at("ws://", addr), None, Real, |cx| {
         cx.connect(Ws::new(Raw).path("/closed")).await?;
         Ok(())
