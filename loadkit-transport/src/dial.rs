@@ -19,13 +19,14 @@ use crate::codec::Codec;
 use crate::connection::Connection;
 use crate::driver::{Core, Driver};
 use crate::failures;
+use crate::framing::Framing;
 use crate::link::{Link, MAX_DATAGRAM};
 use crate::mem::{self, Mem};
 use crate::plain::Plain;
 use crate::protocol::Protocol;
 use crate::rudp;
 use crate::sources::SourcePool;
-use crate::tcp::{Framing, Tcp};
+use crate::tcp::Tcp;
 #[cfg(feature = "tls")]
 use crate::tls::{self, Security, Trust};
 use crate::udp::{SocketBuffers, Udp};
@@ -90,7 +91,7 @@ impl Speak for Framing {
     type Protocol = Plain;
 
     fn protocol(self, _: &Cx) -> Plain {
-        Plain::new(self.max)
+        Plain::framed(self)
     }
 }
 
@@ -139,9 +140,8 @@ impl<C: Codec> Dial<rudp::Config, C> {
     }
 
     /// With other knobs.
-    pub fn config(mut self, config: rudp::Config) -> Self {
-        self.0.speak = config;
-        self
+    pub fn config(self, config: rudp::Config) -> Self {
+        self.speak(config)
     }
 }
 
@@ -185,6 +185,12 @@ impl<S: Speak, C: Codec> Dial<S, C> {
             call_time_out: Duration::from_secs(5),
             inbox: 256,
         }))
+    }
+
+    /// With other knobs of the same protocol.
+    pub(crate) fn speak(mut self, speak: S) -> Self {
+        self.0.speak = speak;
+        self
     }
 
     /// To this address instead of the run's target: for a match server that the lobby named.

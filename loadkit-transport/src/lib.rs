@@ -15,8 +15,11 @@ mod dial;
 mod driver;
 mod endpoint;
 mod failures;
+mod framing;
+pub mod kcp;
 mod link;
 pub mod mem;
+mod peers;
 mod plain;
 mod pool;
 #[cfg(feature = "prost")]
@@ -43,13 +46,15 @@ pub use codec::{Calls, Codec, Raw, Request, malformed};
 pub use connection::Connection;
 pub use dial::{Datagram, Datagrams, Dial, Framed, Rudp, Speak};
 pub use endpoint::Endpoint;
+pub use framing::{Boundary, FrameDecoder, Framing, Prefix};
+pub use kcp::Kcp;
 pub use link::{Link, MAX_DATAGRAM, Received};
 pub use plain::Plain;
 #[cfg(feature = "prost")]
 pub use proto::Proto;
 pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
 pub use sources::SourcePool;
-pub use tcp::{Framing, Prefix, Tcp};
+pub use tcp::Tcp;
 #[cfg(feature = "tls")]
 pub use tls::Trust;
 pub use udp::{SocketBuffers, Udp};

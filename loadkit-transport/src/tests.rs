@@ -86,10 +86,6 @@ macro_rules! bots {
     };
 }
 
-#[cfg(feature = "http")]
-mod http;
-#[cfg(feature = "quic")]
-mod quic;
 #[cfg(any(feature = "tls", feature = "ws", feature = "http"))]
 mod servers;
 #[cfg(feature = "tls")]

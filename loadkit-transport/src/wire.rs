@@ -96,13 +96,30 @@ impl Wire {
 
     /// Writes all of `outgoing`, which has no buffer any more when that is done.
     pub(crate) fn poll_write_all(&mut self, cx: &mut Context<'_>, outgoing: &mut Vec<u8>) -> Poll<io::Result<()>> {
-        while !outgoing.is_empty() {
-            let len = ready!(self.poll_write(cx, outgoing))?;
-            outgoing.drain(..len);
-        }
-        *outgoing = Vec::new();
+        let written = write_all(outgoing, |bytes| self.poll_write(cx, bytes));
+        ready!(written)?;
         self.poll_flush(cx)
     }
+}
+
+/// Has all of `outgoing` written, as far as that goes. It has no buffer any more when that is done.
+pub(crate) fn write_all(
+    outgoing: &mut Vec<u8>,
+    mut write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
+) -> Poll<io::Result<()>> {
+    let mut sent = 0;
+    while let Some(rest) = outgoing.get(sent..).filter(|rest| !rest.is_empty()) {
+        match write(rest) {
+            Poll::Ready(Ok(len)) => sent += len,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => {
+                outgoing.drain(..sent);
+                return Poll::Pending;
+            }
+        }
+    }
+    *outgoing = Vec::new();
+    Poll::Ready(Ok(()))
 }
 
 /// As [`Wire::poll_read`]. It looks before it asks whether it may: that costs no system call when the runtime knows of

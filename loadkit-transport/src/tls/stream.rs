@@ -121,12 +121,7 @@ impl TlsStream {
 
     /// Moves on what is encrypted.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.outgoing.is_empty() {
-            let len = ready!(wire::poll_write(&self.stream, cx, &self.outgoing))?;
-            self.outgoing.drain(..len);
-        }
-        self.outgoing = Vec::new();
-        Poll::Ready(Ok(()))
+        wire::write_all(&mut self.outgoing, |bytes| wire::poll_write(&self.stream, cx, bytes))
     }
 
     /// Bytes that wait for the kernel.
