@@ -14,8 +14,10 @@ mod connection;
 mod dial;
 mod driver;
 mod endpoint;
+mod events;
 mod failures;
 mod framing;
+mod host;
 pub mod kcp;
 mod link;
 pub mod mem;
@@ -25,8 +27,11 @@ mod pool;
 #[cfg(feature = "prost")]
 mod proto;
 mod protocol;
+#[cfg(feature = "quic")]
+pub mod quic;
 mod recv;
 pub mod rudp;
+mod serve;
 mod sources;
 #[cfg(any(feature = "ws", feature = "http"))]
 mod status;
@@ -47,12 +52,16 @@ pub use connection::Connection;
 pub use dial::{Datagram, Datagrams, Dial, Framed, Rudp, Speak};
 pub use endpoint::Endpoint;
 pub use framing::{Boundary, FrameDecoder, Framing, Prefix};
+pub use host::Host;
 pub use kcp::Kcp;
 pub use link::{Link, MAX_DATAGRAM, Received};
 pub use plain::Plain;
 #[cfg(feature = "prost")]
 pub use proto::Proto;
 pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
+#[cfg(feature = "quic")]
+pub use quic::Quic;
+pub use serve::Serve;
 pub use sources::SourcePool;
 pub use tcp::Tcp;
 #[cfg(feature = "tls")]

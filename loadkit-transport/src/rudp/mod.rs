@@ -12,7 +12,6 @@
 
 mod client;
 mod config;
-mod events;
 mod host;
 mod incoming;
 mod outgoing;

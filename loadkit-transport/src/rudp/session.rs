@@ -7,7 +7,7 @@ use loadkit_core::{Failure, Kind};
 use tokio::time::Instant;
 
 use super::config::Config;
-use super::events::Events;
+
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::rtt::RoundTrip;
@@ -15,6 +15,7 @@ use super::unreliable::Unreliable;
 use super::wire::{
     DELAY_UNIT_US, Frame, Frames, Header, MAX_FRAME_HEADER, MAX_HEADER, NO_DELAY, Packet, write_goodbye,
 };
+use crate::events::Events;
 use crate::protocol::{Channel, Delivery, Event, Protocol, Stats};
 
 /// After so many packets with reliable messages an ack goes at once.
