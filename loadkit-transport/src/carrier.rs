@@ -14,7 +14,7 @@ pub(crate) enum Carrier {
 pub(crate) enum Speech {
     Datagrams,
     Frames,
-    #[cfg_attr(not(feature = "ws"), expect(dead_code, reason = "only WebSockets go in one"))]
+    #[cfg_attr(not(any(feature = "ws", test)), expect(dead_code, reason = "only WebSockets go in one"))]
     WebSocket,
     Quic,
 }

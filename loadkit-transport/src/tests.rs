@@ -79,13 +79,21 @@ macro_rules! bots {
         play($bots, $target, $server, Arc::new($host), Box::new(|$cx: &Cx| Box::pin(async move { $body })))
     };
     ($bots:expr, $target:expr, $server:expr, $host:expr, move |$cx:ident, $own:ident| $body:block) => {
-        play($bots, $target, $server, Arc::new($host), Box::new(move |$cx: &Cx| {
-            let $own = $own.clone();
-            Box::pin(async move { $body })
-        }))
+        play(
+            $bots,
+            $target,
+            $server,
+            Arc::new($host),
+            Box::new(move |$cx: &Cx| {
+                let $own = $own.clone();
+                Box::pin(async move { $body })
+            }),
+        )
     };
 }
 
+#[cfg(feature = "quic")]
+mod quic;
 #[cfg(any(feature = "tls", feature = "ws", feature = "http"))]
 mod servers;
 #[cfg(feature = "tls")]

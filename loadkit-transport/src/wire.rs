@@ -94,6 +94,7 @@ impl Wire {
         }
     }
 
+    #[cfg(feature = "ws")]
     /// Writes all of `outgoing`, which has no buffer any more when that is done.
     pub(crate) fn poll_write_all(&mut self, cx: &mut Context<'_>, outgoing: &mut Vec<u8>) -> Poll<io::Result<()>> {
         let written = write_all(outgoing, |bytes| self.poll_write(cx, bytes));
@@ -102,6 +103,7 @@ impl Wire {
     }
 }
 
+#[cfg(any(feature = "tls", feature = "ws"))]
 /// Has all of `outgoing` written, as far as that goes. It has no buffer any more when that is done.
 pub(crate) fn write_all(
     outgoing: &mut Vec<u8>,

@@ -21,9 +21,7 @@ impl<T> Log<T> {
 }
 
 /// Serves each connection by itself.
-pub(super) fn serve<F: Future<Output = ()> + 'static>(
-    answer: impl Fn(TcpStream) -> F + Send + 'static,
-) -> SocketAddr {
+pub(super) fn serve<F: Future<Output = ()> + 'static>(answer: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let addr = listener.local_addr().unwrap();

@@ -5,12 +5,12 @@ use std::sync::mpsc::SyncSender;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_tungstenite::accept_hdr_async;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request as Asked, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
-use tokio_tungstenite::accept_hdr_async;
 
 use super::servers::{Log, serve};
 use super::*;
@@ -220,4 +220,3 @@ fn a_server_that_says_nothing_is_given_up() {
     });
     assert!(header.samples.first().unwrap().message.contains("no header of HTTP"), "{:?}", header.samples);
 }
-

@@ -8,7 +8,7 @@
 //! [`Target::unverified`](loadkit_core::Target::unverified), which is the command line's `--insecure`: every
 //! connection that was made so is counted as `net.tls_unverified`.
 
-mod shared;
+pub(crate) mod shared;
 mod stream;
 mod trust;
 
@@ -21,8 +21,6 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
-#[cfg(feature = "quic")]
-pub(crate) use self::shared;
 use self::shared::Shared;
 pub(crate) use self::stream::TlsStream;
 pub use self::trust::Trust;
@@ -31,7 +29,7 @@ use crate::address::Address;
 /// The server's certificate does not verify.
 pub const CERTIFICATE: Kind = Kind::new("certificate");
 /// TLS failed, and not for the certificate.
-const TLS: Kind = Kind::new("tls");
+pub(crate) const TLS: Kind = Kind::new("tls");
 /// Bytes read at once during a handshake.
 const READ: usize = 4_096;
 
