@@ -9,7 +9,7 @@ use bytes::Bytes;
 use loadkit_core::{Failure, Kind};
 use quinn_proto::{
     Connection, ConnectionEvent, ConnectionHandle, Dir, Endpoint, EndpointEvent, Event as Came, SendDatagramError,
-    StreamEvent, StreamId, VarInt,
+    Side, StreamEvent, StreamId, VarInt,
 };
 use tokio::time::Instant;
 
@@ -60,6 +60,9 @@ pub(super) struct Session {
     state: State,
     deadline: Option<Instant>,
     rtt: Duration,
+    /// After the goodbye it stays a little, for packets that are under way: a server's, which would answer them otherwise
+    /// that it knows nothing of the connection, and the other side might hear that first. A client's link is gone.
+    lingers: bool,
     is_drained: bool,
 }
 
@@ -76,6 +79,7 @@ impl Session {
         Session {
             endpoint,
             handle,
+            lingers: connection.side() == Side::Server,
             connection,
             handshakes: Some(handshakes),
             bounds,
@@ -152,8 +156,8 @@ impl Session {
                 self.connection.handle_event(answer);
             }
         }
-        // It was not to be said: quinn has waited long enough.
-        if let (true, State::Goodbye(why)) = (self.is_drained, &self.state) {
+        // It was repeated for as long as it may be needed (RFC 9000, section 10.2), or was not to be said at all.
+        if let (true, State::Goodbye(why) | State::Said(why)) = (self.is_drained, &self.state) {
             let why = why.clone();
             self.end(why);
         }
@@ -303,7 +307,7 @@ impl Protocol for Session {
         let sent = self.connection.poll_transmit(now.into_std(), 1, packet).is_some();
         match (sent, &self.state) {
             (true, State::Goodbye(why)) => self.state = State::Said(why.clone()),
-            (false, State::Said(why)) => {
+            (false, State::Said(why)) if !self.lingers => {
                 let why = why.clone();
                 self.end(why);
             }
