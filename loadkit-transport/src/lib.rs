@@ -18,6 +18,8 @@ mod events;
 mod failures;
 mod framing;
 mod host;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod kcp;
 mod link;
 pub mod mem;
@@ -53,6 +55,8 @@ pub use dial::{Datagram, Datagrams, Dial, Framed, Rudp, Speak};
 pub use endpoint::Endpoint;
 pub use framing::{Boundary, FrameDecoder, Framing, Prefix};
 pub use host::Host;
+#[cfg(feature = "http")]
+pub use http::Http;
 pub use kcp::Kcp;
 pub use link::{Link, MAX_DATAGRAM, Received};
 pub use plain::Plain;

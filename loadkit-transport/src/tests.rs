@@ -92,6 +92,8 @@ macro_rules! bots {
     };
 }
 
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "quic")]
 mod quic;
 #[cfg(any(feature = "tls", feature = "ws", feature = "http"))]
