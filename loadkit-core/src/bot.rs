@@ -86,6 +86,7 @@ pub struct Seat {
     pub(crate) index: u64,
     pub(crate) life: u32,
     pub(crate) persona: u32,
+    pub(crate) network: u32,
 }
 
 impl Seat {

@@ -13,10 +13,12 @@ use tokio::time::Instant;
 use crate::bot::Seat;
 use crate::engine::Shard;
 use crate::failure::{Error, Result};
-use crate::metrics::Sample;
+use crate::metrics::{Sample, unit_of};
+use crate::network::Profile;
 use crate::party::Party;
 use crate::run::{RunInfo, Target};
 use crate::seed::Rng;
+use crate::split::Label;
 use crate::step::Step;
 use crate::think::Think;
 use crate::ticks::{Hz, Ticks};
@@ -61,6 +63,8 @@ pub(crate) struct Inner {
     arrived: Cell<Option<Instant>>,
     pub(crate) stopping: Cell<bool>,
     connections: Cell<u32>,
+    /// Connections begun.
+    dialled: Cell<u32>,
     /// Wakes the bot's task.
     waker: Cell<Option<Waker>>,
     drives: RefCell<Vec<Weak<dyn Drive>>>,
@@ -78,6 +82,7 @@ impl Cx {
             arrived: Cell::new(None),
             stopping: Cell::new(false),
             connections: Cell::new(0),
+            dialled: Cell::new(0),
             waker: Cell::new(None),
             drives: RefCell::new(Vec::new()),
             party: OnceCell::new(),
@@ -97,6 +102,26 @@ impl Cx {
     /// The server under test.
     pub fn target(&self) -> &Target {
         &self.0.shard.run.target
+    }
+
+    /// The name of the network profile that the bot plays over; none if the plan has no networks.
+    pub fn network(&self) -> Option<&str> {
+        self.network_profile().map(Profile::name)
+    }
+
+    /// The index of that profile among those of the plan.
+    pub fn network_index(&self) -> Option<usize> {
+        self.run().plan.networks().map(|_| self.0.seat.network as usize)
+    }
+
+    /// What lies between the bot and the server. Connections apply it by themselves.
+    pub fn network_profile(&self) -> Option<&Profile> {
+        self.run().plan.networks()?.get(self.0.seat.network as usize)
+    }
+
+    /// Time since the start of the run.
+    pub fn elapsed(&self) -> Duration {
+        self.0.shard.elapsed()
     }
 
     /// The bot's random numbers: the same for the same run seed, seat and life, wherever it plays.
@@ -171,6 +196,12 @@ impl Cx {
         Step::new(self, name, work)
     }
 
+    /// What the bot's figures are called beside their own names, where the plan splits them.
+    #[inline]
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &Label> {
+        self.0.shard.labels.iter().filter_map(|labels| labels.of(&self.0.seat))
+    }
+
     /// When the next step should begin, if a schedule said so. Only the first that asks is told.
     pub(crate) fn take_intended(&self) -> Option<Instant> {
         self.0.intended.take()
@@ -185,12 +216,41 @@ impl Cx {
     pub fn trend(&self, name: &str, value: impl Sample) {
         let mut recorder = self.0.shard.recorder.borrow_mut();
         let id = recorder.trend_id(name);
-        recorder.trend(id, value);
+        let (unit, value) = (unit_of(&value), value.value());
+        recorder.trend_value(id, unit, value);
+        for label in self.labels() {
+            let id = recorder.trend_part(id, label);
+            recorder.trend_value(id, unit, value);
+        }
     }
 
     /// Adds `n` to a count.
     pub fn count(&self, name: &str, n: u64) {
-        self.0.shard.count(name, n);
+        let mut recorder = self.0.shard.recorder.borrow_mut();
+        let id = recorder.count_id(name);
+        recorder.count(id, n);
+        for label in self.labels() {
+            let id = recorder.count_part(id, label);
+            recorder.count(id, n);
+        }
+    }
+
+    /// Records a value of a trend, and of its part of this label.
+    pub fn trend_part(&self, name: &str, label: &Label, value: impl Sample + Copy) {
+        self.trend(name, value);
+        let mut recorder = self.0.shard.recorder.borrow_mut();
+        let id = recorder.trend_id(name);
+        let id = recorder.trend_part(id, label);
+        recorder.trend(id, value);
+    }
+
+    /// Adds `n` to a count, and to its part of this label.
+    pub fn count_part(&self, name: &str, label: &Label, n: u64) {
+        self.count(name, n);
+        let mut recorder = self.0.shard.recorder.borrow_mut();
+        let id = recorder.count_id(name);
+        let id = recorder.count_part(id, label);
+        recorder.count(id, n);
     }
 
     /// Sets a gauge. Reports show its last, smallest and largest value over all bots.
@@ -239,6 +299,12 @@ impl Cx {
         let shard = &self.0.shard;
         self.0.arrived.set(Some(at));
         shard.recorder.borrow_mut().trend(shard.builtin.wake_lag, Instant::now().saturating_duration_since(at));
+    }
+
+    /// For connections: the number of one that begins, among the bot's own, from 0. With the seat and its life it names
+    /// streams of random numbers that are the connection's alone.
+    pub fn next_connection(&self) -> u32 {
+        self.0.dialled.replace(self.0.dialled.get().wrapping_add(1))
     }
 
     /// For connections: one has been opened.

@@ -8,6 +8,7 @@ mod engine;
 mod failure;
 mod metrics;
 mod mix;
+pub mod network;
 mod party;
 mod plan;
 mod report;
@@ -15,6 +16,8 @@ mod run;
 mod seed;
 mod segment;
 mod shape;
+mod sources;
+mod split;
 mod step;
 mod think;
 mod threshold;
@@ -47,6 +50,8 @@ pub use shape::{
     Event, EventKind, Events, MAX_DURATION, MAX_SEATS, Rate, RateError, Shape, ShapeError, ShapeFault, Spacing, Stage,
     StageKind, StagePart,
 };
+pub use sources::SourcePool;
+pub use split::{Label, Split};
 pub use step::Step;
 pub use think::Think;
 pub use threshold::{Clock, Comparison, Limit, Metric, Outcome, Percentile, Stat, Threshold, ThresholdError, Unit};

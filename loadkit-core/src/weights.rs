@@ -15,6 +15,10 @@ use crate::seed::Seed;
 /// The golden ratio's fraction as a fraction of 2^64.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
+/// The fraction of the square root of 2 as a fraction of 2^64: after the golden ratio the most even of such steps, and
+/// independent of it, so that pairs of both fill the square.
+const SILVER: u64 = 0x6A09_E667_F3BC_C909;
+
 /// The most personas of a scenario.
 const MAX_PERSONAS: usize = 1_000;
 
@@ -93,8 +97,16 @@ impl Weights {
 
     /// The index of the persona that all members of a party play. A persona of weight 0 is never played.
     pub fn pick(&self, seed: Seed, party: u64) -> usize {
-        let offset = seed.stream("mix", 0, 0);
-        let point = offset.wrapping_add(party.wrapping_mul(GOLDEN));
+        self.at(seed.stream("mix", 0, 0), party.wrapping_mul(GOLDEN))
+    }
+
+    /// The same for the networks of seats. By another sequence, or the network would follow from the persona.
+    pub(crate) fn pick_network(&self, seed: Seed, seat: u64) -> usize {
+        self.at(seed.stream("network", 0, 0), seat.wrapping_mul(SILVER))
+    }
+
+    fn at(&self, offset: u64, way: u64) -> usize {
+        let point = offset.wrapping_add(way);
         self.ends.partition_point(|end| *end <= point).min(self.last)
     }
 

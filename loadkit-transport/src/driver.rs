@@ -8,7 +8,7 @@ use std::io;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use loadkit_core::{Alarm, Cx, Drive, Failure, Kind};
+use loadkit_core::{Alarm, Cx, Drive, Failure, Kind, Label};
 use tokio::time::Instant;
 
 use self::inbox::Inbox;
@@ -201,12 +201,16 @@ impl<P: Protocol, C: Codec> Core<P, C> {
             match event {
                 Event::Message { payload, .. } => {
                     let message = self.codec.decode_bytes(payload);
-                    if message.is_err() {
-                        self.cx.count("net.malformed", 1);
+                    let remark = match &message {
+                        Ok(message) => self.codec.remark(message),
+                        Err(_) => Some("net.malformed"),
+                    };
+                    if let Some(name) = remark {
+                        self.cx.count(name, 1);
                     }
                     is_news |= self.deliver(at, message);
                 }
-                Event::RoundTrip(time) => self.cx.trend("net.rtt", time),
+                Event::RoundTrip(time) => self.cx.trend_part("net.rtt", &self.label(), time),
                 Event::Connected => {
                     is_news = true;
                     self.is_connected = true;
@@ -228,6 +232,8 @@ impl<P: Protocol, C: Codec> Core<P, C> {
     pub(crate) fn end(&mut self, failure: Failure) {
         if self.ended.is_none() {
             self.ended = Some(Box::new(failure));
+            let failure = self.ended.as_ref().map_or("", |failure| failure.kind().name());
+            self.cx.count_part("net.ends", &Label::new("reason", failure), 1);
             if self.is_connected {
                 self.cx.connection_closed();
             }
@@ -280,10 +286,13 @@ impl<P: Protocol, C: Codec> Core<P, C> {
 
     /// Moves on what a stream has still to send, also after the protocol has ended.
     pub(crate) fn flush_link(&mut self, cx: &mut Context<'_>) {
-        if self.link.queued() > 0
-            && let Poll::Ready(Err(error)) = self.link.poll_flush(cx)
-        {
+        if self.link.queued() == 0 {
+            return;
+        }
+        if let Poll::Ready(Err(error)) = self.link.poll_flush(cx) {
             self.fail(&error);
+        } else if self.ended.is_some() {
+            self.set_alarm(Instant::now(), cx);
         }
     }
 
@@ -303,7 +312,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
                 }
                 match self.link.try_send(packet) {
                     Ok(()) => self.traffic.sent(packet.len()),
-                    Err(error) if is_no_room(&error) => self.traffic.refused(),
+                    Err(error) if failures::is_no_room(&error) => self.traffic.refused(),
                     Err(error) => return Err(error),
                 }
             }
@@ -322,10 +331,11 @@ impl<P: Protocol, C: Codec> Core<P, C> {
         is_news || self.ended.is_some()
     }
 
-    /// Sets the alarm for the protocol's deadline. One that is set for earlier stays: waking once in vain costs less
+    /// Sets the alarm for the next deadline of the protocol and the link. One that is set for earlier stays: waking once in vain costs less
     /// than moving it with every packet.
     fn set_alarm(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let Some(due) = self.protocol.deadline() else {
+        let protocol = self.protocol.deadline().filter(|_| self.ended.is_none());
+        let Some(due) = protocol.into_iter().chain(self.link.deadline()).min() else {
             self.alarm = None;
             return;
         };
@@ -338,7 +348,14 @@ impl<P: Protocol, C: Codec> Core<P, C> {
     }
 
     fn report(&mut self) {
-        self.traffic.report(&self.cx, &self.protocol.stats());
+        let (label, losses) = (self.label(), self.link.take_losses());
+        self.traffic.report(&self.cx, &label, &self.protocol.stats(), losses);
+    }
+
+    /// What the connection's figures are called.
+    pub(crate) fn label(&self) -> Label {
+        let name = self.protocol.name();
+        Label::new("protocol", if name.is_empty() { self.link.name() } else { name })
     }
 
     /// What the protocol measured, and what went over the link.
@@ -365,9 +382,4 @@ impl<P: Protocol, C: Codec> Core<P, C> {
 fn coarse(now: Instant) -> u32 {
     let since = BEGAN.with(|began| now.saturating_duration_since(*began));
     u32::try_from(since.as_millis()).unwrap_or(u32::MAX)
-}
-
-/// Whether the kernel has no room now, for this socket or for all (ENOBUFS, which has no `ErrorKind`: 105 on Linux).
-fn is_no_room(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock || cfg!(target_os = "linux") && error.raw_os_error() == Some(105)
 }

@@ -51,6 +51,11 @@ pub(crate) fn failure(error: &io::Error, target: &str) -> Failure {
     }
 }
 
+/// Whether the kernel has no room now, for this socket or for all (ENOBUFS, which has no `ErrorKind`: 105 on Linux).
+pub(crate) fn is_no_room(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || cfg!(target_os = "linux") && error.raw_os_error() == Some(105)
+}
+
 /// An error of a link that knows itself what it means: [`failure`] adds the target's name, and no more.
 #[cfg(feature = "ws")]
 pub(crate) fn told(kind: Kind, message: impl Into<std::borrow::Cow<'static, str>>) -> io::Error {

@@ -107,9 +107,10 @@ impl<S: Serve> Host<S> {
     pub fn flush(&mut self) {
         let now = Instant::now();
         while let Some(to) = self.server.poll_transmit(now, &mut self.packet) {
-            self.refused += u64::from(self.endpoint.try_send_to(&self.packet, to).is_err());
+            self.endpoint.send_to(&self.packet, to);
             self.packet.clear();
         }
+        self.refused += self.endpoint.flush();
     }
 
     /// Queues a message to a peer, for the next flush.

@@ -7,9 +7,11 @@
 mod address;
 mod any_link;
 mod arrival;
+mod batch;
 mod call;
 mod carrier;
 mod codec;
+pub mod conditions;
 mod connection;
 mod dial;
 mod driver;
@@ -28,13 +30,15 @@ mod plain;
 mod pool;
 #[cfg(feature = "prost")]
 mod proto;
+#[cfg(feature = "prost")]
+pub mod protobuf;
 mod protocol;
 #[cfg(feature = "quic")]
 pub mod quic;
 mod recv;
 pub mod rudp;
 mod serve;
-mod sources;
+mod shared;
 #[cfg(any(feature = "ws", feature = "http"))]
 mod status;
 mod tcp;
@@ -51,14 +55,15 @@ pub use bytes::Bytes;
 pub use call::Call;
 pub use codec::{Calls, Codec, Raw, Request, malformed};
 pub use connection::Connection;
-pub use dial::{Datagram, Datagrams, Dial, Framed, Rudp, Speak};
+pub use dial::{Datagram, Datagrams, Dial, Framed, Routed, Rudp, Speak};
 pub use endpoint::Endpoint;
 pub use framing::{Boundary, FrameDecoder, Framing, Prefix};
 pub use host::Host;
 #[cfg(feature = "http")]
 pub use http::Http;
 pub use kcp::Kcp;
-pub use link::{Link, MAX_DATAGRAM, Received};
+pub use link::{Link, Losses, MAX_DATAGRAM, Received};
+pub use loadkit_core::SourcePool;
 pub use plain::Plain;
 #[cfg(feature = "prost")]
 pub use proto::Proto;
@@ -66,7 +71,6 @@ pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
 #[cfg(feature = "quic")]
 pub use quic::Quic;
 pub use serve::Serve;
-pub use sources::SourcePool;
 pub use tcp::Tcp;
 #[cfg(feature = "tls")]
 pub use tls::Trust;

@@ -1,6 +1,7 @@
 //! `message <-> the network`: what moves bytes, one message at a time.
 
 use std::io;
+use std::net::IpAddr;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
@@ -19,6 +20,11 @@ pub struct Received {
 /// Links stack: one that delays, drops or reorders holds another inside. It **never blocks and never queues without
 /// bound**, and while nothing is under way it holds no buffer: the caller lends one for receiving.
 pub trait Link {
+    /// What figures call it, where its protocol has no name of its own: `net.bytes_sent{protocol=tcp}`.
+    fn name(&self) -> &'static str {
+        "custom"
+    }
+
     /// The next message, into `buf`; registers the waker when there is none.
     ///
     /// # Errors
@@ -50,6 +56,21 @@ pub trait Link {
     /// 0 when it has been said, and answered where an answer belongs to it; [`Link::poll_flush`] sees to both.
     fn close(&mut self) {}
 
+    /// When it has something to do although nothing arrives: then it wants to be polled. Whoever drives it wakes for that.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Goes on from another address, as a phone does that changes its cell: from `from` if there is one, else from another
+    /// port. What is under way to the old address is lost.
+    ///
+    /// # Errors
+    /// `Unsupported` when it cannot, as streams cannot; others as the system has them. It goes on as before.
+    fn rebind(&mut self, from: Option<IpAddr>) -> io::Result<()> {
+        let _ = from;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// The longest message that it receives: the buffer lent to it is at least so long.
     fn max_message(&self) -> usize {
         MAX_DATAGRAM
@@ -59,12 +80,32 @@ pub trait Link {
     fn is_stream(&self) -> bool {
         false
     }
+
+    /// What was lost on this machine since the last call, without an error from the other methods.
+    fn take_losses(&mut self) -> Losses {
+        Losses::default()
+    }
+}
+
+/// What was lost on this machine: the kit's or the kernel's doing, not the network's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Datagrams taken by [`Link::try_send`] that the kernel refused later.
+    pub refused: u64,
+    /// Datagrams that had arrived and found no room.
+    pub dropped: u64,
+    /// Datagrams that had arrived and were for nobody.
+    pub strays: u64,
 }
 
 /// No UDP datagram is longer (its length field has 16 bits).
 pub const MAX_DATAGRAM: usize = 65_535;
 
 impl<L: Link + ?Sized> Link for Box<L> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         (**self).poll_recv(cx, buf)
     }
@@ -85,11 +126,23 @@ impl<L: Link + ?Sized> Link for Box<L> {
         (**self).close();
     }
 
+    fn deadline(&self) -> Option<Instant> {
+        (**self).deadline()
+    }
+
+    fn rebind(&mut self, from: Option<IpAddr>) -> io::Result<()> {
+        (**self).rebind(from)
+    }
+
     fn max_message(&self) -> usize {
         (**self).max_message()
     }
 
     fn is_stream(&self) -> bool {
         (**self).is_stream()
+    }
+
+    fn take_losses(&mut self) -> Losses {
+        (**self).take_losses()
     }
 }

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -143,13 +143,19 @@ impl Mem {
     pub fn connect(name: &str) -> io::Result<Mem> {
         let name = name_in(name).unwrap_or(name);
         let hub = HUBS.with_borrow(|hubs| hubs.get(name).and_then(Weak::upgrade));
-        let hub = hub.ok_or(io::ErrorKind::ConnectionRefused)?;
+        Ok(Mem::of(&hub.ok_or(io::ErrorKind::ConnectionRefused)?, None))
+    }
+
+    /// A new end, at this address or at one that is made up.
+    fn of(hub: &Rc<Hub>, from: Option<IpAddr>) -> Mem {
         let number = hub.next.replace_with(|next| *next + 1);
         // Made up, and unique for the listener: fd00::/8 is for local use (RFC 4193).
-        let addr = SocketAddr::from((Ipv6Addr::from_bits(0xFD00 << 112 | u128::from(number)), 1));
+        let made_up = || (IpAddr::V6(Ipv6Addr::from_bits(0xFD00 << 112 | u128::from(number))), 1);
+        // Of one address each end has a port of its own, as long as there are ports.
+        let addr = SocketAddr::from(from.map_or_else(made_up, |from| (from, number as u16)));
         let queue = Queue::new(LINK_QUEUE);
         hub.links.borrow_mut().insert(addr, Rc::downgrade(&queue));
-        Ok(Mem { hub: Rc::downgrade(&hub), queue, addr })
+        Mem { hub: Rc::downgrade(hub), queue, addr }
     }
 
     /// Datagrams lost because too many were waiting for the bot.
@@ -159,6 +165,10 @@ impl Mem {
 }
 
 impl Link for Mem {
+    fn name(&self) -> &'static str {
+        "mem"
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         self.queue.borrow_mut().poll(cx, buf).map(|(received, ())| Ok(received))
     }
@@ -169,6 +179,12 @@ impl Link for Mem {
         }
         let hub = self.hub.upgrade().ok_or(io::ErrorKind::ConnectionRefused)?;
         hub.queue.borrow_mut().push(self.addr, message);
+        Ok(())
+    }
+
+    fn rebind(&mut self, from: Option<IpAddr>) -> io::Result<()> {
+        let hub = self.hub.upgrade().ok_or(io::ErrorKind::ConnectionRefused)?;
+        *self = Mem::of(&hub, from);
         Ok(())
     }
 }
@@ -211,6 +227,25 @@ mod tests {
         drop(server);
         assert_eq!(link.try_send(b"x").unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         listen("mem://arena").unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_address_is_another_one_to_the_same_listener() {
+        let mut server = listen("arena").unwrap();
+        let (mut link, mut buf, mut seen) = (Mem::connect("arena").unwrap(), [0; 10], Vec::new());
+        for from in [None, None, Some("10.0.0.1".parse().unwrap())] {
+            link.try_send(b"ping").unwrap();
+            seen.push(poll_fn(|cx| server.poll_recv_from(cx, &mut buf)).await.1);
+            link.rebind(from).unwrap();
+            seen.iter().for_each(|gone| server.send_to(b"too late", *gone));
+        }
+        link.try_send(b"ping").unwrap();
+        let (_, from) = poll_fn(|cx| server.poll_recv_from(cx, &mut buf)).await;
+        assert!(from.ip().to_string() == "10.0.0.1" && !seen.contains(&from) && seen[1] != seen[0]);
+        server.send_to(b"pong", from);
+        let received = poll_fn(|cx| link.poll_recv(cx, &mut buf)).await.unwrap();
+        assert_eq!(&buf[..received.len], b"pong");
+        assert_eq!(server.hub.links.borrow().len(), 1);
     }
 
     #[test]

@@ -69,6 +69,10 @@ impl Plain {
 }
 
 impl Protocol for Plain {
+    fn name(&self) -> &'static str {
+        ""
+    }
+
     fn open(&mut self, _: Instant) {
         (self.is_open, self.tell_open) = (true, true);
     }

@@ -51,6 +51,10 @@ impl Tcp {
 }
 
 impl Link for Tcp {
+    fn name(&self) -> &'static str {
+        self.wire.name("tcp", "tls")
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         loop {
             if let Some(len) = self.frames.take(buf)? {

@@ -62,6 +62,10 @@ impl Udp {
 }
 
 impl Link for Udp {
+    fn name(&self) -> &'static str {
+        "udp"
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         loop {
             // It looks before it asks whether it may: that costs no system call when the runtime knows of nothing.
@@ -76,6 +80,17 @@ impl Link for Udp {
         // Past the runtime's readiness, which is not known before its first look at a new socket: a datagram either goes
         // into the kernel's buffer or is refused, and nobody waits for room.
         SockRef::from(&self.0).send(message).map(|_| ())
+    }
+
+    fn rebind(&mut self, from: Option<IpAddr>) -> io::Result<()> {
+        let (local, peer) = (self.0.local_addr()?, self.0.peer_addr()?);
+        let socket = SockRef::from(&self.0);
+        // Linux tells twice what was asked for (socket(7)).
+        let asked =
+            |size: io::Result<usize>| size.ok().map(|size| if cfg!(target_os = "linux") { size / 2 } else { size });
+        let buffers = SocketBuffers { recv: asked(socket.recv_buffer_size()), send: asked(socket.send_buffer_size()) };
+        *self = Udp::connect(Some(from.unwrap_or(local.ip())), peer, buffers)?;
+        Ok(())
     }
 }
 
@@ -115,6 +130,29 @@ mod tests {
             early += u32::from(received.at.is_none_or(|at| at < sent + late / 2));
         }
         assert!(early > 0);
+    }
+
+    #[tokio::test]
+    async fn a_new_address_is_another_one_to_the_same_server() {
+        let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sizes = SocketBuffers { recv: Some(16_384), send: None };
+        let mut link = Udp::connect(None, server.local_addr().unwrap(), sizes).unwrap();
+        let size = |link: &Udp| SockRef::from(&link.0).recv_buffer_size().unwrap();
+        let (before, size_before) = (link.local_addr().unwrap(), size(&link));
+        link.rebind(None).unwrap();
+        let after = link.local_addr().unwrap();
+        assert!(after.ip() == before.ip() && after.port() != before.port());
+        link.rebind(Some("127.0.0.7".parse().unwrap())).unwrap();
+        link.try_send(b"moved").unwrap();
+        let mut buf = [0; 100];
+        let (len, from) = server.recv_from(&mut buf).unwrap();
+        assert_eq!((&buf[..len], from.ip().to_string().as_str()), (b"moved".as_slice(), "127.0.0.7"));
+        server.send_to(b"welcome", from).unwrap();
+        let received = poll_fn(|cx| link.poll_recv(cx, &mut buf)).await.unwrap();
+        assert_eq!((&buf[..received.len], size(&link)), (b"welcome".as_slice(), size_before));
+        assert_eq!(link.rebind(Some("::1".parse().unwrap())).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        link.try_send(b"still here").unwrap();
+        assert_eq!(server.recv_from(&mut buf).unwrap().1, from);
     }
 
     #[tokio::test]

@@ -46,6 +46,16 @@ pub(crate) async fn connect(from: Option<IpAddr>, to: SocketAddr) -> io::Result<
 }
 
 impl Wire {
+    /// One of two names: of what goes over it in the clear, and under TLS.
+    pub(crate) fn name(&self, clear: &'static str, secure: &'static str) -> &'static str {
+        let _ = secure;
+        match self {
+            Wire::Tcp(_) => clear,
+            #[cfg(feature = "tls")]
+            Wire::Tls(_) => secure,
+        }
+    }
+
     /// What has come, into `buf`, which is not empty; 0 at the stream's end. Registers the waker when there is nothing.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {

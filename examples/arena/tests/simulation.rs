@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arena::serve::Service;
-use arena::wire::{FindMatch, Login, Move, Wire};
+use arena::wire::{FindMatch, FromServer, Login, Move};
 use arena::{Arena, Comparison, Counts, Options, Rules, Stall};
 use loadkit::core::{Collector, Control, Host, Job, RunId, Seed, Target, Totals, Virtual, Weights, WeightsError, run};
+use loadkit::transport::protobuf::Enveloped;
 use loadkit::transport::{Endpoint, Rudp};
 use loadkit::{Bot, Cx, Hz, Plan, Result, RunInfo, Scenario, Seat};
 use tokio::time::Instant;
@@ -131,7 +132,7 @@ impl Scenario for Witnesses {
 
 impl Bot for Witness {
     async fn run(&mut self, cx: &Cx) -> Result {
-        let game = cx.connect(Rudp::new(Wire)).await?;
+        let game = cx.connect(Rudp::new(Enveloped::<FromServer>::new())).await?;
         game.call(Login { account: self.0.account() }).await?;
         game.call(FindMatch { party: 0, party_size: 1 }).await?;
         let mut ticks = cx.ticks(Hz(20.0));

@@ -196,7 +196,9 @@ impl<S: Scenario> Spawner<S> {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let run = &self.shard.run;
         let persona = run.weights().pick(run.seed(), index / run.plan().party());
-        let seat = Seat { run: run.clone(), index, life: slot.life, persona: persona as u32 };
+        let network = run.plan().networks().map_or(0, |networks| networks.pick(run.seed(), index));
+        let (persona, network) = (persona as u32, network as u32);
+        let seat = Seat { run: run.clone(), index, life: slot.life, persona, network };
         let cx = Cx::new(self.shard.clone(), seat, intended);
         slot.player = Some(cx.clone());
         self.shard.bot_started(intended);

@@ -7,6 +7,9 @@ pub const TICK_LAG: &str = "loadkit.tick_lag";
 pub const WAKE_LAG: &str = "loadkit.wake_lag";
 /// Trend, µs: how late players started against the load shape.
 pub const START_LAG: &str = "loadkit.start_lag";
+/// Trend, µs: how much later than its network would have brought it to the server a datagram left this machine. All of it
+/// is the kit's lag.
+pub const SEND_LAG: &str = "loadkit.send_lag";
 /// Count: ticks begun.
 pub const TICKS: &str = "loadkit.ticks";
 /// Count: ticks begun late because the bot was still busy with the one before.

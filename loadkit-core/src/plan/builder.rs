@@ -1,13 +1,17 @@
 //! `Plan::builder()...build()`: a plan from code.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::draft::{Draft, DraftStage, Located};
 use super::problem::Problem;
 use super::{Plan, PlanError};
+use crate::network::{NetworkError, Profile};
 use crate::seed::Seed;
 use crate::shape::{Rate, Stage};
+use crate::sources::SourcePool;
+use crate::split::Split;
 use crate::threshold::Threshold;
 
 /// A plan in the making; what is left out has the defaults of [`Plan`]. Mistakes are reported by [`PlanBuilder::build`].
@@ -116,6 +120,43 @@ impl PlanBuilder {
         let name = name.into();
         self.draft.personas.retain(|persona| persona.value.0 != name);
         self.draft.personas.push(Located::nowhere((name, weight)));
+        self
+    }
+
+    /// Addresses of this machine from which players connect, instead of one.
+    pub fn sources(mut self, pool: impl Into<Arc<SourcePool>>) -> Self {
+        self.draft.sources = Some(pool.into());
+        self
+    }
+
+    /// So many sockets that the bots of a thread share, for each address of the server, instead of a socket a bot.
+    pub fn sockets(mut self, sockets: u32) -> Self {
+        self.draft.sockets = Some(Located::nowhere(sockets.into()));
+        self
+    }
+
+    /// Figures are told apart by this too. May be called repeatedly.
+    pub fn split(mut self, by: Split) -> Self {
+        if !self.draft.split.contains(&by) {
+            self.draft.split.push(by);
+        }
+        self
+    }
+
+    /// A network profile, one of the kit's or of one's own, and how many of the players are on it, relative to the others.
+    /// May be called repeatedly; the last word of a name counts.
+    pub fn network(mut self, profile: Profile, weight: f64) -> Self {
+        let name = profile.name().to_owned();
+        self.draft.networks.retain(|network| network.value.0 != name);
+        self.draft.profiles.retain(|known| known.name() != name);
+        if let Some(known) = Profile::known().into_iter().find(|known| known.name() == name) {
+            if known != profile {
+                self.problems.push(Problem::new(NetworkError::Taken { name: name.clone() }.to_string(), None));
+            }
+        } else {
+            self.draft.profiles.push(profile);
+        }
+        self.draft.networks.push(Located::nowhere((name, weight)));
         self
     }
 

@@ -2,13 +2,18 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::problem::Problem;
 use super::{Plan, format_duration};
+use crate::network::{self, NetworkError, Networks, Profile};
 use crate::seed::Seed;
 use crate::shape::{MAX_DURATION, Rate, Shape, ShapeError, ShapeFault, Stage, StagePart};
+use crate::sources::SourcePool;
+use crate::split::Split;
 use crate::threshold::Threshold;
+use crate::weights::WeightsError;
 
 pub(super) const DEFAULT_BOTS: u64 = 10;
 pub(super) const DEFAULT_DURATION: Duration = Duration::from_secs(10);
@@ -18,6 +23,7 @@ pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 const MAX_PARTY: u64 = 10_000;
 const MAX_GRACE: Duration = Duration::from_secs(3600);
+const MAX_SOCKETS: u64 = 1_000;
 const MAX_THRESHOLDS: usize = 200;
 const MAX_PERSONAS: usize = 1_000;
 const MAX_WEIGHT: f64 = 1e9;
@@ -57,7 +63,13 @@ pub(super) struct Draft {
     pub(super) grace: Option<Located<Duration>>,
     pub(super) interval: Option<Located<Duration>>,
     pub(super) thresholds: Vec<Threshold>,
+    pub(super) sources: Option<Arc<SourcePool>>,
+    pub(super) sockets: Option<Located<u64>>,
+    pub(super) split: Vec<Split>,
     pub(super) personas: Vec<Located<(String, f64)>>,
+    pub(super) networks: Vec<Located<(String, f64)>>,
+    /// The plan's own.
+    pub(super) profiles: Vec<Profile>,
     pub(super) accounts: Option<PathBuf>,
     pub(super) data: Vec<(String, PathBuf)>,
 }
@@ -84,12 +96,13 @@ impl Draft {
         let mut problems = Vec::new();
         self.check_settings(&mut problems);
         self.check_personas(&mut problems);
+        let networks = self.networks(&mut problems);
         let shape = self.shape(&mut problems);
         if let Some(shape) = &shape {
             self.check_parties(shape, &mut problems);
         }
         match shape {
-            Some(shape) if problems.is_empty() => Ok(Plan { draft: self, shape }),
+            Some(shape) if problems.is_empty() => Ok(Plan { draft: self, shape, networks }),
             _ => Err(problems),
         }
     }
@@ -99,6 +112,7 @@ impl Draft {
         let mut problems = Vec::new();
         self.check_settings(&mut problems);
         self.check_personas(&mut problems);
+        self.networks(&mut problems);
         if !self.stages.is_empty() {
             self.check_forms(&mut problems);
         }
@@ -241,6 +255,11 @@ impl Draft {
             let problem = Problem::new(format!("a party of {} seats", party.value), party.span.clone());
             problems.push(problem.help("a party has 1 to 10000 seats"));
         }
+        if let Some(sockets) = self.sockets.as_ref().filter(|sockets| !(1..=MAX_SOCKETS).contains(&sockets.value)) {
+            let problem = Problem::new(format!("`sockets` is {}", sockets.value), sockets.span.clone());
+            problems
+                .push(problem.help("the bots of a thread share 1 to 1000 sockets; leave it out for a socket a bot"));
+        }
         let refill = self
             .refill
             .as_ref()
@@ -276,6 +295,36 @@ impl Draft {
             let problem =
                 Problem::new("the weights of all personas are 0, so nobody can be picked", first.span.clone());
             problems.push(problem.help("give at least one of them a weight above 0"));
+        }
+    }
+
+    /// The networks, from the kit's profiles and the plan's own.
+    fn networks(&self, problems: &mut Vec<Problem>) -> Option<Networks> {
+        let mut found = Vec::new();
+        for part in &self.networks {
+            let (name, weight) = &part.value;
+            match network::find(name, &self.profiles) {
+                Ok(profile) => found.push((profile, *weight)),
+                Err(error) => problems.push(Problem::new(error.to_string(), part.span.clone())),
+            }
+        }
+        if self.networks.is_empty() || found.len() < self.networks.len() {
+            return None;
+        }
+        let first = self.networks.first().and_then(|part| part.span.clone());
+        match Networks::new(found) {
+            Ok(networks) => Some(networks),
+            Err(error) => {
+                let culprit = match &error {
+                    NetworkError::Weights(WeightsError::Weight { name, .. }) => {
+                        self.networks.iter().find(|part| part.value.0 == *name)
+                    }
+                    _ => None,
+                };
+                let span = culprit.map_or(first, |part| part.span.clone());
+                problems.push(Problem::new(error.to_string(), span));
+                None
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::header::{HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::Full;
-use loadkit_core::{Cx, Failure, Kind, names};
+use loadkit_core::{Cx, Failure, Kind, Label, names};
 use tokio::time::Instant;
 
 use super::Service;
@@ -42,7 +42,8 @@ pub struct HttpClient {
 impl HttpClient {
     pub(super) async fn connect(cx: Cx, mut service: Service) -> Result<HttpClient, Failure> {
         let url = service.url.clone().unwrap_or_else(|| cx.target().name().to_owned());
-        let until = Instant::now() + service.time_out.min(FOR_EVER);
+        let began = Instant::now();
+        let until = began + service.time_out.min(FOR_EVER);
         let address = Address::parse(&url);
         let addr = match (&service.url, check(&address, &url)?) {
             (None, _) => cx.target().addr(cx.seat().index())?,
@@ -76,6 +77,8 @@ impl HttpClient {
         *client.idle.borrow_mut() = Some(io);
         client.is_open = true;
         cx.connection_opened();
+        cx.count_part("net.connects", &label(), 1);
+        cx.trend_part("net.connect_time", &label(), Instant::now().saturating_duration_since(began));
         Ok(client)
     }
 
@@ -191,11 +194,10 @@ impl HttpClient {
             }
             Err(broken) => (broken.bytes, Err(broken)),
         };
-        self.cx.count("net.packets_sent", 1);
-        self.cx.count("net.bytes_sent", bytes[0]);
-        self.cx.count("net.bytes_received", bytes[1]);
-        if result.is_ok() {
-            self.cx.count(names::PACKETS_RECEIVED, 1);
+        let received = u64::from(result.is_ok());
+        let counted = ["net.packets_sent", names::PACKETS_RECEIVED, "net.bytes_sent", "net.bytes_received"];
+        for (name, n) in counted.into_iter().zip([1, received, bytes[0], bytes[1]]).filter(|(_, n)| *n > 0) {
+            self.cx.count_part(name, &label(), n);
         }
         result
     }
@@ -241,6 +243,11 @@ impl Drop for HttpClient {
             self.cx.connection_closed();
         }
     }
+}
+
+/// What the figures of requests are called.
+fn label() -> Label {
+    Label::new("protocol", "http")
 }
 
 /// The port of a service at this URL.

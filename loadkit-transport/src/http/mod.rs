@@ -34,11 +34,10 @@ mod resolve;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadkit_core::{Connect, Cx, Result};
+use loadkit_core::{Connect, Cx, Result, SourcePool};
 
 pub use self::client::HttpClient;
 pub use self::request::{Asking, Reply};
-use crate::sources::SourcePool;
 #[cfg(feature = "tls")]
 use crate::tls::{Security, Trust};
 pub use ::http::Method;

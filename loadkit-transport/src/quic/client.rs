@@ -33,6 +33,7 @@ struct Plan {
     config: ClientConfig,
     name: String,
     seed: [u8; 32],
+    number: Option<u32>,
     bounds: Bounds,
 }
 
@@ -41,14 +42,15 @@ impl Client {
     /// `seed`, which is random.
     pub fn new(config: &Config, trust: &Trust, server_name: &str, seed: [u8; 32]) -> Client {
         let security = Security { trust: trust.clone(), server_name: Some(server_name.to_owned()) };
-        Client::with(config, &security, seed)
+        Client::with(config, &security, seed, None)
     }
 
-    pub(super) fn with(config: &Config, security: &Security, seed: [u8; 32]) -> Client {
+    /// With a number, all its connection ids begin with that.
+    pub(super) fn with(config: &Config, security: &Security, seed: [u8; 32], number: Option<u32>) -> Client {
         let plan = security.name().and_then(|name| {
             let bounds = Bounds { framing: config.framing, send_buffer: config.send_buffer };
             let config = config.client(&security.trust)?;
-            Ok(Box::new(Plan { config, name: name.to_str().into_owned(), seed, bounds }))
+            Ok(Box::new(Plan { config, name: name.to_str().into_owned(), seed, number, bounds }))
         });
         // What is wrong is told when it is opened.
         Client(plan.map_or_else(|failure| State::Over(Some(failure)), State::Fresh))
@@ -63,7 +65,11 @@ impl Client {
 }
 
 fn connect(now: Instant, plan: Plan) -> Result<State, Failure> {
-    let mut endpoint = Endpoint::new(Config::endpoint(), None, false, Some(plan.seed));
+    let config = match (plan.number, plan.seed.first_chunk()) {
+        (Some(number), Some(seed)) => Config::numbered_endpoint(number, u64::from_le_bytes(*seed)),
+        _ => Config::endpoint(),
+    };
+    let mut endpoint = Endpoint::new(config, None, false, Some(plan.seed));
     let connection = endpoint
         .connect(now.into_std(), plan.config, SERVER, &plan.name)
         .map_err(|error| Failure::new(Kind::TARGET, format!("no connection can be made: {error}")))?;
@@ -73,6 +79,10 @@ fn connect(now: Instant, plan: Plan) -> Result<State, Failure> {
 }
 
 impl Protocol for Client {
+    fn name(&self) -> &'static str {
+        "quic"
+    }
+
     fn open(&mut self, now: Instant) {
         self.0 = match std::mem::replace(&mut self.0, State::Over(None)) {
             State::Fresh(plan) => connect(now, *plan).unwrap_or_else(|failure| State::Over(Some(failure))),

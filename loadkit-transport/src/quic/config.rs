@@ -10,6 +10,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::ids::NumberedIds;
 use crate::framing::Framing;
 use crate::tls::shared::Shared;
 use crate::tls::{self, Trust};
@@ -96,6 +97,13 @@ impl Config {
     /// What all endpoints of this shard share.
     pub(super) fn endpoint() -> Arc<EndpointConfig> {
         ENDPOINTS.with(|endpoints| endpoints.get((), || Ok(Arc::default())).unwrap_or_default())
+    }
+
+    /// The same for one whose connection ids all begin with this number.
+    pub(super) fn numbered_endpoint(number: u32, seed: u64) -> Arc<EndpointConfig> {
+        let mut config = EndpointConfig::clone(&Config::endpoint());
+        config.cid_generator(move || Box::new(NumberedIds::new(number, seed)));
+        Arc::new(config)
     }
 
     fn alpn(&self) -> Vec<Vec<u8>> {

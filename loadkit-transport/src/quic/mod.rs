@@ -27,6 +27,7 @@
 mod client;
 mod config;
 mod failure;
+mod ids;
 mod lanes;
 mod messages;
 mod server;
@@ -42,7 +43,7 @@ pub use self::client::Client;
 pub use self::config::{Config, Identity};
 pub use self::server::{Goodbye, Server, ServerStats};
 use crate::codec::Codec;
-use crate::dial::{Dial, Speak};
+use crate::dial::{Dial, Routed, Speak};
 use crate::tls::Security;
 
 /// QUIC: `Quic::new(codec)`. Targets are `quic://host:port`, or without a scheme.
@@ -66,9 +67,24 @@ impl Speak for Knobs {
     }
 
     fn protocol(self, cx: &Cx) -> Client {
+        self.client(cx, None)
+    }
+
+    fn routed(&self) -> Option<Routed<Client>> {
+        let knobs = self.clone();
+        let begin = move |cx: &Cx| {
+            let number = cx.rng().next_u32();
+            (knobs.client(cx, Some(number)), number)
+        };
+        Some(Routed::new(0, ids::number_in, begin))
+    }
+}
+
+impl Knobs {
+    fn client(&self, cx: &Cx, number: Option<u32>) -> Client {
         let mut seed = [0; 32];
         cx.rng().fill_bytes(&mut seed);
-        Client::with(&self.config, &self.security, seed)
+        Client::with(&self.config, &self.security, seed, number)
     }
 }
 
@@ -79,8 +95,7 @@ impl<C: Codec> Dial<Knobs, C> {
     }
 
     /// With other knobs.
-    pub fn config(mut self, config: Config) -> Self {
-        self.0.speak.config = config;
-        self
+    pub fn config(self, config: Config) -> Self {
+        self.speak(Knobs { config, ..Knobs::default() })
     }
 }

@@ -268,6 +268,10 @@ impl Session {
 }
 
 impl Protocol for Session {
+    fn name(&self) -> &'static str {
+        "quic"
+    }
+
     fn open(&mut self, now: Instant) {
         self.settle(now);
     }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use loadkit_core::Failure;
 use tokio::time::Instant;
 
-use super::server::{PeerId, Server};
+use super::peers::PeerId;
+use super::server::Server;
 use crate::protocol::{Channel, Event};
 use crate::serve::Serve;
 

@@ -1,5 +1,6 @@
 //! QUIC against quinn, as its client and as its server; and both of our own ends in virtual time.
 
+use std::num::NonZeroU32;
 use std::sync::mpsc::SyncSender;
 
 use quinn::crypto::rustls::QuicClientConfig;
@@ -142,6 +143,21 @@ fn quinns_certificate_is_verified_unless_the_flag_says_otherwise() {
         Ok(())
     });
     assert_eq!(totals.steps["connect"].failures, [("timed-out".to_owned(), 1)], "{:?}", totals.samples);
+}
+
+#[test]
+fn fifty_bots_share_two_sockets() {
+    let (addr, _, log) = quinn_server();
+    let totals = bots!(50, at("quic://", addr).unverified(), None, Real, |cx| {
+        let game = cx.connect(Quic::new(Raw).shared(NonZeroU32::new(2).unwrap())).await?;
+        for n in 0..20_u8 {
+            game.send(vec![n; 200])?;
+            assert_eq!(game.recv().await?, vec![n; 200]);
+        }
+        game.close().await
+    });
+    assert_eq!((totals.finished, totals.failed()), (50, 0), "{:?}", totals.samples);
+    (0..50).for_each(|_| assert_eq!(log.next(), "closed by peer: 0"));
 }
 
 /// Our server as a host: echoes on the same channel, and sends away whoever says so.

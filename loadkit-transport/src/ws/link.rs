@@ -122,6 +122,10 @@ impl WebSocket {
 }
 
 impl Link for WebSocket {
+    fn name(&self) -> &'static str {
+        self.wire.name("ws", "wss")
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         loop {
             match self.reader.next(buf, self.max.min(buf.len())) {
