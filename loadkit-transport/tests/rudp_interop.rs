@@ -4,7 +4,7 @@
 //!
 //! `LOADKIT_INTEROP_MESSAGES=1000000` raises the number of messages of each run, which CI cannot afford.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
 use std::time::Duration;
