@@ -15,6 +15,7 @@ mod proto;
 mod rudp_client;
 mod rudp_server;
 mod rudp_session;
+mod rudp_token;
 mod teeworlds_huffman;
 mod teeworlds_message;
 mod teeworlds_packet;
@@ -38,6 +39,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rudp_client", rudp_client::target),
     ("rudp_server", rudp_server::target),
     ("rudp_session", rudp_session::target),
+    ("rudp_token", rudp_token::target),
     ("teeworlds_huffman", teeworlds_huffman::target),
     ("teeworlds_message", teeworlds_message::target),
     ("teeworlds_packet", teeworlds_packet::target),
