@@ -13,11 +13,12 @@ use tokio::time::Instant;
 use crate::bot::Seat;
 use crate::engine::Shard;
 use crate::failure::{Error, Result};
-use crate::metrics::Sample;
+use crate::metrics::{Sample, unit_of};
 use crate::network::Profile;
 use crate::party::Party;
 use crate::run::{RunInfo, Target};
 use crate::seed::Rng;
+use crate::split::Label;
 use crate::step::Step;
 use crate::think::Think;
 use crate::ticks::{Hz, Ticks};
@@ -195,6 +196,12 @@ impl Cx {
         Step::new(self, name, work)
     }
 
+    /// What the bot's figures are called beside their own names, where the plan splits them.
+    #[inline]
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &Label> {
+        self.0.shard.labels.iter().filter_map(|labels| labels.of(&self.0.seat))
+    }
+
     /// When the next step should begin, if a schedule said so. Only the first that asks is told.
     pub(crate) fn take_intended(&self) -> Option<Instant> {
         self.0.intended.take()
@@ -209,12 +216,41 @@ impl Cx {
     pub fn trend(&self, name: &str, value: impl Sample) {
         let mut recorder = self.0.shard.recorder.borrow_mut();
         let id = recorder.trend_id(name);
-        recorder.trend(id, value);
+        let (unit, value) = (unit_of(&value), value.value());
+        recorder.trend_value(id, unit, value);
+        for label in self.labels() {
+            let id = recorder.trend_part(id, label);
+            recorder.trend_value(id, unit, value);
+        }
     }
 
     /// Adds `n` to a count.
     pub fn count(&self, name: &str, n: u64) {
-        self.0.shard.count(name, n);
+        let mut recorder = self.0.shard.recorder.borrow_mut();
+        let id = recorder.count_id(name);
+        recorder.count(id, n);
+        for label in self.labels() {
+            let id = recorder.count_part(id, label);
+            recorder.count(id, n);
+        }
+    }
+
+    /// Records a value of a trend, and of its part of this label.
+    pub fn trend_part(&self, name: &str, label: &Label, value: impl Sample + Copy) {
+        self.trend(name, value);
+        let mut recorder = self.0.shard.recorder.borrow_mut();
+        let id = recorder.trend_id(name);
+        let id = recorder.trend_part(id, label);
+        recorder.trend(id, value);
+    }
+
+    /// Adds `n` to a count, and to its part of this label.
+    pub fn count_part(&self, name: &str, label: &Label, n: u64) {
+        self.count(name, n);
+        let mut recorder = self.0.shard.recorder.borrow_mut();
+        let id = recorder.count_id(name);
+        let id = recorder.count_part(id, label);
+        recorder.count(id, n);
     }
 
     /// Sets a gauge. Reports show its last, smallest and largest value over all bots.

@@ -16,6 +16,8 @@ mod run;
 mod seed;
 mod segment;
 mod shape;
+mod sources;
+mod split;
 mod step;
 mod think;
 mod threshold;
@@ -49,6 +51,8 @@ pub use shape::{
     Event, EventKind, Events, MAX_DURATION, MAX_SEATS, Rate, RateError, Shape, ShapeError, ShapeFault, Spacing, Stage,
     StageKind, StagePart,
 };
+pub use sources::SourcePool;
+pub use split::{Label, Split};
 pub use step::Step;
 pub use think::Think;
 pub use threshold::{Clock, Comparison, Limit, Metric, Outcome, Percentile, Stat, Threshold, ThresholdError, Unit};

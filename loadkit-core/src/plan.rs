@@ -15,7 +15,9 @@ mod read;
 mod suggest;
 
 use std::io::Read as _;
+use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use draft::{DEFAULT_BOTS, DEFAULT_DURATION, DEFAULT_GRACE, DEFAULT_INTERVAL, DEFAULT_REFILL, Draft, Located};
@@ -23,6 +25,8 @@ use draft::{DEFAULT_BOTS, DEFAULT_DURATION, DEFAULT_GRACE, DEFAULT_INTERVAL, DEF
 use crate::network::Networks;
 use crate::seed::Seed;
 use crate::shape::{Rate, Shape};
+use crate::sources::SourcePool;
+use crate::split::Split;
 use crate::threshold::Threshold;
 
 pub use builder::PlanBuilder;
@@ -124,6 +128,9 @@ impl Plan {
         replace(&mut draft.party, overrides.party);
         replace(&mut draft.grace, overrides.grace);
         replace(&mut draft.interval, overrides.interval);
+        replace(&mut draft.sockets, overrides.sockets);
+        draft.sources = overrides.sources.map(Arc::new).or(draft.sources);
+        draft.split.extend(overrides.split.into_iter().filter(|split| !self.draft.split.contains(split)));
         draft.seed = overrides.seed.or(draft.seed);
         if let Some(text) = &overrides.network {
             let networks = Networks::parse(text, &draft.profiles);
@@ -190,6 +197,22 @@ impl Plan {
         &self.draft.thresholds
     }
 
+    /// Addresses of this machine from which players connect; seats take turns. None: whichever the system chooses.
+    pub fn sources(&self) -> Option<&Arc<SourcePool>> {
+        self.draft.sources.as_ref()
+    }
+
+    /// How many sockets the bots of a thread share, for each address of the server. None: a socket a bot.
+    pub fn sockets(&self) -> Option<NonZeroU32> {
+        let sockets = self.draft.sockets.as_ref()?.value;
+        NonZeroU32::new(u32::try_from(sockets).unwrap_or(u32::MAX))
+    }
+
+    /// By what figures are told apart, beside being shown for all players together.
+    pub fn split(&self) -> &[Split] {
+        &self.draft.split
+    }
+
     /// Weights of personas that override those of the code.
     pub fn personas(&self) -> impl Iterator<Item = (&str, f64)> {
         self.draft.personas.iter().map(|persona| (persona.value.0.as_str(), persona.value.1))
@@ -232,6 +255,12 @@ pub struct Overrides {
     pub duration: Option<Duration>,
     /// The rate of arrivals. Replaces the plan's stages.
     pub arrivals: Option<Rate>,
+    /// Addresses from which players connect.
+    pub sources: Option<SourcePool>,
+    /// Sockets that the bots of a thread share.
+    pub sockets: Option<u64>,
+    /// By what figures are told apart, beside those of the plan.
+    pub split: Vec<Split>,
     /// The seed.
     pub seed: Option<Seed>,
     /// The bound on players ever started.

@@ -51,6 +51,10 @@ impl<T, E: Into<Error>, F: Future<Output = Result<T, E>>> Future for Step<'_, F>
                 let mut recorder = cx.0.shard.recorder.borrow_mut();
                 let id = recorder.step_id(step.name);
                 recorder.step_ok(id, end - began.at, end - began.intended);
+                for label in cx.labels() {
+                    let id = recorder.step_part(id, label);
+                    recorder.step_ok(id, end - began.at, end - began.intended);
+                }
                 Poll::Ready(Ok(value))
             }
             Err(error) => Poll::Ready(Err(record_failure(cx, step.name, error.into()))),
@@ -66,6 +70,10 @@ fn record_failure(cx: &Cx, name: &str, mut error: Error) -> Error {
         let mut recorder = shard.recorder.borrow_mut();
         let id = recorder.step_id(name);
         recorder.step_failed(id, error.kind());
+        for label in cx.labels() {
+            let id = recorder.step_part(id, label);
+            recorder.step_failed(id, error.kind());
+        }
         if let Some(message) = message {
             recorder.sample(name, error.kind(), message, cx.seat().index(), shard.elapsed());
         }

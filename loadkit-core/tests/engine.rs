@@ -319,3 +319,39 @@ impl Bot for Slow {
         Ok(())
     }
 }
+
+/// Two kinds of walkers.
+struct Crowd;
+
+impl Scenario for Crowd {
+    type Bot = Walker;
+
+    fn bot(&self, _: Seat) -> Walker {
+        Walker
+    }
+
+    fn personas(&self) -> std::result::Result<Weights, WeightsError> {
+        Weights::new([("slow", 1.0), ("fast", 3.0)])
+    }
+}
+
+#[test]
+fn figures_split_by_persona_add_up_to_the_whole() {
+    let stages = [Stage::ramp(40, Duration::from_secs(4)), Stage::hold(MINUTE)];
+    let split = simulate(Crowd, Plan::builder().stages(stages).split(Split::Persona).build().unwrap(), 2);
+    let whole = simulate(Crowd, plan(stages.to_vec()), 2);
+    let (split, whole) = (split.totals(), whole.totals());
+    let [slow, fast] = ["slow", "fast"].map(|name| format!("work{{persona={name}}}"));
+    let (work, slow, fast) = (&split.steps["work"], &split.steps[&slow], &split.steps[&fast]);
+    assert_eq!(Some(work), whole.steps.get("work"));
+    assert_eq!(slow.succeeded() + fast.succeeded(), work.succeeded());
+    assert_eq!(slow.failed() + fast.failed(), work.failed());
+    let share = fast.succeeded() as f64 / work.succeeded() as f64;
+    assert!((0.7..0.8).contains(&share), "{share}");
+    let parts = ["walked{persona=slow}", "walked{persona=fast}"].map(|name| split.count(name));
+    assert!(parts.iter().all(|part| *part > 0));
+    assert_eq!(parts.iter().sum::<u64>(), split.count("walked"));
+    assert_eq!(split.trends["work_us{persona=slow}"].values.count(), slow.succeeded() + slow.failed());
+    assert!(whole.steps.keys().all(|name| !name.contains('{')));
+    assert_eq!(split.whole_steps().count(), 1);
+}

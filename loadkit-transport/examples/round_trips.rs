@@ -99,7 +99,7 @@ async fn echo() -> std::io::Result<()> {
     let mut buf = vec![0; 2_048];
     loop {
         let (received, from) = poll_fn(|cx| endpoint.poll_recv_from(cx, &mut buf)).await?;
-        endpoint.try_send_to(&buf[..received.len], from)?;
+        endpoint.send_to(&buf[..received.len], from);
     }
 }
 

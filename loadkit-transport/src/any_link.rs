@@ -7,13 +7,15 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 use crate::conditions::Conditioned;
-use crate::link::{Link, Received};
+use crate::link::{Link, Losses, Received};
 use crate::mem::Mem;
+use crate::shared::Shared;
 use crate::tcp::Tcp;
 use crate::udp::Udp;
 
 pub(crate) enum AnyLink {
     Udp(Udp),
+    Shared(Box<Shared>),
     Tcp(Box<Tcp>),
     Mem(Box<Mem>),
     Conditioned(Box<Conditioned<AnyLink>>),
@@ -24,6 +26,7 @@ macro_rules! each {
     ($link:expr, $inner:ident => $call:expr) => {
         match $link {
             AnyLink::Udp($inner) => $call,
+            AnyLink::Shared($inner) => $call,
             AnyLink::Tcp($inner) => $call,
             AnyLink::Mem($inner) => $call,
             AnyLink::Conditioned($inner) => $call,
@@ -33,6 +36,10 @@ macro_rules! each {
 }
 
 impl Link for AnyLink {
+    fn name(&self) -> &'static str {
+        each!(self, link => link.name())
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         each!(self, link => link.poll_recv(cx, buf))
     }
@@ -63,5 +70,9 @@ impl Link for AnyLink {
 
     fn is_stream(&self) -> bool {
         each!(self, link => link.is_stream())
+    }
+
+    fn take_losses(&mut self) -> Losses {
+        each!(self, link => link.take_losses())
     }
 }

@@ -41,6 +41,12 @@ pub trait Codec {
         let _ = message;
         Channel::ORDERED
     }
+
+    /// The name of a count, `net.…`, that grows by one because of this message, beside handing it out.
+    fn remark(&self, message: &Self::In) -> Option<&'static str> {
+        let _ = message;
+        None
+    }
 }
 
 /// A codec whose messages can carry the number of a request, so that replies find their way back.

@@ -1,13 +1,18 @@
 //! How a bot connects: `cx.connect(Rudp::new(codec))`.
 
+use std::any::TypeId;
+use std::hash::BuildHasher;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use loadkit_core::network::Profile;
-use loadkit_core::{Connect, Cx, Failure, Kind, Result};
+use loadkit_core::{Connect, Cx, Failure, Kind, Result, SourcePool};
 use rand::Rng;
+use rustc_hash::FxBuildHasher;
 use tokio::time::Instant;
 
 use crate::any_link::AnyLink;
@@ -17,13 +22,14 @@ use crate::conditions::Conditioned;
 use crate::connection::Connection;
 use crate::driver::{Core, Driver};
 use crate::failures;
+use crate::framing::Framing;
 use crate::link::{Link, MAX_DATAGRAM};
 use crate::mem::{self, Mem};
 use crate::plain::Plain;
 use crate::protocol::Protocol;
 use crate::rudp;
-use crate::sources::SourcePool;
-use crate::tcp::{Framing, Tcp};
+use crate::shared::{Place, RouteOf, Shared};
+use crate::tcp::Tcp;
 use crate::udp::{SocketBuffers, Udp};
 
 /// The longest UDP payload over IPv4: 65,535 less the headers.
@@ -36,6 +42,32 @@ pub trait Speak {
 
     /// One end, for the bot of `cx`; what it needs of randomness comes from there.
     fn protocol(self, cx: &Cx) -> Self::Protocol;
+
+    /// How its datagrams are told apart, if they say for which connection they are: then bots can share sockets.
+    fn routed(&self) -> Option<Routed<Self::Protocol>> {
+        None
+    }
+}
+
+/// How the datagrams of many connections on one socket are told apart: each connection has a number of its own, which
+/// the server writes into every datagram to it.
+pub struct Routed<P> {
+    tag: u64,
+    route_of: RouteOf,
+    begin: Box<dyn Fn(&Cx) -> (P, u32)>,
+}
+
+impl<P> Routed<P> {
+    /// `route_of` reads the number in a datagram from the server; it must be total. `begin` makes one end, and tells its
+    /// number; it is called again when that number is taken. Only those with the same `tag` share a socket: it stands
+    /// for whatever `route_of` depends on.
+    pub fn new(
+        tag: u64,
+        route_of: impl Fn(&[u8]) -> Option<u32> + 'static,
+        begin: impl Fn(&Cx) -> (P, u32) + 'static,
+    ) -> Self {
+        Routed { tag, route_of: Rc::new(route_of), begin: Box::new(begin) }
+    }
 }
 
 impl<P: Protocol + 'static, F: FnOnce(&Cx) -> P> Speak for F {
@@ -51,6 +83,17 @@ impl Speak for rudp::Config {
 
     fn protocol(self, cx: &Cx) -> rudp::Client {
         rudp::Client::new(&self, cx.rng().next_u64())
+    }
+
+    fn routed(&self) -> Option<Routed<rudp::Client>> {
+        let (route, begin) = (self.clone(), self.clone());
+        let begin = move |cx: &Cx| {
+            let client = rudp::Client::new(&begin, cx.rng().next_u64());
+            let id = client.id();
+            (client, id)
+        };
+        let tag = FxBuildHasher.hash_one(self.magic.as_bytes());
+        Some(Routed::new(tag, move |datagram| route.client_id_of(datagram), begin))
     }
 }
 
@@ -70,7 +113,7 @@ impl Speak for Framing {
     type Protocol = Plain;
 
     fn protocol(self, _: &Cx) -> Plain {
-        Plain::new(self.max)
+        Plain::framed(self)
     }
 }
 
@@ -103,6 +146,8 @@ struct Inner<S, C> {
     to: Option<SocketAddr>,
     over: Option<Box<dyn Link>>,
     sources: Option<Arc<SourcePool>>,
+    /// Sockets that the shard's bots share.
+    sockets: Option<NonZeroU32>,
     conditions: Option<Profile>,
     buffers: SocketBuffers,
     time_out: Duration,
@@ -117,9 +162,8 @@ impl<C: Codec> Dial<rudp::Config, C> {
     }
 
     /// With other knobs.
-    pub fn config(mut self, config: rudp::Config) -> Self {
-        self.0.speak = config;
-        self
+    pub fn config(self, config: rudp::Config) -> Self {
+        self.speak(config)
     }
 }
 
@@ -156,12 +200,19 @@ impl<S: Speak, C: Codec> Dial<S, C> {
             to: None,
             over: None,
             sources: None,
+            sockets: None,
             conditions: None,
             buffers: SocketBuffers::default(),
             time_out: Duration::from_secs(5),
             call_time_out: Duration::from_secs(5),
             inbox: 256,
         }))
+    }
+
+    /// With other knobs of the same protocol.
+    pub(crate) fn speak(mut self, speak: S) -> Self {
+        self.0.speak = speak;
+        self
     }
 
     /// To this address instead of the run's target: for a match server that the lobby named.
@@ -176,9 +227,17 @@ impl<S: Speak, C: Codec> Dial<S, C> {
         self
     }
 
-    /// From the seat's address of this pool.
+    /// From the seat's address of this pool, instead of the plan's.
     pub fn sources(mut self, pool: Arc<SourcePool>) -> Self {
         self.0.sources = Some(pool);
+        self
+    }
+
+    /// Over sockets that the bots of a shard share, so many for each address of the server, instead of a socket a bot.
+    /// For protocols whose datagrams say for which connection they are: [`Rudp`] does. All players of a socket come from
+    /// one port then, and with [`Dial::sources`] from their own addresses.
+    pub fn shared(mut self, sockets: NonZeroU32) -> Self {
+        self.0.sockets = Some(sockets);
         self
     }
 
@@ -188,7 +247,7 @@ impl<S: Speak, C: Codec> Dial<S, C> {
         self
     }
 
-    /// With so large kernel buffers (UDP).
+    /// With so large kernel buffers (UDP, a socket a bot).
     pub fn buffers(mut self, buffers: SocketBuffers) -> Self {
         self.0.buffers = buffers;
         self
@@ -246,8 +305,31 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
         Ok((if is_tcp { Way::Tcp(addr) } else { Way::Udp(addr) }, shown))
     }
 
+    fn pool<'a>(&'a self, cx: &'a Cx) -> Option<&'a Arc<SourcePool>> {
+        self.sources.as_ref().or_else(|| cx.run().plan().sources())
+    }
+
     fn source(&self, cx: &Cx) -> Option<IpAddr> {
-        self.sources.as_ref().map(|pool| pool.addr(cx.seat().index()))
+        self.pool(cx).map(|pool| pool.addr(cx.seat().index()))
+    }
+
+    /// A place on a shared socket, with the protocol whose number it is for.
+    fn share(
+        &self,
+        cx: &Cx,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        sockets: NonZeroU32,
+    ) -> Result<io::Result<(Shared, S::Protocol)>, Failure> {
+        let Some(Routed { tag, route_of, begin }) = self.speak.routed() else {
+            let what = "bots can share sockets only where each datagram says for which connection it is: this protocol's \
+                        do not, so leave out `sockets`";
+            return Err(Failure::new(Kind::TARGET, what));
+        };
+        let number = u32::try_from(cx.seat().index() % u64::from(sockets.get())).unwrap_or(0);
+        let way = (TypeId::of::<S::Protocol>(), tag);
+        let place = Place { to, number, is_sourced: from.is_some(), way };
+        Ok(Shared::connect(place, from, || route_of, || begin(cx)))
     }
 
     /// The link over the bot's network, if that changes anything.
@@ -259,27 +341,34 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
             cx.timers().sleep_until(Instant::now() + profile.mean_round_trip()).await;
         }
         let mut conditioned = Conditioned::of_bot(link, profile, cx);
-        if let Some(sources) = &self.sources {
+        if let Some(sources) = self.pool(cx) {
             conditioned = conditioned.sources(sources.clone(), cx.seat().index());
         }
         AnyLink::Conditioned(Box::new(conditioned))
     }
 
     async fn connect(mut self, cx: &Cx) -> Result<Connection<S::Protocol, C>> {
-        let until = Instant::now() + self.time_out.min(FOR_EVER);
+        let began = Instant::now();
+        let until = began + self.time_out.min(FOR_EVER);
         let silent = |shown: &str, time: Duration| {
             let what = format!("{shown} did not answer within {} s: is the server running?", time.as_secs_f64());
             Failure::new(Kind::TIMED_OUT, what)
         };
+        let sockets = self.sockets.or_else(|| cx.run().plan().sockets());
+        let mut begun = None;
         let (link, shown) = match self.over.take() {
             Some(link) => (AnyLink::Other(link), cx.target().name().to_owned()),
             None => {
                 let (way, shown) = self.way(cx)?;
                 let from = self.source(cx);
-                let link = match way {
-                    Way::Udp(to) => Udp::connect(from, to, self.buffers).map(AnyLink::Udp),
-                    Way::Mem(name) => Mem::connect(&name).map(|link| AnyLink::Mem(Box::new(link))),
-                    Way::Tcp(to) => tokio::time::timeout_at(until, Tcp::connect(from, to, self.framing))
+                let link = match (way, sockets) {
+                    (Way::Udp(to), Some(sockets)) => self.share(cx, to, from, sockets)?.map(|(link, protocol)| {
+                        begun = Some(protocol);
+                        AnyLink::Shared(Box::new(link))
+                    }),
+                    (Way::Udp(to), None) => Udp::connect(from, to, self.buffers).map(AnyLink::Udp),
+                    (Way::Mem(name), _) => Mem::connect(&name).map(|link| AnyLink::Mem(Box::new(link))),
+                    (Way::Tcp(to), _) => tokio::time::timeout_at(until, Tcp::connect(from, to, self.framing))
                         .await
                         .map_err(|_| silent(&shown, self.time_out))?
                         .map(|link| AnyLink::Tcp(Box::new(link))),
@@ -288,13 +377,16 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
             }
         };
         let link = self.conditioned(link, cx).await;
-        let protocol = self.speak.protocol(cx);
+        let protocol = begun.unwrap_or_else(|| self.speak.protocol(cx));
         let core = Core::new(cx.clone(), link, protocol, self.codec, self.inbox, self.call_time_out);
         let driver = Rc::new(Driver(core.into()));
         driver.0.borrow_mut().open();
         cx.attach(&driver);
         let connection = Connection(driver);
         connection.connected(cx, until, || silent(&shown, self.time_out)).await?;
+        let label = connection.0.0.borrow().label();
+        cx.count_part("net.connects", &label, 1);
+        cx.trend_part("net.connect_time", &label, Instant::now().saturating_duration_since(began));
         Ok(connection)
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use loadkit_core::{Alarm, Cx, Drive, Failure, Kind};
+use loadkit_core::{Alarm, Cx, Drive, Failure, Kind, Label};
 use tokio::time::Instant;
 
 use self::inbox::Inbox;
@@ -202,12 +202,16 @@ impl<P: Protocol, C: Codec> Core<P, C> {
             match event {
                 Event::Message { payload, .. } => {
                     let message = self.codec.decode_bytes(payload);
-                    if message.is_err() {
-                        self.cx.count("net.malformed", 1);
+                    let remark = match &message {
+                        Ok(message) => self.codec.remark(message),
+                        Err(_) => Some("net.malformed"),
+                    };
+                    if let Some(name) = remark {
+                        self.cx.count(name, 1);
                     }
                     is_news |= self.deliver(at, message);
                 }
-                Event::RoundTrip(time) => self.cx.trend("net.rtt", time),
+                Event::RoundTrip(time) => self.cx.trend_part("net.rtt", &self.label(), time),
                 Event::Connected => {
                     is_news = true;
                     self.is_connected = true;
@@ -229,6 +233,8 @@ impl<P: Protocol, C: Codec> Core<P, C> {
     pub(crate) fn end(&mut self, failure: Failure) {
         if self.ended.is_none() {
             self.ended = Some(Box::new(failure));
+            let failure = self.ended.as_ref().map_or("", |failure| failure.kind().name());
+            self.cx.count_part("net.ends", &Label::new("reason", failure), 1);
             if self.is_connected {
                 self.cx.connection_closed();
             }
@@ -343,7 +349,14 @@ impl<P: Protocol, C: Codec> Core<P, C> {
     }
 
     fn report(&mut self) {
-        self.traffic.report(&self.cx, &self.protocol.stats());
+        let (label, losses) = (self.label(), self.link.take_losses());
+        self.traffic.report(&self.cx, &label, &self.protocol.stats(), losses);
+    }
+
+    /// What the connection's figures are called.
+    pub(crate) fn label(&self) -> Label {
+        let name = self.protocol.name();
+        Label::new("protocol", if name.is_empty() { self.link.name() } else { name })
     }
 
     /// What the protocol measured, and what went over the link.

@@ -4,23 +4,22 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::task::{Context, Poll, ready};
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::net::UdpSocket;
+use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::batch::Batch;
 use crate::link::Received;
 use crate::mem::{self, MemListener};
-use crate::recv;
-
-/// The kernel's buffers of a server's socket, in bytes: ten thousand peers may send at once.
-const BUFFER: usize = 8 << 20;
 
 /// The server's end of datagrams: one UDP socket for all peers, or an in-memory listener.
+///
+/// Datagrams are taken and sent by the batch. **What was queued goes with [`Endpoint::flush`], or when
+/// [`Endpoint::poll_recv_from`] has nothing more to hand out.**
 #[derive(Debug)]
 pub struct Endpoint(Way);
 
 #[derive(Debug)]
 enum Way {
-    Udp(UdpSocket),
+    Udp(Box<Batch>),
     Mem(Box<MemListener>),
 }
 
@@ -31,11 +30,8 @@ impl Endpoint {
     /// As the system has them.
     pub fn bind_udp(addr: SocketAddr) -> io::Result<Endpoint> {
         let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
-        socket.set_nonblocking(true)?;
-        recv::enlarge(&socket, BUFFER);
-        recv::stamp(&socket);
         socket.bind(&addr.into())?;
-        Ok(Endpoint(Way::Udp(UdpSocket::from_std(socket.into())?)))
+        Ok(Endpoint(Way::Udp(Box::new(Batch::new(socket, false)?))))
     }
 
     /// Listens in memory under this name (`arena` or `mem://arena`), on this thread.
@@ -62,31 +58,44 @@ impl Endpoint {
     /// # Errors
     /// As the system has them. That a peer's machine refused what was sent to it is no error here.
     pub fn poll_recv_from(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<(Received, SocketAddr)>> {
-        let socket = match &mut self.0 {
-            Way::Udp(socket) => socket,
+        let batch = match &mut self.0 {
+            Way::Udp(batch) => batch,
             Way::Mem(listener) => return listener.poll_recv_from(cx, buf).map(Ok),
         };
         loop {
-            match recv::one_from(socket, buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_recv_ready(cx))?,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-                result => return Poll::Ready(result),
+            if let Some(datagram) = batch.next() {
+                // As with a socket, what is longer than the buffer is cut.
+                let len = datagram.bytes.len().min(buf.len());
+                buf[..len].copy_from_slice(&datagram.bytes[..len]);
+                return Poll::Ready(Ok((Received { len, at: datagram.at }, datagram.from)));
+            }
+            let filled = batch.poll_fill(cx);
+            if filled.is_pending() {
+                batch.flush();
+            }
+            match ready!(filled) {
+                Err(error) if error.kind() != io::ErrorKind::ConnectionRefused => return Poll::Ready(Err(error)),
+                _ => {}
             }
         }
     }
 
-    /// Sends a datagram; it never waits.
-    ///
-    /// # Errors
-    /// `WouldBlock` when the kernel has no room: the datagram is lost. Others as the system has them.
-    pub fn try_send_to(&mut self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+    /// Queues a datagram; it never waits. In memory it goes at once.
+    pub fn send_to(&mut self, datagram: &[u8], to: SocketAddr) {
         match &mut self.0 {
-            // Past the runtime's readiness: nobody waits for room.
-            Way::Udp(socket) => SockRef::from(&*socket).send_to(datagram, &to.into()).map(|_| ()),
-            Way::Mem(listener) => {
-                listener.send_to(datagram, to);
-                Ok(())
+            Way::Udp(batch) => batch.push(to, None, datagram),
+            Way::Mem(listener) => listener.send_to(datagram, to),
+        }
+    }
+
+    /// Sends what is queued. Datagrams that the kernel had no room for, which are lost, since the last call.
+    pub fn flush(&mut self) -> u64 {
+        match &mut self.0 {
+            Way::Udp(batch) => {
+                batch.flush();
+                batch.take_refused()
             }
+            Way::Mem(_) => 0,
         }
     }
 

@@ -30,7 +30,11 @@ pub(crate) fn failure(error: &io::Error, target: &str) -> Failure {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
             Failure::new(Kind::CLOSED, format!("{target} closed the connection"))
         }
-        io::ErrorKind::InvalidData => Failure::new(Kind::TOO_LARGE, format!("{target} sent {error}")),
+        io::ErrorKind::InvalidData => {
+            // Where a decoder has put its failure in, it knows best.
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Failure>());
+            Failure::new(inner.map_or(Kind::TOO_LARGE, Failure::kind), format!("{target} sent {error}"))
+        }
         io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable => Failure::new(
             Kind::SOURCE_PORTS,
             format!("no free port to reach {target} from ({error}): give more source addresses, of this machine's own"),
@@ -59,5 +63,9 @@ mod tests {
         assert_eq!(failure(&io::Error::from_raw_os_error(24), "x").kind(), Kind::DESCRIPTORS);
         assert_eq!(failure(&io::ErrorKind::UnexpectedEof.into(), "x").kind(), Kind::CLOSED);
         assert_eq!(failure(&io::ErrorKind::Other.into(), "x").kind(), NETWORK);
+        let frame = |kind| io::Error::new(io::ErrorKind::InvalidData, Failure::new(kind, "a frame"));
+        assert_eq!(failure(&frame(Kind::TOO_LARGE), "x").kind(), Kind::TOO_LARGE);
+        assert_eq!(failure(&frame(Kind::MALFORMED), "x").message(), "x sent a frame");
+        assert_eq!(failure(&frame(Kind::MALFORMED), "x").kind(), Kind::MALFORMED);
     }
 }

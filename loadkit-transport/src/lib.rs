@@ -6,6 +6,7 @@
 
 mod any_link;
 mod arrival;
+mod batch;
 mod call;
 mod codec;
 pub mod conditions;
@@ -13,17 +14,25 @@ mod connection;
 mod dial;
 mod driver;
 mod endpoint;
+mod events;
 mod failures;
+mod framing;
+mod host;
+pub mod kcp;
 mod link;
 pub mod mem;
+mod peers;
 mod plain;
 mod pool;
 #[cfg(feature = "prost")]
 mod proto;
+#[cfg(feature = "prost")]
+pub mod protobuf;
 mod protocol;
 mod recv;
 pub mod rudp;
-mod sources;
+mod serve;
+mod shared;
 mod tcp;
 mod traffic;
 mod udp;
@@ -32,15 +41,19 @@ pub use bytes::Bytes;
 pub use call::Call;
 pub use codec::{Calls, Codec, Raw, Request, malformed};
 pub use connection::Connection;
-pub use dial::{Datagram, Datagrams, Dial, Framed, Rudp, Speak};
+pub use dial::{Datagram, Datagrams, Dial, Framed, Routed, Rudp, Speak};
 pub use endpoint::Endpoint;
-pub use link::{Link, MAX_DATAGRAM, Received};
+pub use framing::{Boundary, FrameDecoder, Framing, Prefix};
+pub use host::Host;
+pub use kcp::Kcp;
+pub use link::{Link, Losses, MAX_DATAGRAM, Received};
+pub use loadkit_core::SourcePool;
 pub use plain::Plain;
 #[cfg(feature = "prost")]
 pub use proto::Proto;
 pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
-pub use sources::SourcePool;
-pub use tcp::{Framing, Prefix, Tcp};
+pub use serve::Serve;
+pub use tcp::Tcp;
 pub use udp::{SocketBuffers, Udp};
 
 #[cfg(test)]

@@ -20,6 +20,11 @@ pub struct Received {
 /// Links stack: one that delays, drops or reorders holds another inside. It **never blocks and never queues without
 /// bound**, and while nothing is under way it holds no buffer: the caller lends one for receiving.
 pub trait Link {
+    /// What figures call it, where its protocol has no name of its own: `net.bytes_sent{protocol=tcp}`.
+    fn name(&self) -> &'static str {
+        "custom"
+    }
+
     /// The next message, into `buf`; registers the waker when there is none.
     ///
     /// # Errors
@@ -71,12 +76,32 @@ pub trait Link {
     fn is_stream(&self) -> bool {
         false
     }
+
+    /// What was lost on this machine since the last call, without an error from the other methods.
+    fn take_losses(&mut self) -> Losses {
+        Losses::default()
+    }
+}
+
+/// What was lost on this machine: the kit's or the kernel's doing, not the network's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Datagrams taken by [`Link::try_send`] that the kernel refused later.
+    pub refused: u64,
+    /// Datagrams that had arrived and found no room.
+    pub dropped: u64,
+    /// Datagrams that had arrived and were for nobody.
+    pub strays: u64,
 }
 
 /// No UDP datagram is longer (its length field has 16 bits).
 pub const MAX_DATAGRAM: usize = 65_535;
 
 impl<L: Link + ?Sized> Link for Box<L> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         (**self).poll_recv(cx, buf)
     }
@@ -107,5 +132,9 @@ impl<L: Link + ?Sized> Link for Box<L> {
 
     fn is_stream(&self) -> bool {
         (**self).is_stream()
+    }
+
+    fn take_losses(&mut self) -> Losses {
+        (**self).take_losses()
     }
 }

@@ -165,6 +165,10 @@ impl Mem {
 }
 
 impl Link for Mem {
+    fn name(&self) -> &'static str {
+        "mem"
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         self.queue.borrow_mut().poll(cx, buf).map(|(received, ())| Ok(received))
     }

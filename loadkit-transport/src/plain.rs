@@ -4,6 +4,7 @@ use bytes::Bytes;
 use loadkit_core::{Failure, Kind};
 use tokio::time::Instant;
 
+use crate::framing::{Boundary, Framing};
 use crate::pool::Pool;
 use crate::protocol::{Channel, Event, Protocol, Stats};
 
@@ -24,6 +25,8 @@ pub struct Plain {
     busy: Option<Box<Busy>>,
     discarded: u32,
     max: u32,
+    /// Not every message can be a frame.
+    boundary: Option<Boundary>,
     is_open: bool,
     tell_open: bool,
     tell_closed: bool,
@@ -58,9 +61,18 @@ impl Plain {
     pub fn new(max: usize) -> Plain {
         Plain { max: u32::try_from(max).unwrap_or(u32::MAX), ..Plain::default() }
     }
+
+    /// Messages that can be such frames.
+    pub fn framed(framing: Framing) -> Plain {
+        Plain { boundary: Some(framing.boundary), ..Plain::new(framing.limit()) }
+    }
 }
 
 impl Protocol for Plain {
+    fn name(&self) -> &'static str {
+        ""
+    }
+
     fn open(&mut self, _: Instant) {
         (self.is_open, self.tell_open) = (true, true);
     }
@@ -82,6 +94,9 @@ impl Protocol for Plain {
             let what = format!("a message of {} bytes, of at most {}", message.len(), self.max);
             return Err(Failure::new(Kind::TOO_LARGE, what));
         };
+        if let Some(boundary) = self.boundary {
+            Framing { boundary, max: message.len() }.check(message)?;
+        }
         let busy = self.busy.get_or_insert_with(Busy::take);
         if busy.outgoing.len() - busy.sent + message.len() > MAX_QUEUED.max(message.len()) {
             return Err(Failure::new(Kind::BACKLOG, format!("{MAX_QUEUED} bytes wait already to be sent")));
@@ -141,6 +156,18 @@ impl Protocol for Plain {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_a_frame_is_refused_at_once() {
+        let now = Instant::now();
+        let mut plain = Plain::framed(Framing { boundary: Boundary::Line, max: 5 });
+        plain.open(now);
+        let mut kind = |message| plain.send(now, Channel::ORDERED, message).err().map(|failure| failure.kind());
+        assert_eq!(kind(b"a\nb"), Some(Kind::MALFORMED));
+        assert_eq!(kind(b"abcdef"), Some(Kind::TOO_LARGE));
+        assert_eq!(kind(b"abcde"), None);
+        assert!(size_of::<Plain>() <= 24);
+    }
 
     #[test]
     fn messages_go_as_they_are_and_bounds_hold() {

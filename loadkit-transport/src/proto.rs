@@ -36,14 +36,14 @@ impl<Out, In> Proto<Out, In> {
         self.max = max;
         self
     }
+}
 
-    fn check(&self, len: usize) -> Result<(), Failure> {
-        if len <= self.max {
-            return Ok(());
-        }
-        let what = format!("a Protobuf message of {len} bytes, of at most {}", self.max);
-        Err(Failure::new(Kind::TOO_LARGE, what))
+/// Whether a message of so many bytes is one of at most `max`.
+pub(crate) fn check_len(len: usize, max: usize) -> Result<(), Failure> {
+    if len <= max {
+        return Ok(());
     }
+    Err(Failure::new(Kind::TOO_LARGE, format!("a Protobuf message of {len} bytes, of at most {max}")))
 }
 
 impl<Out, In> Default for Proto<Out, In> {
@@ -57,13 +57,13 @@ impl<Out: Message, In: Message + Default> Codec for Proto<Out, In> {
     type In = In;
 
     fn encode(&mut self, message: &Out, out: &mut Vec<u8>) -> Result<(), Failure> {
-        self.check(message.encoded_len())?;
+        check_len(message.encoded_len(), self.max)?;
         message.encode_raw(out);
         Ok(())
     }
 
     fn decode(&mut self, bytes: &[u8]) -> Result<In, Failure> {
-        self.check(bytes.len())?;
+        check_len(bytes.len(), self.max)?;
         In::decode(bytes).map_err(|error| malformed("a Protobuf message", error))
     }
 

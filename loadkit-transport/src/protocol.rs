@@ -142,6 +142,12 @@ pub struct Stats {
 /// An implementation **never panics and never grows without bound, whatever `input` is given**, and holds no buffer
 /// while it is idle.
 pub trait Protocol {
+    /// What its figures are called: `net.rtt{protocol=rudp}`. Empty for a protocol that adds nothing to its link, whose
+    /// name stands for both then.
+    fn name(&self) -> &'static str {
+        "custom"
+    }
+
     /// Starts the handshake. A protocol without one reports [`Event::Connected`] at once.
     fn open(&mut self, now: Instant);
 

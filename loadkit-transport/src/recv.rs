@@ -1,7 +1,6 @@
 //! One datagram with its kernel's stamp, where the system has stamps; one without, elsewhere.
 
 use std::io;
-use std::net::SocketAddr;
 
 use socket2::Socket;
 use tokio::net::UdpSocket;
@@ -34,32 +33,19 @@ pub(crate) fn enlarge(socket: &Socket, bytes: usize) {
 /// The next datagram of a connected socket.
 pub(crate) fn one(socket: &UdpSocket, buf: &mut [u8]) -> io::Result<Received> {
     #[cfg(target_os = "linux")]
-    return socket
-        .try_io(tokio::io::Interest::READABLE, || linux::one::<()>(socket, buf).map(|(received, _)| received));
+    return socket.try_io(tokio::io::Interest::READABLE, || linux::one(socket, buf));
     #[cfg(not(target_os = "linux"))]
     socket.try_recv(buf).map(|len| Received { len, at: None })
-}
-
-/// The next datagram of a socket that is not connected, and where it came from.
-pub(crate) fn one_from(socket: &UdpSocket, buf: &mut [u8]) -> io::Result<(Received, SocketAddr)> {
-    #[cfg(target_os = "linux")]
-    return socket.try_io(tokio::io::Interest::READABLE, || {
-        let (received, from) = linux::one::<nix::sys::socket::SockaddrStorage>(socket, buf)?;
-        Ok((received, from.as_ref().and_then(linux::addr).ok_or(io::ErrorKind::InvalidData)?))
-    });
-    #[cfg(not(target_os = "linux"))]
-    socket.try_recv_from(buf).map(|(len, from)| (Received { len, at: None }, from))
 }
 
 /// recvmsg through nix: it allocates nothing, and the control buffer lies on the stack.
 #[cfg(target_os = "linux")]
 mod linux {
     use std::io::{self, IoSliceMut};
-    use std::net::SocketAddr;
     use std::os::fd::AsRawFd;
     use std::time::Duration;
 
-    use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrLike, SockaddrStorage, cmsg_space, recvmsg};
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, cmsg_space, recvmsg};
     use nix::sys::time::TimeSpec;
     use tokio::net::UdpSocket;
     use tokio::time::Instant;
@@ -71,10 +57,10 @@ mod linux {
     #[repr(align(8))]
     struct Control([u8; cmsg_space::<TimeSpec>()]);
 
-    pub(super) fn one<S: SockaddrLike>(socket: &UdpSocket, buf: &mut [u8]) -> io::Result<(Received, Option<S>)> {
+    pub(super) fn one(socket: &UdpSocket, buf: &mut [u8]) -> io::Result<Received> {
         let mut control = Control([0; cmsg_space::<TimeSpec>()]);
         let mut iov = [IoSliceMut::new(buf)];
-        let message = recvmsg::<S>(socket.as_raw_fd(), &mut iov, Some(&mut control.0), MsgFlags::empty())?;
+        let message = recvmsg::<()>(socket.as_raw_fd(), &mut iov, Some(&mut control.0), MsgFlags::empty())?;
         let stamp = message.cmsgs().ok().and_then(|mut all| {
             all.find_map(|one| match one {
                 ControlMessageOwned::ScmTimestampns(stamp) => Some(stamp),
@@ -85,13 +71,6 @@ mod linux {
             let secs = Duration::from_secs(stamp.tv_sec().try_into().unwrap_or(0));
             arrival::arrival(secs + Duration::from_nanos(stamp.tv_nsec().try_into().unwrap_or(0)), Instant::now())
         });
-        Ok((Received { len: message.bytes, at }, message.address))
-    }
-
-    pub(super) fn addr(storage: &SockaddrStorage) -> Option<SocketAddr> {
-        if let Some(v4) = storage.as_sockaddr_in() {
-            return Some(SocketAddr::from((v4.ip(), v4.port())));
-        }
-        storage.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port())))
+        Ok(Received { len: message.bytes, at })
     }
 }

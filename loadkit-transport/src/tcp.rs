@@ -1,17 +1,15 @@
-//! TCP with frames: a length before each message.
+//! TCP with frames.
 
 use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, ready};
 
-use loadkit_core::{Failure, Kind};
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::framing::{FrameBuffers, Framing};
 use crate::link::{Link, Received};
 
-/// Bytes that wait for the kernel, at most; a message beyond that is refused.
-const MAX_QUEUED: usize = 512 * 1024;
 /// Bytes read from a socket at once.
 const READ: usize = 64 * 1024;
 
@@ -20,88 +18,11 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The length before a frame, big-endian.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prefix {
-    /// Two bytes.
-    U16,
-    /// Four bytes.
-    U32,
-}
-
-/// How messages are told apart in a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Framing {
-    /// The length before a frame. It counts the bytes that follow it.
-    pub prefix: Prefix,
-    /// The longest frame sent and taken, in bytes. A connection holds so much while a frame arrives in parts.
-    pub max: usize,
-}
-
-impl Default for Framing {
-    /// Four bytes of length, and frames of at most 1 MiB.
-    fn default() -> Framing {
-        Framing { prefix: Prefix::U32, max: 1 << 20 }
-    }
-}
-
-impl Framing {
-    fn limit(&self) -> usize {
-        match self.prefix {
-            Prefix::U16 => self.max.min(usize::from(u16::MAX)),
-            Prefix::U32 => self.max.min(u32::MAX as usize),
-        }
-    }
-
-    /// Appends a frame.
-    ///
-    /// # Errors
-    /// `TOO_LARGE` when it is longer than allowed.
-    pub fn write(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
-        if message.len() > self.limit() {
-            return Err(too_large(message.len(), self.limit()));
-        }
-        let len = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
-        out.extend_from_slice(match self.prefix {
-            Prefix::U16 => &len[2..],
-            Prefix::U32 => &len,
-        });
-        out.extend_from_slice(message);
-        Ok(())
-    }
-
-    /// The first frame in `bytes`, and how many of them it takes with its length; `None` until it is whole.
-    ///
-    /// # Errors
-    /// `TOO_LARGE` as soon as its length says so.
-    pub fn read<'a>(&self, bytes: &'a [u8]) -> Result<Option<(&'a [u8], usize)>, Failure> {
-        let (len, prefix) = match (self.prefix, bytes) {
-            (Prefix::U16, [a, b, ..]) => (u32::from(u16::from_be_bytes([*a, *b])), 2),
-            (Prefix::U32, [a, b, c, d, ..]) => (u32::from_be_bytes([*a, *b, *c, *d]), 4),
-            _ => return Ok(None),
-        };
-        let len = usize::try_from(len).unwrap_or(usize::MAX);
-        if len > self.limit() {
-            return Err(too_large(len, self.limit()));
-        }
-        Ok(bytes.get(prefix..prefix + len).map(|frame| (frame, prefix + len)))
-    }
-}
-
-fn too_large(len: usize, max: usize) -> Failure {
-    Failure::new(Kind::TOO_LARGE, format!("a frame of {len} bytes, of at most {max}"))
-}
-
 /// A TCP connection that carries frames.
 #[derive(Debug)]
 pub struct Tcp {
     stream: TcpStream,
-    framing: Framing,
-    /// Read and not yet handed out, from `taken` on. Without a buffer when all is handed out.
-    partial: Vec<u8>,
-    taken: usize,
-    /// Waits for the kernel.
-    outgoing: Vec<u8>,
+    frames: FrameBuffers,
 }
 
 impl Tcp {
@@ -124,28 +45,7 @@ impl Tcp {
     pub fn new(stream: TcpStream, framing: Framing) -> io::Result<Tcp> {
         // Games send small messages that must not wait for company.
         stream.set_nodelay(true)?;
-        Ok(Tcp { stream, framing, partial: Vec::new(), taken: 0, outgoing: Vec::new() })
-    }
-
-    /// Hands out the next whole frame of what was read.
-    fn take_frame(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
-        let waiting = self.partial.get(self.taken..).unwrap_or_default();
-        let found =
-            self.framing.read(waiting).map_err(|failure| io::Error::new(io::ErrorKind::InvalidData, failure))?;
-        let Some((frame, used)) = found else {
-            if self.taken > 0 {
-                self.partial.drain(..self.taken);
-                self.taken = 0;
-                if self.partial.is_empty() {
-                    self.partial = Vec::new();
-                }
-            }
-            return Ok(None);
-        };
-        let len = frame.len().min(buf.len());
-        buf[..len].copy_from_slice(&frame[..len]);
-        self.taken += used;
-        Ok(Some(len))
+        Ok(Tcp { stream, frames: FrameBuffers::new(framing) })
     }
 
     fn read_more(&mut self) -> io::Result<()> {
@@ -154,7 +54,7 @@ impl Tcp {
             match self.stream.try_read(scratch) {
                 Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(len) => {
-                    self.partial.extend_from_slice(&scratch[..len]);
+                    self.frames.received(&scratch[..len]);
                     Ok(())
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
@@ -165,9 +65,13 @@ impl Tcp {
 }
 
 impl Link for Tcp {
+    fn name(&self) -> &'static str {
+        "tcp"
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         loop {
-            if let Some(len) = self.take_frame(buf)? {
+            if let Some(len) = self.frames.take(buf)? {
                 return Poll::Ready(Ok(Received { len, at: None }));
             }
             ready!(self.stream.poll_read_ready(cx))?;
@@ -176,33 +80,26 @@ impl Link for Tcp {
     }
 
     fn try_send(&mut self, message: &[u8]) -> io::Result<()> {
-        if self.outgoing.len() + message.len() > MAX_QUEUED && !self.outgoing.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        let written = self.framing.write(message, &mut self.outgoing);
-        written.map_err(|failure| io::Error::new(io::ErrorKind::InvalidInput, failure))
+        self.frames.push(message)
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.outgoing.is_empty() {
-            match self.stream.try_write(&self.outgoing) {
-                Ok(len) => {
-                    self.outgoing.drain(..len);
-                }
+        while self.frames.queued() > 0 {
+            match self.stream.try_write(self.frames.outgoing()) {
+                Ok(len) => self.frames.sent(len),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.stream.poll_write_ready(cx))?,
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        self.outgoing = Vec::new();
         Poll::Ready(Ok(()))
     }
 
     fn queued(&self) -> usize {
-        self.outgoing.len()
+        self.frames.queued()
     }
 
     fn max_message(&self) -> usize {
-        self.framing.limit()
+        self.frames.limit()
     }
 
     fn is_stream(&self) -> bool {
@@ -214,13 +111,13 @@ impl Link for Tcp {
 mod tests {
     use std::future::poll_fn;
 
-    use proptest::prelude::*;
     use tokio::io::AsyncWriteExt;
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::framing::{Boundary, Prefix};
 
-    const SMALL: Framing = Framing { prefix: Prefix::U16, max: 100 };
+    const SMALL: Framing = Framing { boundary: Boundary::Length(Prefix::U16Be), max: 100 };
 
     async fn pair(framing: Framing) -> (Tcp, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -245,7 +142,7 @@ mod tests {
         assert_eq!(frames, [b"abc".to_vec(), vec![], b"x".to_vec(), vec![7; 100]]);
         drop(peer);
         let end = poll_fn(|cx| link.poll_recv(cx, &mut buf)).await.unwrap_err();
-        assert_eq!((end.kind(), link.partial.capacity()), (io::ErrorKind::UnexpectedEof, 0));
+        assert_eq!((end.kind(), link.frames.is_idle()), (io::ErrorKind::UnexpectedEof, true));
     }
 
     #[tokio::test]
@@ -268,7 +165,7 @@ mod tests {
                 Err(error) => break assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
             }
             let _ = poll_fn(|cx| Poll::Ready(link.poll_flush(cx))).await;
-            assert!(link.queued() <= MAX_QUEUED && sent < 10_000);
+            assert!(link.queued() <= 512 * 1024 && sent < 10_000);
         }
         let reader = tokio::spawn(async move {
             let mut bytes = 0;
@@ -281,18 +178,6 @@ mod tests {
             bytes
         });
         poll_fn(|cx| link.poll_flush(cx)).await.unwrap();
-        assert_eq!((reader.await.unwrap(), link.outgoing.capacity()), (sent * 60_004, 0));
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..40), wide in any::<bool>()) {
-            let framing = Framing { prefix: if wide { Prefix::U32 } else { Prefix::U16 }, max: 30 };
-            if let Ok(Some((frame, used))) = framing.read(&bytes) {
-                let mut again = Vec::new();
-                framing.write(frame, &mut again).unwrap();
-                prop_assert_eq!(&again, &bytes[..used]);
-            }
-        }
+        assert_eq!((reader.await.unwrap(), link.frames.is_idle()), (sent * 60_004, true));
     }
 }

@@ -1,7 +1,8 @@
 //! What went over a connection, counted by it and handed to the recorder now and then.
 
-use loadkit_core::{Cx, names};
+use loadkit_core::{Cx, Label, names};
 
+use crate::link::Losses;
 use crate::protocol::Stats;
 
 /// Packets and bytes, both ways, and what of all figures has been reported.
@@ -44,25 +45,27 @@ impl Traffic {
     }
 
     /// Counts go to the recorder.
-    pub(crate) fn report(&mut self, cx: &Cx, stats: &Stats) {
+    pub(crate) fn report(&mut self, cx: &Cx, label: &Label, stats: &Stats, losses: Losses) {
         let [sent, received] = self.bytes.map(|bytes| bytes as u32);
         let totals = [self.packets[0], self.packets[1], sent, received];
         for ((total, reported), name) in totals.into_iter().zip(&mut self.reported).zip(NAMES) {
             let fresh = total.wrapping_sub(std::mem::replace(reported, total));
             if fresh > 0 {
-                cx.count(name, fresh.into());
+                cx.count_part(name, label, fresh.into());
             }
         }
         let totals = [stats.resends, stats.lost, stats.discarded].map(|total| total as u16);
         for ((total, reported), name) in totals.into_iter().zip(&mut self.protocol).zip(PROTOCOL_NAMES) {
             let fresh = total.wrapping_sub(std::mem::replace(reported, total));
             if fresh > 0 {
-                cx.count(name, fresh.into());
+                cx.count_part(name, label, fresh.into());
             }
         }
-        let refused = std::mem::take(&mut self.refused);
-        if refused > 0 {
-            cx.count(names::SENDS_REFUSED, refused.into());
+        let refused = u64::from(std::mem::take(&mut self.refused)) + losses.refused;
+        let lost =
+            [(names::SENDS_REFUSED, refused), ("net.receive_dropped", losses.dropped), ("net.strays", losses.strays)];
+        for (name, n) in lost.into_iter().filter(|&(_, n)| n > 0) {
+            cx.count_part(name, label, n);
         }
     }
 

@@ -62,6 +62,10 @@ impl Udp {
 }
 
 impl Link for Udp {
+    fn name(&self) -> &'static str {
+        "udp"
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         loop {
             // It looks before it asks whether it may: that costs no system call when the runtime knows of nothing.

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use loadkit::core::{Weights, WeightsError};
+use loadkit::transport::protobuf::Enveloped;
 use loadkit::transport::{Connection, Rudp, rudp};
 use loadkit::{Bot, Cx, Hz, Result, Scenario, Seat, Think};
 use tokio::time::Instant;
 
 use crate::game::{ITEMS, SIDE, STRIDE};
-use crate::wire::from_server::Body;
-use crate::wire::{Buy, FindMatch, Leave, Login, MatchFound, MatchOver, Move, Snapshot, Wire};
+use crate::wire::{Buy, FindMatch, FromServer, Leave, Login, MatchFound, MatchOver, Move, Snapshot};
 
 /// The scenario: makes players.
 pub struct Arena;
@@ -42,7 +42,7 @@ pub struct Player {
 }
 
 /// How it talks to the server.
-type Game = Connection<rudp::Client, Wire>;
+type Game = Connection<rudp::Client, Enveloped<FromServer>>;
 
 /// Who waits longer for the answer to a move has lost the server.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -51,7 +51,7 @@ const MATCHES: u32 = 3;
 
 impl Bot for Player {
     async fn run(&mut self, cx: &Cx) -> Result {
-        let game = cx.connect(Rudp::new(Wire)).await?;
+        let game = cx.connect(Rudp::new(Enveloped::<FromServer>::new())).await?;
         let me = cx.step("login", game.call(Login { account: self.seat.account() })).await?;
         for _ in 0..MATCHES {
             if cx.stopping() {
@@ -96,7 +96,7 @@ impl Player {
             at = (moved.x, moved.y);
             while let Some(news) = game.try_recv()? {
                 match news.body {
-                    Some(Body::Snapshot(snapshot)) => {
+                    FromServer::Snapshot(snapshot) => {
                         goal = nearest_foe(&snapshot, me, at).unwrap_or(goal);
                         cx.count("snapshots", 1);
                         // From arrival to arrival: that they have waited here is not the server's doing.
@@ -104,7 +104,7 @@ impl Player {
                         cx.trend("snapshot_gap", arrival - seen);
                         seen = arrival;
                     }
-                    Some(Body::MatchOver(news)) => over = Some(news),
+                    FromServer::MatchOver(news) => over = Some(news),
                     _ => {}
                 }
             }

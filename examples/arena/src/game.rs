@@ -7,6 +7,7 @@ mod shop;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use loadkit::transport::protobuf::{Envelope, Wire};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
@@ -14,7 +15,7 @@ pub use lobby::MAX_PARTY;
 pub use rules::{FULL_HEALTH, Rules, SIDE, STRIDE, TICK};
 pub use shop::ITEMS;
 
-use crate::wire::{self, FromClient, FromServer, Reason, from_client, from_server};
+use crate::wire::{self, FromClient, FromServer, Reason};
 use lobby::Lobby;
 use matches::Match;
 use rules::Point;
@@ -30,7 +31,7 @@ pub struct Output {
     /// To whom.
     pub to: Vec<Peer>,
     /// What.
-    pub message: FromServer,
+    pub message: Envelope<FromServer>,
 }
 
 /// The game of all players.
@@ -65,7 +66,7 @@ enum Place {
     #[default]
     Idle,
     /// Waits for a match, and for an answer to this request.
-    Waits { request: u32, party: u64 },
+    Waits { request: u64, party: u64 },
     /// Plays as this fighter.
     Plays { game: u32, fighter: usize },
     /// Has played. Moves that were under way when the match ended are answered from here.
@@ -109,23 +110,18 @@ impl Game {
     }
 
     /// Takes a request that arrived at `now`. Every request is answered, most of them at once.
-    pub fn input(&mut self, peer: Peer, request: FromClient, now: Instant) {
-        let id = request.id;
-        let answer = match request.body {
-            Some(from_client::Body::Login(login)) => self.login(peer, &login).map(Some),
-            Some(from_client::Body::FindMatch(wish)) => self.find_match(peer, id, &wish, now).map(|()| None),
-            Some(from_client::Body::Move(order)) => self.make_move(peer, &order).map(Some),
-            Some(from_client::Body::Buy(buy)) => self.buy(peer, &buy).map(Some),
-            Some(from_client::Body::Leave(_)) => self.leave(peer).map(Some),
-            None => Err(Reason::NotUnderstood),
+    pub fn input(&mut self, peer: Peer, request: Envelope<FromClient>, now: Instant) {
+        let id = request.seq;
+        let done = match request.body {
+            FromClient::Login(login) => self.login(peer, &login).map(|welcome| self.answer(peer, id, welcome)),
+            FromClient::FindMatch(wish) => self.find_match(peer, id, &wish, now).map(|()| self.begin_matches(now)),
+            FromClient::Move(order) => self.make_move(peer, &order).map(|moved| self.answer(peer, id, moved)),
+            FromClient::Buy(buy) => self.buy(peer, &buy).map(|bought| self.answer(peer, id, bought)),
+            FromClient::Leave(_) => self.leave(peer).map(|goodbye| self.answer(peer, id, goodbye)),
+            FromClient::Unknown(_) => Err(Reason::NotUnderstood),
         };
-        match answer {
-            Ok(Some(body)) => self.answer(peer, id, body),
-            Ok(None) => self.begin_matches(now),
-            Err(reason) => {
-                let refused = wire::Refused { reason: reason.into() };
-                self.answer(peer, id, from_server::Body::Refused(refused));
-            }
+        if let Err(reason) = done {
+            self.answer(peer, id, wire::Refused { reason: reason.into() });
         }
     }
 
@@ -151,7 +147,7 @@ impl Game {
         self.outputs.pop_front()
     }
 
-    fn login(&mut self, peer: Peer, login: &wire::Login) -> Result<from_server::Body, Reason> {
+    fn login(&mut self, peer: Peer, login: &wire::Login) -> Result<wire::Welcome, Reason> {
         let session = self.sessions.get_mut(&peer).ok_or(Reason::NotLoggedIn)?;
         if session.player.is_some() {
             return Err(Reason::AlreadyLoggedIn);
@@ -165,10 +161,10 @@ impl Game {
             self.online.insert(player, peer);
         }
         let gold = self.accounts.gold(player);
-        Ok(from_server::Body::Welcome(wire::Welcome { player, gold }))
+        Ok(wire::Welcome { player, gold })
     }
 
-    fn find_match(&mut self, peer: Peer, request: u32, wish: &wire::FindMatch, now: Instant) -> Result<(), Reason> {
+    fn find_match(&mut self, peer: Peer, request: u64, wish: &wire::FindMatch, now: Instant) -> Result<(), Reason> {
         let (_, session) = self.player(peer)?;
         if matches!(session.place, Place::Waits { .. } | Place::Plays { .. }) {
             return Err(Reason::AlreadyPlaying);
@@ -179,32 +175,31 @@ impl Game {
         Ok(())
     }
 
-    fn make_move(&mut self, peer: Peer, order: &wire::Move) -> Result<from_server::Body, Reason> {
+    fn make_move(&mut self, peer: Peer, order: &wire::Move) -> Result<wire::Moved, Reason> {
         let (_, session) = self.player(peer)?;
-        let moved = match session.place {
+        match session.place {
             Place::Plays { game, fighter } => {
                 let game = self.matches.get_mut(&game).ok_or(Reason::NotPlaying)?;
-                game.make_move(fighter, order)?
+                game.make_move(fighter, order)
             }
-            Place::Played { at } => wire::Moved { seq: order.seq, x: at.x, y: at.y, hp: 0 },
-            _ => return Err(Reason::NotPlaying),
-        };
-        Ok(from_server::Body::Moved(moved))
+            Place::Played { at } => Ok(wire::Moved { seq: order.seq, x: at.x, y: at.y, hp: 0 }),
+            _ => Err(Reason::NotPlaying),
+        }
     }
 
-    fn buy(&mut self, peer: Peer, buy: &wire::Buy) -> Result<from_server::Body, Reason> {
+    fn buy(&mut self, peer: Peer, buy: &wire::Buy) -> Result<wire::Bought, Reason> {
         let (player, _) = self.player(peer)?;
         let gold = self.accounts.buy(player, buy.item)?;
-        Ok(from_server::Body::Bought(wire::Bought { item: buy.item, gold }))
+        Ok(wire::Bought { item: buy.item, gold })
     }
 
-    fn leave(&mut self, peer: Peer) -> Result<from_server::Body, Reason> {
+    fn leave(&mut self, peer: Peer) -> Result<wire::Goodbye, Reason> {
         self.player(peer)?;
         self.part(peer);
         if let Some(session) = self.sessions.get_mut(&peer) {
             session.place = Place::Left;
         }
-        Ok(from_server::Body::Goodbye(wire::Goodbye {}))
+        Ok(wire::Goodbye {})
     }
 
     /// Who has logged in on this connection.
@@ -250,7 +245,7 @@ impl Game {
                     y: at.y,
                     lasts_ms: u32::try_from(self.rules.match_time.as_millis()).unwrap_or(u32::MAX),
                 };
-                self.answer(peer, request, from_server::Body::MatchFound(found));
+                self.answer(peer, request, found);
             }
             self.due.insert((game.deadline(), number));
             self.matches.insert(number, game);
@@ -261,8 +256,7 @@ impl Game {
     fn run_match(&mut self, number: u32, now: Instant) {
         let Some(game) = self.matches.get_mut(&number) else { return };
         if let Some(snapshot) = game.timeout(now) {
-            let body = Some(from_server::Body::Snapshot(snapshot));
-            self.outputs.push_back(Output { to: game.peers().collect(), message: FromServer { reply_to: 0, body } });
+            self.outputs.push_back(Output { to: game.peers().collect(), message: snapshot.into() });
         }
         if !game.is_over(now) {
             self.due.insert((game.deadline(), number));
@@ -283,12 +277,12 @@ impl Game {
                 earned: outcome.earned,
                 gold,
             };
-            self.answer(outcome.peer, 0, from_server::Body::MatchOver(over));
+            self.outputs.push_back(Output { to: vec![outcome.peer], message: over.into() });
         }
     }
 
-    fn answer(&mut self, peer: Peer, reply_to: u32, body: from_server::Body) {
-        self.outputs.push_back(Output { to: vec![peer], message: FromServer { reply_to, body: Some(body) } });
+    fn answer(&mut self, peer: Peer, request: u64, message: impl Wire + Into<FromServer>) {
+        self.outputs.push_back(Output { to: vec![peer], message: Envelope::answering(request, message) });
     }
 }
 

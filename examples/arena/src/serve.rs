@@ -118,10 +118,11 @@ impl Service {
     fn flush(&mut self) {
         let now = Instant::now();
         while let Some(to) = self.server.poll_transmit(now, &mut self.packet) {
-            // What the system does not take is lost, as datagrams are.
-            let _ = self.endpoint.try_send_to(&self.packet, to);
+            self.endpoint.send_to(&self.packet, to);
             self.packet.clear();
         }
+        // What the system does not take is lost, as datagrams are.
+        self.endpoint.flush();
     }
 }
 

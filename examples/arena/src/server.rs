@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use loadkit::Failure;
-use loadkit::transport::Event;
+use loadkit::transport::protobuf::Enveloped;
 use loadkit::transport::rudp::{self, PeerId};
-use prost::Message;
+use loadkit::transport::{Codec, Event};
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use crate::counts::Counts;
 use crate::game::{Game, Output, Peer};
 use crate::options::Options;
-use crate::wire::{FromClient, FromServer, from_client, from_server};
+use crate::wire::{FromClient, FromServer};
 
 /// No more than this play at once; the kernel's memory for them is the larger part.
 const MAX_PEERS: usize = 20_000;
@@ -28,6 +28,7 @@ const MAX_HELD: usize = 1 << 20;
 pub struct Server {
     options: Options,
     transport: rudp::Server,
+    codec: Enveloped<FromClient>,
     game: Game,
     counts: Counts,
     /// The game's name for each place in the transport's table of peers.
@@ -45,6 +46,7 @@ impl Server {
     pub fn new(options: Options, key: [u64; 2], now: Instant) -> Server {
         Server {
             transport: rudp::Server::new(rudp::Config::DEFAULT, MAX_PEERS, key, now),
+            codec: Enveloped::new(),
             game: Game::new(options.rules),
             options,
             counts: Counts::default(),
@@ -141,8 +143,8 @@ impl Server {
 
     fn message(&mut self, id: PeerId, payload: &[u8], now: Instant) {
         let Some(&peer) = self.peers.get(id.index()) else { return };
-        match FromClient::decode(payload) {
-            Ok(request) if self.ignores(&request) => self.counts.logins_dropped += 1,
+        match self.codec.decode(payload) {
+            Ok(request) if self.ignores(&request.body) => self.counts.logins_dropped += 1,
             Ok(request) => self.game.input(peer, request, now),
             Err(_) => self.counts.malformed += 1,
         }
@@ -150,7 +152,7 @@ impl Server {
 
     /// Whether this is one of the logins that are to be ignored.
     fn ignores(&mut self, request: &FromClient) -> bool {
-        if self.options.drop_logins == 0.0 || !matches!(request.body, Some(from_client::Body::Login(_))) {
+        if self.options.drop_logins == 0.0 || !matches!(request, FromClient::Login(_)) {
             return false;
         }
         self.logins_seen += 1;
@@ -162,30 +164,30 @@ impl Server {
     /// Encodes a message once, and sends it to all for whom it is.
     fn send(&mut self, now: Instant, output: &Output) {
         self.bytes.clear();
-        if output.message.encode(&mut self.bytes).is_err() {
+        if self.codec.encode(&output.message, &mut self.bytes).is_err() {
             return;
         }
-        let channel = output.message.channel();
+        let channel = self.codec.channel(&output.message);
         for peer in &output.to {
             let Some(&id) = self.ids.get(peer) else { continue };
             let sent = self.transport.send(now, id, channel, &self.bytes);
-            self.count(&output.message, sent);
+            self.count(&output.message.body, sent);
         }
     }
 
     fn count(&mut self, message: &FromServer, sent: Result<(), Failure>) {
         let counts = &mut self.counts;
-        let count = match message.body {
+        let count = match message {
             _ if sent.is_err() => &mut counts.unsent,
-            Some(from_server::Body::Refused(_)) => &mut counts.refusals,
-            Some(from_server::Body::Welcome(_)) => &mut counts.logins,
-            Some(from_server::Body::MatchFound(_)) => &mut counts.matches_found,
-            Some(from_server::Body::Moved(_)) => &mut counts.moves,
-            Some(from_server::Body::Bought(_)) => &mut counts.purchases,
-            Some(from_server::Body::Goodbye(_)) => &mut counts.leaves,
-            Some(from_server::Body::Snapshot(_)) => &mut counts.snapshots,
-            Some(from_server::Body::MatchOver(_)) => &mut counts.results,
-            None => return,
+            FromServer::Refused(_) => &mut counts.refusals,
+            FromServer::Welcome(_) => &mut counts.logins,
+            FromServer::MatchFound(_) => &mut counts.matches_found,
+            FromServer::Moved(_) => &mut counts.moves,
+            FromServer::Bought(_) => &mut counts.purchases,
+            FromServer::Goodbye(_) => &mut counts.leaves,
+            FromServer::Snapshot(_) => &mut counts.snapshots,
+            FromServer::MatchOver(_) => &mut counts.results,
+            FromServer::Unknown(_) => return,
         };
         *count += 1;
     }

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arena::serve::Service;
-use arena::wire::{FindMatch, Login, Move, Wire};
+use arena::wire::{FindMatch, FromServer, Login, Move};
 use arena::{Arena, Comparison, Counts, Options, Rules, Stall};
 use loadkit::core::network::Profile;
-use loadkit::core::{Report, Totals};
+use loadkit::core::{Report, Split, Totals};
 use loadkit::sim::{Outcome, Simulation};
 use loadkit::transport::Rudp;
+use loadkit::transport::protobuf::Enveloped;
 use loadkit::{Bot, Cx, Hz, Plan, Result, Scenario, Seat};
 use tokio::time::Instant;
 
@@ -114,7 +115,7 @@ impl Scenario for Witnesses {
 
 impl Bot for Witness {
     async fn run(&mut self, cx: &Cx) -> Result {
-        let game = cx.connect(Rudp::new(Wire)).await?;
+        let game = cx.connect(Rudp::new(Enveloped::<FromServer>::new())).await?;
         game.call(Login { account: self.0.account() }).await?;
         game.call(FindMatch { party: 0, party_size: 1 }).await?;
         let mut ticks = cx.ticks(Hz(20.0));
@@ -202,6 +203,17 @@ fn over_3g_in_a_train_they_are_too_and_some_players_give_up() {
     assert!(players.error_share > 0.02 && players.error_share < 0.5, "{players:?}");
     assert!(players.failed_by_kind.keys().all(|kind| kind == "timed-out"), "{players:?}");
     assert_eq!(counts.malformed, 0);
+}
+
+#[test]
+fn figures_can_be_told_apart_by_network() {
+    let plan = Plan::builder().bots(20).duration(20 * SECOND).split(Split::Network);
+    let plan = plan.network(Profile::lte(), 1.0).network(Profile::perfect(), 1.0).build().unwrap();
+    let (outcome, _) = simulate(Arena, Options::default(), plan);
+    let mean = |network: &str| outcome.totals.trends[&format!("net.rtt{{network={network}}}")].values.mean() / 1e3;
+    assert!((45.0..60.0).contains(&mean("lte")) && mean("perfect") < 2.0, "{} {} ms", mean("lte"), mean("perfect"));
+    assert!(outcome.totals.count("net.conditions.sent{network=lte}") > 1_000);
+    assert_eq!(outcome.totals.count("net.conditions.sent{network=perfect}"), 0);
 }
 
 #[test]

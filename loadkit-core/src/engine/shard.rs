@@ -14,6 +14,7 @@ use crate::failure::Error;
 use crate::metrics::{MetricId, Recorder, Snapshot, SnapshotKey, count_kind, micros, names};
 use crate::party::Party;
 use crate::run::RunInfo;
+use crate::split::Labels;
 use crate::timer::Timers;
 
 /// The ids of what the engine itself records.
@@ -58,6 +59,8 @@ pub(crate) struct Shard {
     pub(crate) timers: Timers,
     pub(crate) recorder: RefCell<Recorder>,
     pub(crate) builtin: Builtin,
+    /// What the plan splits figures by; empty for most plans.
+    pub(crate) labels: Box<[Labels]>,
     /// The start of the run.
     pub(crate) start: Instant,
     pub(crate) connected: Cell<u64>,
@@ -75,6 +78,7 @@ impl Shard {
     pub(crate) fn new(run: Arc<RunInfo>, start: Instant, first_key: SnapshotKey) -> Shard {
         let mut recorder = Recorder::new();
         Shard {
+            labels: Labels::all(&run),
             run,
             timers: Timers::new(),
             builtin: Builtin::new(&mut recorder),

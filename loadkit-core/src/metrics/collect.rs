@@ -9,6 +9,7 @@ use super::histogram::HistogramDelta;
 use super::recorder::{GaugeReading, MAX_SAMPLES, StepTotals, TrendTotals, count_kind};
 use super::snapshot::{FailureSample, GaugeDelta, Snapshot, StepDelta};
 use crate::failure::Failure;
+use crate::split::is_whole;
 
 /// At most so many points in the series; at the bound neighbours are joined and the width doubles.
 const MAX_POINTS: usize = 300;
@@ -90,6 +91,11 @@ impl Totals {
     /// Players that failed, of all kinds.
     pub fn failed(&self) -> u64 {
         self.failed.iter().map(|(_, count)| count).sum()
+    }
+
+    /// All steps, without their parts for shares of the players.
+    pub fn whole_steps(&self) -> impl Iterator<Item = (&str, &StepTotals)> {
+        self.steps.iter().map(|(name, step)| (name.as_str(), step)).filter(|(name, _)| is_whole(name))
     }
 
     /// A count's value, 0 if it was never counted.

@@ -10,5 +10,5 @@ mod snapshot;
 pub use collect::{Applied, Collector, MetricSink, Point, SeriesStep, Totals};
 pub use histogram::{Histogram, HistogramDelta};
 pub use recorder::{GaugeReading, MetricId, Recorder, Sample, StepTotals, TrendTotals, TrendUnit};
-pub(crate) use recorder::{count_kind, micros};
+pub(crate) use recorder::{count_kind, micros, unit_of};
 pub use snapshot::{FailureSample, GaugeDelta, RunId, Snapshot, SnapshotKey, StepDelta, TrendDelta};

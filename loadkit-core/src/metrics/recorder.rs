@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::histogram::Histogram;
 use super::interval::IntervalHistogram;
 use super::snapshot::{FailureSample, GaugeDelta, StepDelta, TrendDelta};
+use crate::split::Label;
 
 /// At most so many names of each kind (steps, trends, counts, gauges); what comes after is counted as left out.
 pub(super) const MAX_NAMES: usize = 256;
@@ -174,6 +175,8 @@ const RECENT: usize = 64;
 struct Table<T> {
     ids: FxHashMap<Box<str>, u32>,
     rows: Vec<(Box<str>, T)>,
+    /// What a name is split into: its id and the label's, and the id of the part.
+    parts: FxHashMap<(u32, u64), u32>,
     /// Where the text of a name stood that was asked for, and its id. Bots name their steps by literals, so the place
     /// nearly always gives the id away, at a third of what hashing the text takes; the text is compared all the same.
     recent: [(usize, u32); RECENT],
@@ -181,7 +184,12 @@ struct Table<T> {
 
 impl<T: Default> Table<T> {
     fn new() -> Table<T> {
-        Table { ids: FxHashMap::default(), rows: Vec::new(), recent: [(0, u32::MAX); RECENT] }
+        Table {
+            ids: FxHashMap::default(),
+            rows: Vec::new(),
+            parts: FxHashMap::default(),
+            recent: [(0, u32::MAX); RECENT],
+        }
     }
 
     /// The id of a name, given out on first use; counts in `left_out` when the table is full.
@@ -215,6 +223,21 @@ impl<T: Default> Table<T> {
         self.ids.insert(name.into(), id);
         self.rows.push((name.into(), T::default()));
         MetricId(id)
+    }
+
+    /// The id of a metric's part, as `name{label}`.
+    fn part(&mut self, of: MetricId, label: &Label, left_out: &mut u64) -> MetricId {
+        if let Some(&id) = self.parts.get(&(of.0, label.id())) {
+            return MetricId(id);
+        }
+        let Some((name, _)) = self.rows.get(of.0 as usize) else { return MetricId::NOWHERE };
+        let name = format!("{name}{{{label}}}");
+        let id = match self.ids.get(&*name) {
+            Some(&id) => MetricId(id),
+            None => self.intern(&name, left_out),
+        };
+        self.parts.insert((of.0, label.id()), id.0);
+        id
     }
 
     #[inline]
@@ -286,6 +309,21 @@ impl Recorder {
         self.counts.id(name, &mut self.names_left_out)
     }
 
+    /// The id of a step's part.
+    pub(crate) fn step_part(&mut self, step: MetricId, label: &Label) -> MetricId {
+        self.steps.part(step, label, &mut self.names_left_out)
+    }
+
+    /// The id of a trend's part.
+    pub(crate) fn trend_part(&mut self, trend: MetricId, label: &Label) -> MetricId {
+        self.trends.part(trend, label, &mut self.names_left_out)
+    }
+
+    /// The id of a count's part.
+    pub(crate) fn count_part(&mut self, count: MetricId, label: &Label) -> MetricId {
+        self.counts.part(count, label, &mut self.names_left_out)
+    }
+
     /// Records a step that succeeded.
     #[inline]
     pub fn step_ok(&mut self, id: MetricId, service: Duration, response: Duration) {
@@ -309,7 +347,7 @@ impl Recorder {
     }
 
     #[inline]
-    fn trend_value(&mut self, id: MetricId, unit: TrendUnit, value: u64) {
+    pub(crate) fn trend_value(&mut self, id: MetricId, unit: TrendUnit, value: u64) {
         if let Some(trend) = self.trends.get(id) {
             trend.unit = unit;
             trend.values.record(value);
@@ -373,6 +411,6 @@ impl Default for Recorder {
 }
 
 #[inline]
-fn unit_of<S: Sample>(_: &S) -> TrendUnit {
+pub(crate) fn unit_of<S: Sample>(_: &S) -> TrendUnit {
     S::UNIT
 }

@@ -1,6 +1,7 @@
 //! `Plan::builder()...build()`: a plan from code.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::draft::{Draft, DraftStage, Located};
@@ -9,6 +10,8 @@ use super::{Plan, PlanError};
 use crate::network::{NetworkError, Profile};
 use crate::seed::Seed;
 use crate::shape::{Rate, Stage};
+use crate::sources::SourcePool;
+use crate::split::Split;
 use crate::threshold::Threshold;
 
 /// A plan in the making; what is left out has the defaults of [`Plan`]. Mistakes are reported by [`PlanBuilder::build`].
@@ -117,6 +120,26 @@ impl PlanBuilder {
         let name = name.into();
         self.draft.personas.retain(|persona| persona.value.0 != name);
         self.draft.personas.push(Located::nowhere((name, weight)));
+        self
+    }
+
+    /// Addresses of this machine from which players connect, instead of one.
+    pub fn sources(mut self, pool: impl Into<Arc<SourcePool>>) -> Self {
+        self.draft.sources = Some(pool.into());
+        self
+    }
+
+    /// So many sockets that the bots of a thread share, for each address of the server, instead of a socket a bot.
+    pub fn sockets(mut self, sockets: u32) -> Self {
+        self.draft.sockets = Some(Located::nowhere(sockets.into()));
+        self
+    }
+
+    /// Figures are told apart by this too. May be called repeatedly.
+    pub fn split(mut self, by: Split) -> Self {
+        if !self.draft.split.contains(&by) {
+            self.draft.split.push(by);
+        }
         self
     }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::problem::Problem;
@@ -9,6 +10,8 @@ use super::{Plan, format_duration};
 use crate::network::{self, NetworkError, Networks, Profile};
 use crate::seed::Seed;
 use crate::shape::{MAX_DURATION, Rate, Shape, ShapeError, ShapeFault, Stage, StagePart};
+use crate::sources::SourcePool;
+use crate::split::Split;
 use crate::threshold::Threshold;
 use crate::weights::WeightsError;
 
@@ -20,6 +23,7 @@ pub(super) const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 const MAX_PARTY: u64 = 10_000;
 const MAX_GRACE: Duration = Duration::from_secs(3600);
+const MAX_SOCKETS: u64 = 1_000;
 const MAX_THRESHOLDS: usize = 200;
 const MAX_PERSONAS: usize = 1_000;
 const MAX_WEIGHT: f64 = 1e9;
@@ -59,6 +63,9 @@ pub(super) struct Draft {
     pub(super) grace: Option<Located<Duration>>,
     pub(super) interval: Option<Located<Duration>>,
     pub(super) thresholds: Vec<Threshold>,
+    pub(super) sources: Option<Arc<SourcePool>>,
+    pub(super) sockets: Option<Located<u64>>,
+    pub(super) split: Vec<Split>,
     pub(super) personas: Vec<Located<(String, f64)>>,
     pub(super) networks: Vec<Located<(String, f64)>>,
     /// The plan's own.
@@ -247,6 +254,11 @@ impl Draft {
         if let Some(party) = self.party.as_ref().filter(|party| !(1..=MAX_PARTY).contains(&party.value)) {
             let problem = Problem::new(format!("a party of {} seats", party.value), party.span.clone());
             problems.push(problem.help("a party has 1 to 10000 seats"));
+        }
+        if let Some(sockets) = self.sockets.as_ref().filter(|sockets| !(1..=MAX_SOCKETS).contains(&sockets.value)) {
+            let problem = Problem::new(format!("`sockets` is {}", sockets.value), sockets.span.clone());
+            problems
+                .push(problem.help("the bots of a thread share 1 to 1000 sockets; leave it out for a socket a bot"));
         }
         let refill = self
             .refill

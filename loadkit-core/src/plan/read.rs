@@ -6,6 +6,7 @@ mod units;
 mod value;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -14,9 +15,11 @@ use super::Plan;
 use super::draft::{Draft, Located};
 use super::problem::Problem;
 use super::suggest;
+use crate::sources::SourcePool;
+use crate::split::Split;
 use crate::threshold::Threshold;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 21] = [
     "scenario",
     "target",
     "seed",
@@ -31,6 +34,9 @@ const KEYS: [&str; 18] = [
     "grace",
     "interval",
     "thresholds",
+    "sources",
+    "sockets",
+    "split",
     "personas",
     "network",
     "accounts",
@@ -95,6 +101,9 @@ impl Reader<'_> {
                 "grace" => draft.grace = self.duration(name, value),
                 "interval" => draft.interval = self.duration(name, value),
                 "thresholds" => self.thresholds(value, &mut draft),
+                "sources" => draft.sources = self.sources(value).map(Arc::new),
+                "sockets" => draft.sockets = self.whole(name, value),
+                "split" => self.split(value, &mut draft),
                 "personas" => self.personas(value, &mut draft),
                 "network" => self.network(value, &mut draft),
                 "accounts" => draft.accounts = self.file("accounts", value),
@@ -103,6 +112,26 @@ impl Reader<'_> {
             }
         }
         draft
+    }
+
+    fn sources(&mut self, value: &Value<'_>) -> Option<SourcePool> {
+        let text = self.string("sources", value)?;
+        self.parsed(value, text.value.parse::<SourcePool>().map_err(|fault| fault.message().to_owned()))
+            .map(|pool| pool.value)
+    }
+
+    fn split(&mut self, value: &Value<'_>, draft: &mut Draft) {
+        let help = "write a list such as [\"persona\"]";
+        let Some(list) = value.get_ref().as_array() else {
+            return self.wrong(value, format!("`split` is {}, not a list", article(value)), help);
+        };
+        for value in list.iter() {
+            let Some(text) = self.string("split", value) else { continue };
+            match self.parsed(value, text.value.parse::<Split>()) {
+                Some(split) if !draft.split.contains(&split.value) => draft.split.push(split.value),
+                _ => {}
+            }
+        }
     }
 
     /// Reads what belongs to the load, and remembers if that failed.

@@ -13,6 +13,9 @@ party = 3
 refill = "never"
 grace = "5s"
 interval = "500ms"
+sources = "127.0.0.1-127.0.0.100"
+sockets = 4
+split = ["persona"]
 thresholds = ["p99(login) < 250ms", "errors(login) < 0.1%"]
 
 [[stages]]
@@ -62,6 +65,8 @@ fn everything_is_read() {
     let thresholds: Vec<String> = plan.thresholds().iter().map(Threshold::to_string).collect();
     assert_eq!(thresholds, ["p99(login) < 250ms", "errors(login) < 0.1%"]);
     let mut personas: Vec<_> = plan.personas().collect();
+    assert_eq!(plan.sources().unwrap().total(), 100);
+    assert_eq!((plan.sockets().unwrap().get(), plan.split()), (4, [Split::Persona].as_slice()));
     personas.sort_by_key(|persona| persona.0);
     assert_eq!(personas, [("casual", 7.0), ("competitive", 2.5)]);
     assert_eq!(plan.accounts(), Some(Path::new("plans/accounts.csv")));
@@ -198,6 +203,9 @@ fn what_is_wrong_is_shown_at_its_line() {
         ("personas = { a = 0, b = 0 }", 1, "0", "all personas are 0", "at least one"),
         ("personas = { a = -1 }", 1, "-1", "weight of `a` is -1", "from 0"),
         ("personas = { a = nan }", 1, "nan", "weight of `a` is NaN", "from 0"),
+        ("sources = \"127.0.0.1-moon\"", 1, "\"127.0.0.1-moon\"", "\"moon\" is no IP address", ""),
+        ("sockets = 0", 1, "0", "`sockets` is 0", "leave it out"),
+        ("split = [\"personna\"]", 1, "\"personna\"", "did you mean \"persona\"?", ""),
         ("accounts = \"a.csv\"", 1, "\"a.csv\"", "`accounts` is a text", "[accounts]"),
         ("[accounts]\nfiel = \"a.csv\"", 2, "fiel", "unknown key `fiel`", "`file`"),
         ("[accounts]\nfile = \"a.xls\"", 2, "\"a.xls\"", "kind of the file", ".csv"),

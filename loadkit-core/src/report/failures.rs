@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Report;
 use crate::metrics::FailureSample;
+use crate::split::is_whole;
 
 /// Failures of one kind in one step.
 pub(super) struct FailureRow<'a> {
@@ -20,7 +21,7 @@ pub(super) fn failure_rows(report: &Report) -> Vec<FailureRow<'_>> {
     let sample = |step: &str, kind: &str| report.failures.iter().find(|s| s.step == step && s.kind == kind);
     let mut in_steps: BTreeMap<&str, u64> = BTreeMap::new();
     let mut rows = Vec::new();
-    for (name, step) in &report.steps {
+    for (name, step) in report.steps.iter().filter(|(name, _)| is_whole(name)) {
         for (kind, &count) in &step.failed_by_kind {
             *in_steps.entry(kind).or_default() += count;
             rows.push(FailureRow { step: name, kind, count, sample: sample(name, kind) });

@@ -165,5 +165,5 @@ impl fmt::Display for Metric {
 
 /// Whether a character can stand in a name without quotes.
 pub(super) fn is_bare(c: char) -> bool {
-    c.is_alphanumeric() || "_-.:/".contains(c)
+    c.is_alphanumeric() || "_-.:/{}=".contains(c)
 }

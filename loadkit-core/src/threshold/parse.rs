@@ -67,8 +67,9 @@ impl<'a> Parser<'a> {
     }
 
     fn fail(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> ThresholdError {
-        // A fault at the end still needs something to stand under.
-        let span = if span.is_empty() { span.start..(span.end + 1).min(self.text.len()) } else { span };
+        // What is missing still needs something to stand under: the character that is there instead.
+        let instead = self.text.get(span.end..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+        let span = if span.is_empty() { span.start..span.end + instead } else { span };
         ThresholdError { text: self.text.to_owned(), span, message: message.into(), help: Some(help.into()) }
     }
 

@@ -153,6 +153,9 @@ proptest! {
 
     #[test]
     fn no_text_panics(text in "(p99|mean|errors|rate|drift|\\PC){0,3}[()\", a-zé<>=%/0-9.]{0,20}") {
-        let _ = Threshold::parse(&text).map_err(|e| e.to_string());
+        if let Err(error) = Threshold::parse(&text) {
+            prop_assert!(text.get(error.span()).is_some(), "{:?} of {text:?}", error.span());
+            prop_assert!(!error.to_string().is_empty());
+        }
     }
 }

@@ -128,12 +128,13 @@ pub(super) fn worthless(totals: &Totals) -> Option<String> {
     // To have connected says nothing alone: a datagram's connection, or one to a dead service behind a live port, does
     // so without a word from the server. A handshake is a word.
     let was_silent = totals.count(names::PACKETS_RECEIVED) == 0;
-    let tried_more = totals.cut_off > 0 || totals.steps.iter().any(|(name, step)| name != CONNECT && step.failed() > 0);
-    if totals.steps.iter().any(|(name, step)| step.succeeded() > 0 && !(name == CONNECT && tried_more && was_silent)) {
+    let tried_more =
+        totals.cut_off > 0 || totals.whole_steps().any(|(name, step)| name != CONNECT && step.failed() > 0);
+    if totals.whole_steps().any(|(name, step)| step.succeeded() > 0 && !(name == CONNECT && tried_more && was_silent)) {
         return None;
     }
     let players = format::counted(totals.started, "player", "players");
-    let steps_failed: u64 = totals.steps.values().map(|step| step.failed()).sum();
+    let steps_failed: u64 = totals.whole_steps().map(|(_, step)| step.failed()).sum();
     match most_frequent_failure(totals) {
         None if totals.cut_off > 0 => Some(format!(
             "of {players}, none got a step done beyond connecting, and {} still waited when the time to leave was over: \
@@ -152,7 +153,7 @@ pub(super) fn worthless(totals: &Totals) -> Option<String> {
 
 /// What this machine did not have for its players: no fault of the server's.
 fn exhausted(totals: &Totals) -> Option<String> {
-    let of_steps = totals.steps.values().flat_map(|step| &step.failures);
+    let of_steps = totals.whole_steps().flat_map(|(_, step)| &step.failures);
     let ours = |kind: &str| [Kind::DESCRIPTORS, Kind::SOURCE_PORTS].iter().any(|known| known.name() == kind);
     let (kind, n) = of_steps.filter(|(kind, _)| ours(kind)).max_by_key(|(_, n)| *n)?;
     let times = format::counted(*n, "time", "times");
@@ -169,9 +170,8 @@ fn anything_recorded(totals: &Totals) -> bool {
 /// `Most often connect failed with timed-out (97 times): "no answer".`
 fn most_frequent_failure(totals: &Totals) -> Option<String> {
     let of_steps = totals
-        .steps
-        .iter()
-        .flat_map(|(name, step)| step.failures.iter().map(move |(kind, n)| (*n, name.as_str(), kind.as_str())));
+        .whole_steps()
+        .flat_map(|(name, step)| step.failures.iter().map(move |(kind, n)| (*n, name, kind.as_str())));
     let of_players = totals.failed.iter().map(|(kind, n)| (*n, "", kind.as_str()));
     let (n, step, kind) = of_steps.max().or_else(|| of_players.max())?;
     let sample = totals.samples.iter().find(|sample| sample.step == step && sample.kind == kind);

@@ -6,15 +6,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use loadkit_core::network::Profile;
-use loadkit_core::{Cx, Seed, names};
+use loadkit_core::{Cx, Seed, SourcePool, names};
 use rand::RngExt;
 use tokio::time::Instant;
 
 use super::Path;
 use super::report::Reported;
 use crate::failures;
-use crate::link::{Link, Received};
-use crate::sources::SourcePool;
+use crate::link::{Link, Losses, Received};
 
 /// Datagrams taken from the link beneath in one go, at most; then others have their turn.
 const READS: usize = 64;
@@ -43,6 +42,8 @@ pub struct Conditioned<L: Link> {
     new_address: Option<NewAddress>,
     /// Why the link beneath has ended, until all that came before is handed out.
     ended: Option<io::Error>,
+    /// Datagrams for which the link beneath had no room when they were due.
+    refused: u64,
     report: Option<Box<Report>>,
 }
 
@@ -61,7 +62,6 @@ struct Report {
     cx: Cx,
     at: Instant,
     reported: Reported,
-    refused: u64,
 }
 
 impl std::fmt::Debug for Report {
@@ -86,7 +86,7 @@ impl<L: Link> Conditioned<L> {
         let schedule = Seed(seed.stream("outages", seat.index(), 0));
         let began = now.checked_sub(cx.elapsed()).unwrap_or(now);
         let mut conditioned = Conditioned::seeded(link, profile, seeds, schedule, began);
-        let report = Report { cx: cx.clone(), at: now + REPORT_EVERY, reported: Reported::default(), refused: 0 };
+        let report = Report { cx: cx.clone(), at: now + REPORT_EVERY, reported: Reported::default() };
         conditioned.report = Some(Box::new(report));
         conditioned
     }
@@ -107,7 +107,7 @@ impl<L: Link> Conditioned<L> {
             let next = began + every.mul_f64(share("address"));
             NewAddress { every, next: after(next, every, Instant::now()), from: None, changes: 0, failures: 0 }
         });
-        Conditioned { link, up, down, new_address, ended: None, report: None }
+        Conditioned { link, up, down, new_address, ended: None, refused: 0, report: None }
     }
 
     /// With new addresses from this pool, from that of `seat` on; otherwise only the port is new.
@@ -159,11 +159,7 @@ impl<L: Link> Conditioned<L> {
     fn pass_on(&mut self, message: &[u8]) {
         match self.link.try_send(message) {
             Ok(()) => {}
-            Err(error) if failures::is_no_room(&error) => {
-                if let Some(report) = &mut self.report {
-                    report.refused += 1;
-                }
-            }
+            Err(error) if failures::is_no_room(&error) => self.refused += 1,
             Err(error) => self.ended = Some(self.ended.take().unwrap_or(error)),
         }
     }
@@ -199,16 +195,21 @@ impl<L: Link> Conditioned<L> {
             report.at = now + REPORT_EVERY;
             let (changes, failed) =
                 self.new_address.as_ref().map_or((0, 0), |address| (address.changes, address.failures));
-            let refused = std::mem::take(&mut report.refused);
-            if refused > 0 {
-                report.cx.count(names::SENDS_REFUSED, refused);
-            }
             report.reported.report(&report.cx, [self.up.counts(), self.down.counts()], [changes - failed, failed]);
         }
     }
 }
 
 impl<L: Link> Link for Conditioned<L> {
+    fn name(&self) -> &'static str {
+        self.link.name()
+    }
+
+    fn take_losses(&mut self) -> Losses {
+        let losses = self.link.take_losses();
+        Losses { refused: losses.refused + std::mem::take(&mut self.refused), ..losses }
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
         let now = Instant::now();
         self.pump(now);

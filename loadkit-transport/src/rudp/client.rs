@@ -2,25 +2,30 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use loadkit_core::{Failure, Kind};
 use tokio::time::Instant;
 
 use super::config::Config;
-use super::session::Session;
-use super::wire::{Packet, write_request, write_response};
+use super::path::Path;
+use super::session::{Ids, Session};
+use super::wire::{Packet, Response, Welcome, begin_response, client_id, pad_response, write_request};
 use crate::protocol::{Channel, Event, Protocol, Stats};
 
 #[derive(Debug)]
 enum State {
     Fresh,
-    /// Has sent, or is to send, a request; with a cookie a response.
-    Asking {
-        cookie: Option<u64>,
-        send_at: Instant,
-        give_up: Instant,
-    },
+    Asking(Box<Asking>),
     Connected(Box<Session>),
-    Over(Option<Failure>),
+    Over(Option<Box<Failure>>),
+}
+
+/// Has sent, or is to send, a request; with a cookie a response.
+#[derive(Debug)]
+struct Asking {
+    cookie: Option<u64>,
+    send_at: Instant,
+    give_up: Instant,
 }
 
 /// The end that connects: handshake, then a [`Session`].
@@ -29,13 +34,28 @@ pub struct Client {
     config: Option<Rc<Config>>,
     salt: u64,
     state: State,
+    /// The server's word in the handshake, or the code with which it ended.
+    news: Option<Box<News>>,
+}
+
+/// What the server said beside messages.
+#[derive(Debug, Default)]
+struct News {
+    answer: Bytes,
+    code: Option<u32>,
 }
 
 impl Client {
-    /// A connection to be opened. `salt` is random, and not the same for two connections from one address.
+    /// A connection to be opened. `salt` is random, and its low half ([`Client::id`]) not the same for two connections
+    /// from one socket.
     pub fn new(config: &Config, salt: u64) -> Client {
         let config = (*config != Config::DEFAULT).then(|| Rc::new(config.clone().bounded()));
-        Client { config, salt, state: State::Fresh }
+        Client { config, salt, state: State::Fresh, news: None }
+    }
+
+    /// The number in all packets that come to it: the low half of its salt. See [`Config::client_id_of`].
+    pub fn id(&self) -> u32 {
+        client_id(self.salt)
     }
 
     fn config(&self) -> &Config {
@@ -50,6 +70,24 @@ impl Client {
         }
     }
 
+    /// What the server answered to [`Config::payload`]; empty if nothing, or not yet.
+    pub fn answer(&self) -> &[u8] {
+        self.news.as_ref().map(|news| &*news.answer).unwrap_or_default()
+    }
+
+    /// The code with which the server ended the connection, or refused it.
+    pub fn code(&self) -> Option<u32> {
+        self.news.as_ref().and_then(|news| news.code).or_else(|| self.session()?.code())
+    }
+
+    /// Says goodbye with a code of the game's own, and a reason (at most 120 bytes of it).
+    pub fn disconnect(&mut self, now: Instant, code: u32, reason: &str) {
+        match &mut self.state {
+            State::Connected(session) => session.disconnect(now, code, reason),
+            _ => self.close(now),
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn session_mut(&mut self) -> Option<&mut Session> {
         match &mut self.state {
@@ -59,37 +97,74 @@ impl Client {
     }
 
     fn end(&mut self, kind: Kind, what: impl Into<std::borrow::Cow<'static, str>>) {
-        self.state = State::Over(Some(Failure::new(kind, what)));
+        self.state = State::Over(Some(Box::new(Failure::new(kind, what))));
+    }
+
+    fn accepted(&mut self, now: Instant, welcome: &Welcome) {
+        let mut config = self.config.take();
+        if let Some(config) = config.as_mut().and_then(Rc::get_mut) {
+            // It has been said.
+            config.payload = None;
+        }
+        let ids = Ids { own: self.id(), other: welcome.session };
+        let mut session = Box::new(Session::new(config, ids, false, now));
+        session.path = Some(Path::new(welcome.secret, now));
+        self.state = State::Connected(session);
+        if !welcome.answer.is_empty() {
+            self.news = Some(Box::new(News { answer: Bytes::copy_from_slice(welcome.answer), code: None }));
+        }
+    }
+
+    fn write_response(&self, cookie: u64, packet: &mut Vec<u8>) {
+        let (config, start) = (self.config(), packet.len());
+        let payload = config.payload.as_deref().unwrap_or_default();
+        let response =
+            Response { protocol: config.protocol, salt: self.salt, cookie, token: &[], payload, before: &[] };
+        begin_response(packet, config.magic, &response, payload.len());
+        packet.extend_from_slice(payload);
+        pad_response(packet, start);
     }
 }
 
 impl Protocol for Client {
+    fn name(&self) -> &'static str {
+        "rudp"
+    }
+
     fn open(&mut self, now: Instant) {
-        if matches!(self.state, State::Fresh) {
-            let give_up = now + self.config().time_out;
-            self.state = State::Asking { cookie: None, send_at: now, give_up };
+        if !matches!(self.state, State::Fresh) {
+            return;
         }
+        let (max, len) = (self.config().max_payload(), self.config().payload.as_ref().map_or(0, |bytes| bytes.len()));
+        if len > max {
+            return self
+                .end(Kind::TOO_LARGE, format!("a handshake payload of {len} bytes; a packet has room for {max}"));
+        }
+        let give_up = now + self.config().time_out;
+        self.state = State::Asking(Box::new(Asking { cookie: None, send_at: now, give_up }));
     }
 
     fn input(&mut self, now: Instant, datagram: &[u8]) {
-        let (cookie, send_at) = match &mut self.state {
+        let asking = match &mut self.state {
             State::Connected(session) => return session.input(now, datagram),
-            State::Asking { cookie, send_at, .. } => (cookie, send_at),
+            State::Asking(asking) => asking,
             State::Fresh | State::Over(_) => return,
         };
-        match Packet::read(datagram) {
-            Some(Packet::Challenge { salt, cookie: new }) if salt == self.salt => {
+        let magic = self.config.as_deref().unwrap_or(&Config::DEFAULT).magic;
+        match Packet::read(magic, datagram) {
+            Some(Packet::Challenge { salt, cookie }) if salt == self.salt => {
                 // A cookie grows old with the server's key; a new one is answered at once, the same one only in turn.
-                let is_news = cookie.replace(new) != Some(new);
-                *send_at = if is_news { now } else { *send_at };
+                let is_news = asking.cookie.replace(cookie) != Some(cookie);
+                asking.send_at = if is_news { now } else { asking.send_at };
             }
-            Some(Packet::Accept { salt, session }) if salt == self.salt && cookie.is_some() => {
-                let session = Session::new(self.config.clone(), session, false, now);
-                self.state = State::Connected(Box::new(session));
+            Some(Packet::Accept { salt, welcome }) if salt == self.salt && asking.cookie.is_some() => {
+                if let Some(welcome) = Welcome::read(welcome) {
+                    self.accepted(now, &welcome);
+                }
             }
-            Some(Packet::Denied { salt, reason }) if salt == self.salt && cookie.is_some() => {
-                let what = format!("the server refused the connection: {reason}");
-                self.end(Kind::REFUSED, what);
+            Some(Packet::Denied { salt, code, reason }) if salt == self.salt && asking.cookie.is_some() => {
+                self.news = Some(Box::new(News { answer: Bytes::new(), code: Some(code) }));
+                self.end(Kind::REFUSED, format!("the server refused the connection (code {code}): {reason}"));
             }
             _ => {}
         }
@@ -98,8 +173,8 @@ impl Protocol for Client {
     fn timeout(&mut self, now: Instant) {
         match &mut self.state {
             State::Connected(session) => session.timeout(now),
-            State::Asking { give_up, cookie, .. } if now >= *give_up => {
-                let what = match cookie {
+            State::Asking(asking) if now >= asking.give_up => {
+                let what = match asking.cookie {
                     None => "the server did not answer the connection request",
                     Some(_) => "the server began the handshake and did not finish it",
                 };
@@ -111,7 +186,7 @@ impl Protocol for Client {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::Asking { send_at, give_up, .. } => Some(*send_at.min(give_up)),
+            State::Asking(asking) => Some(asking.send_at.min(asking.give_up)),
             State::Connected(session) => session.deadline(),
             State::Fresh | State::Over(_) => None,
         }
@@ -125,15 +200,15 @@ impl Protocol for Client {
     }
 
     fn poll_transmit(&mut self, now: Instant, packet: &mut Vec<u8>) -> bool {
-        let (protocol, retry) = (self.config().protocol, self.config().retry);
+        let (magic, protocol, retry) = (self.config().magic, self.config().protocol, self.config().retry);
         match &mut self.state {
             State::Connected(session) => session.poll_transmit(now, packet),
-            State::Asking { cookie, send_at, .. } if now >= *send_at => {
-                match cookie {
-                    None => write_request(packet, protocol, self.salt),
-                    Some(cookie) => write_response(packet, protocol, self.salt, *cookie),
+            State::Asking(asking) if now >= asking.send_at => {
+                asking.send_at = now + retry;
+                match asking.cookie {
+                    None => write_request(packet, magic, protocol, self.salt),
+                    Some(cookie) => self.write_response(cookie, packet),
                 }
-                *send_at = now + retry;
                 true
             }
             _ => false,
@@ -143,15 +218,15 @@ impl Protocol for Client {
     fn poll_event(&mut self) -> Option<Event> {
         match &mut self.state {
             State::Connected(session) => session.poll_event(),
-            State::Over(failure) => failure.take().map(Event::Closed),
-            State::Fresh | State::Asking { .. } => None,
+            State::Over(failure) => failure.take().map(|failure| Event::Closed(*failure)),
+            State::Fresh | State::Asking(_) => None,
         }
     }
 
     fn close(&mut self, now: Instant) {
         match &mut self.state {
             State::Connected(session) => session.close(now),
-            State::Fresh | State::Asking { .. } => self.end(Kind::CLOSED, "closed by this side"),
+            State::Fresh | State::Asking(_) => self.end(Kind::CLOSED, "closed by this side"),
             State::Over(_) => {}
         }
     }

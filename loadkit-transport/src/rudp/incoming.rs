@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::frame::Frame;
 use super::outgoing::WINDOW;
-use super::wire::{DELAY_UNIT_US, Frame, Header, NO_DELAY, after};
+use super::wire::{DELAY_UNIT_US, Header, NO_DELAY, after};
 use crate::protocol::{Channel, Delivery};
 
 /// Packets so far behind the newest are stale: nothing is known of them any more.
@@ -73,14 +74,14 @@ impl Incoming {
     }
 
     /// The header of a packet that goes out at `now`: with it goes all that is known of arrivals.
-    pub(super) fn header(&self, now: Instant, session: u32, sequence: u16) -> Header {
+    pub(super) fn header(&self, now: Instant) -> Header {
         let Some(at) = self.newest_at else {
-            return Header { session, sequence, ack: u16::MAX, delay: NO_DELAY, acks: 0 };
+            return Header { ack: u16::MAX, delay: NO_DELAY, acks: 0 };
         };
         let delay = now.saturating_duration_since(at).as_micros() / DELAY_UNIT_US;
         let delay = u16::try_from(delay).unwrap_or(NO_DELAY);
         let acks = u32::try_from(self.seen >> 1 & 0xFFFF_FFFF).unwrap_or(0);
-        Header { session, sequence, ack: self.newest, delay, acks }
+        Header { ack: self.newest, delay, acks }
     }
 
     /// Takes a frame that lies in its window, and hands on the messages that are complete with it.

@@ -12,10 +12,13 @@
 
 mod client;
 mod config;
-mod events;
+mod frame;
+mod gate;
 mod host;
 mod incoming;
 mod outgoing;
+mod path;
+mod peers;
 mod rtt;
 mod server;
 mod session;
@@ -27,7 +30,8 @@ mod tests;
 
 pub use crate::dial::Rudp;
 pub use client::Client;
-pub use config::{Config, MIN_PACKET};
+pub use config::{BackOff, Channels, Config, Congestion, MIN_PACKET, Magic};
 pub use host::Host;
-pub use server::{PeerId, Server, ServerStats};
+pub use peers::{Hello, PeerId};
+pub use server::{CODE_FULL, MAX_ANSWER, Server, ServerStats};
 pub use session::Session;

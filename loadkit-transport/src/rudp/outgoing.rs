@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::wire::{Frame, Header, after};
+use super::frame::Frame;
+use super::wire::{Header, after};
 use crate::pool::Pool;
 use crate::protocol::Delivery;
 
@@ -139,7 +140,7 @@ impl Outgoing {
                     break;
                 }
                 frame.write(out);
-                queued.packet = self.next_sequence;
+                queued.packet = self.next_sequence.wrapping_sub(1);
                 messages.push((index as u8, id));
                 if again {
                     lane.again.pop_front();
@@ -152,7 +153,14 @@ impl Outgoing {
         messages
     }
 
-    /// Remembers the packet just written, and moves on to the next sequence number.
+    /// The number of the next packet.
+    pub(super) fn take_sequence(&mut self) -> u16 {
+        let sequence = self.next_sequence;
+        self.next_sequence = sequence.wrapping_add(1);
+        sequence
+    }
+
+    /// Remembers the packet just written, whose number was taken last.
     pub(super) fn sent(&mut self, now: Instant, messages: Vec<(u8, u16)>) {
         if self.under_way.len() >= REMEMBERED
             && let Some(oldest) = self.under_way.pop_front()
@@ -162,13 +170,7 @@ impl Outgoing {
         if self.under_way.capacity() == 0 {
             self.under_way = UNDER_WAY.with(Pool::take);
         }
-        self.under_way.push_back(Sent { sequence: self.next_sequence, at: now, messages });
-        self.skip();
-    }
-
-    /// Moves on to the next sequence number: a packet has gone that nobody needs to ack.
-    pub(super) fn skip(&mut self) {
-        self.next_sequence = self.next_sequence.wrapping_add(1);
+        self.under_way.push_back(Sent { sequence: self.next_sequence.wrapping_sub(1), at: now, messages });
     }
 
     /// Whether an ack can be true: what was never sent cannot have arrived.

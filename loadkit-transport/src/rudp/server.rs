@@ -1,76 +1,40 @@
 //! The end that is connected to: many peers, one state machine.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::hash::{BuildHasher, Hasher};
-use std::net::{IpAddr, SocketAddr};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
+use bytes::Bytes;
 use loadkit_core::{Failure, Kind};
-use siphasher::sip::{SipHasher13, SipHasher24};
 use tokio::time::Instant;
 
 use super::config::Config;
-use super::session::Session;
-use super::wire::{Packet, is_handshake, write_accept, write_challenge, write_denied};
+use super::gate::Gate;
+use super::path::Stray;
+use super::peers::{Hello, Peer, PeerId, Peers};
+use super::session::{Ids, Session};
+use super::wire::{
+    Packet, Response, Welcome, begin_accept, client_id, kind, kind_and_id, write_challenge, write_denied,
+    write_path_challenge, write_reset,
+};
 use crate::protocol::{Channel, Event, Protocol, Stats};
 
-/// A cookie is good for the rest of its bucket and all of the next.
-const BUCKET: Duration = Duration::from_secs(5);
-/// Handshake replies that wait to be sent, at most; further requests are dropped, and will be repeated.
+/// Replies that wait to be sent, at most; what asks for further ones is dropped, and will be repeated.
 const MAX_REPLIES: usize = 4_096;
 /// Events that nobody has fetched, at most; until then packets are dropped as if they had been lost.
 const MAX_EVENTS: usize = 1 << 18;
-
-/// One peer of a server, for as long as it is connected. A number is never given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PeerId {
-    index: u32,
-    generation: u32,
-}
-
-impl PeerId {
-    /// Its place in the server's table, below the greatest number of peers: an index into tables of the game's own.
-    pub fn index(self) -> usize {
-        self.index as usize
-    }
-}
-
-#[derive(Debug)]
-struct Peer {
-    addr: SocketAddr,
-    salt: u64,
-    session: Session,
-    /// In the list of those with something to send.
-    dirty: bool,
-    /// The deadline that stands for it in the heap.
-    armed: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Slot {
-    generation: u32,
-    peer: Option<Peer>,
-}
-
-/// A keyed hash for addresses: who picks its address cannot pick its place in the table.
-#[derive(Clone, Debug)]
-struct Keyed([u64; 2]);
-
-impl BuildHasher for Keyed {
-    type Hasher = SipHasher13;
-
-    fn build_hasher(&self) -> SipHasher13 {
-        SipHasher13::new_with_keys(self.0[0], self.0[1])
-    }
-}
+/// The longest answer to a newcomer: an accept is never longer than the response that asks for it.
+pub const MAX_ANSWER: usize = 200;
+/// The code of a denial because the server is full.
+pub const CODE_FULL: u32 = 1;
 
 #[derive(Debug)]
 enum Reply {
-    Challenge(u64),
-    Accept(u32),
-    Denied,
+    Challenge { salt: u64, cookie: u64 },
+    Accept(PeerId),
+    Denied { salt: u64, code: u32, reason: Box<str> },
+    Path { client: u32, token: u32 },
+    Reset { client: u32, secret: u64 },
 }
 
 /// What a server counted, from its beginning.
@@ -78,15 +42,26 @@ enum Reply {
 pub struct ServerStats {
     /// Peers that ever finished the handshake.
     pub accepted: u64,
-    /// Peers turned away because the server was full.
+    /// Newcomers turned away: because the server was full, or by the game.
     pub denied: u64,
+    /// Handshakes begun: requests that were answered.
+    pub requests: u64,
+    /// Peers that moved to a new address.
+    pub moved: u64,
+    /// Packets of known sessions from addresses that are not theirs (yet).
+    pub strays: u64,
+    /// Probes for sessions that are not known (any more).
+    pub resets: u64,
     /// Packets that belong to no peer and begin no handshake, or came when replies were backed up.
     pub discarded: u64,
 }
 
 /// The end that is connected to: many peers, one state machine without I/O.
 ///
-/// Nothing is remembered of a client until it has shown, with a cookie, that it can be reached at its address.
+/// Nothing is remembered of a client until it has shown, with a cookie, that it can be reached at its address. Peers
+/// are known by the session's id in their packets, so that many can share an address, and one can move to another:
+/// it is asked at the new one before anything else goes there.
+///
 /// **After every change, drain [`poll_transmit`](Server::poll_transmit) and [`poll_event`](Server::poll_event), then
 /// wait for the next datagram or for [`deadline`](Server::deadline).** Idle peers cost no time: deadlines stand in a
 /// heap, and peers with something to send in a list.
@@ -94,15 +69,11 @@ pub struct ServerStats {
 pub struct Server {
     config: Rc<Config>,
     max_peers: usize,
-    key: [u64; 2],
-    began: Instant,
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-    by_addr: HashMap<SocketAddr, u32, Keyed>,
-    dirty: VecDeque<u32>,
-    deadlines: BinaryHeap<Reverse<(Instant, u32)>>,
-    replies: VecDeque<(SocketAddr, u64, Reply)>,
-    events: VecDeque<(PeerId, Event)>,
+    gate: Gate,
+    peers: Peers,
+    /// Sessions ever begun.
+    count: u64,
+    replies: VecDeque<(SocketAddr, Reply)>,
     stats: ServerStats,
 }
 
@@ -111,23 +82,18 @@ impl Server {
     pub fn new(config: Config, max_peers: usize, key: [u64; 2], now: Instant) -> Server {
         Server {
             config: Rc::new(config.bounded()),
-            max_peers: max_peers.min(u32::MAX as usize),
-            key,
-            began: now,
-            slots: Vec::new(),
-            free: Vec::new(),
-            by_addr: HashMap::with_hasher(Keyed(key)),
-            dirty: VecDeque::new(),
-            deadlines: BinaryHeap::new(),
+            max_peers: max_peers.min(u32::MAX as usize / 2),
+            gate: Gate::new(key, now),
+            peers: Peers::default(),
+            count: 0,
             replies: VecDeque::new(),
-            events: VecDeque::new(),
             stats: ServerStats::default(),
         }
     }
 
     /// Peers connected now.
     pub fn peers(&self) -> usize {
-        self.by_addr.len()
+        self.peers.len()
     }
 
     /// What it counted.
@@ -137,69 +103,183 @@ impl Server {
 
     /// All peers connected now. It walks the whole table: not for every turn.
     pub fn ids(&self) -> impl Iterator<Item = PeerId> {
-        let slots = self.slots.iter().enumerate().filter(|(_, slot)| slot.peer.is_some());
-        slots.map(|(index, slot)| PeerId { index: index as u32, generation: slot.generation })
+        self.peers.ids()
     }
 
     /// A peer's address.
     pub fn addr(&self, id: PeerId) -> Option<SocketAddr> {
-        self.peer(id).map(|peer| peer.addr)
+        self.peers.get(id).map(|peer| peer.addr)
     }
 
     /// What a peer's session measured.
     pub fn peer_stats(&self, id: PeerId) -> Option<Stats> {
-        self.peer(id).map(|peer| peer.session.stats())
+        self.peers.get(id).map(|peer| peer.session.stats())
+    }
+
+    /// What a peer said in its handshake. It takes memory until it is taken here or the peer goes.
+    pub fn take_hello(&mut self, id: PeerId) -> Hello {
+        let hello = self.peers.get_mut(id).and_then(|peer| peer.hello.take());
+        hello.map(|hello| *hello).unwrap_or_default()
+    }
+
+    /// The code with which a peer said goodbye, until another takes its place.
+    pub fn code(&self, id: PeerId) -> Option<u32> {
+        self.peers.code(id)
     }
 
     /// Takes a datagram.
     pub fn input(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
-        if self.events.len() >= MAX_EVENTS {
+        if self.peers.events.len() >= MAX_EVENTS {
             self.stats.discarded += 1;
             return;
         }
-        if let Some(&index) = self.by_addr.get(&from)
-            && !is_handshake(datagram)
-        {
-            self.change(index, |session| session.input(now, datagram));
+        match kind_and_id(self.config.magic, datagram) {
+            Some((kind::DATA | kind::ACK | kind::GOODBYE | kind::PATH_RESPONSE, id)) => {
+                match self.peers.of_session(id) {
+                    Some(index) => self.of_session(now, from, index, datagram),
+                    None => self.stats.discarded += 1,
+                }
+            }
+            Some((kind::REQUEST | kind::RESPONSE | kind::PROBE, _)) => self.without_session(now, from, datagram),
+            _ => self.stats.discarded += 1,
+        }
+    }
+
+    fn of_session(&mut self, now: Instant, from: SocketAddr, index: u32, datagram: &[u8]) {
+        let Some(peer) = self.peers.at(index).filter(|peer| peer.admitted) else {
+            self.stats.discarded += 1;
+            return;
+        };
+        if peer.addr == from {
+            peer.answer = None;
+            self.peers.change(index, |session| session.input(now, datagram));
             return;
         }
-        match Packet::read(datagram) {
-            Some(Packet::Request { protocol, salt }) if protocol == self.config.protocol => {
-                let cookie = self.cookie(from, salt, self.bucket(now));
-                self.reply(from, salt, Reply::Challenge(cookie));
+        // From elsewhere: nothing of it is taken in until the peer has shown that it is there.
+        self.stats.strays += 1;
+        let (session, client) = (peer.session.id(), client_id(peer.salt));
+        match peer.session.stray(datagram) {
+            Stray::Response { token, secret }
+                if self.gate.is_path(now, from, session, token) && secret == self.gate.secret(session, client) =>
+            {
+                peer.addr = from;
+                self.stats.moved += 1;
+                self.peers.change(index, |session| session.moved(now));
             }
-            Some(Packet::Response { protocol, salt, cookie }) if protocol == self.config.protocol => {
-                let bucket = self.bucket(now);
-                let fits = [bucket, bucket.wrapping_sub(1)]
-                    .into_iter()
-                    .any(|bucket| self.cookie(from, salt, bucket) == cookie);
-                if fits {
-                    self.accept(now, from, salt);
-                } else {
-                    self.stats.discarded += 1;
+            Stray::Genuine => {
+                let token = self.gate.path(now, from, session);
+                self.reply(from, Reply::Path { client, token });
+            }
+            Stray::Response { .. } | Stray::Forged => self.stats.discarded += 1,
+        }
+    }
+
+    fn without_session(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        let ours = self.config.protocol;
+        match Packet::read(self.config.magic, datagram) {
+            Some(Packet::Request { protocol, salt }) if protocol == ours => {
+                let cookie = self.gate.cookie(now, from, salt);
+                self.stats.requests += 1;
+                self.reply(from, Reply::Challenge { salt, cookie });
+            }
+            Some(Packet::Response(response))
+                if response.protocol == ours && self.gate.is_cookie(now, from, response.salt, response.cookie) =>
+            {
+                self.knock(now, from, &response);
+            }
+            Some(Packet::Probe { session, client }) => {
+                if self.peers.of_session(session).is_none() {
+                    self.stats.resets += 1;
+                    let secret = self.gate.secret(session, client);
+                    self.reply(from, Reply::Reset { client, secret });
                 }
             }
             _ => self.stats.discarded += 1,
         }
     }
 
+    /// A client that can be reached at its address wants in.
+    fn knock(&mut self, now: Instant, from: SocketAddr, response: &Response) {
+        let salt = response.salt;
+        let origin = self.gate.origin(from, salt);
+        if let Some(index) = self.peers.of_origin(origin) {
+            if self.peers.at(index).is_some_and(|peer| peer.admitted)
+                && let Some(id) = self.peers.id_at(index)
+            {
+                self.reply(from, Reply::Accept(id));
+            }
+            return;
+        }
+        if self.peers.len() >= self.max_peers {
+            self.stats.denied += 1;
+            self.reply(from, Reply::Denied { salt, code: CODE_FULL, reason: "full".into() });
+            return;
+        }
+        let ids = Ids { own: self.new_session(), other: client_id(salt) };
+        let session = Session::new(Some(self.config.clone()), ids, true, now);
+        let mut peer = Peer::new(from, salt, origin, session);
+        if !response.payload.is_empty() {
+            peer.hello = Some(Box::new(Hello { payload: Bytes::copy_from_slice(response.payload) }));
+        }
+        peer.admitted = !self.config.ask;
+        let Some(id) = self.peers.insert(peer) else { return };
+        if !self.config.ask {
+            self.stats.accepted += 1;
+            self.reply(from, Reply::Accept(id));
+        }
+    }
+
+    /// An id that no session has now.
+    fn new_session(&mut self) -> u32 {
+        loop {
+            self.count += 1;
+            let id = self.gate.session(self.count);
+            if self.peers.of_session(id).is_none() {
+                return id;
+            }
+        }
+    }
+
+    /// Lets a newcomer in, with an answer to what it said ([`MAX_ANSWER`] bytes at most). Only with [`Config::ask`].
+    ///
+    /// # Errors
+    /// `TOO_LARGE` when the answer is too long, `CLOSED` when the peer has left.
+    pub fn admit(&mut self, id: PeerId, answer: &[u8]) -> Result<(), Failure> {
+        if answer.len() > MAX_ANSWER {
+            let what = format!("an answer of {} bytes; at most {MAX_ANSWER} are taken", answer.len());
+            return Err(Failure::new(Kind::TOO_LARGE, what));
+        }
+        let Some(peer) = self.peers.get_mut(id) else { return Err(left()) };
+        if !peer.admitted {
+            (peer.admitted, peer.answer) = (true, (!answer.is_empty()).then(|| answer.into()));
+            let addr = peer.addr;
+            self.stats.accepted += 1;
+            self.reply(addr, Reply::Accept(id));
+            self.peers.change(id.index() as u32, |_| ());
+        }
+        Ok(())
+    }
+
+    /// Turns a newcomer away, with a code and a reason that it gets to read (at most 120 bytes of it);
+    /// [`Event::Closed`] follows. A peer that is in already is disconnected.
+    pub fn deny(&mut self, now: Instant, id: PeerId, code: u32, reason: &str) {
+        let Some(peer) = self.peers.get(id).filter(|peer| !peer.admitted) else {
+            return self.disconnect_with(now, id, code, reason);
+        };
+        let (addr, salt) = (peer.addr, peer.salt);
+        self.stats.denied += 1;
+        self.reply(addr, Reply::Denied { salt, code, reason: reason.into() });
+        self.peers.change(id.index() as u32, Session::denied);
+    }
+
     /// Does what is due at `now`.
     pub fn timeout(&mut self, now: Instant) {
-        while let Some(&Reverse((at, index))) = self.deadlines.peek()
-            && at <= now
-        {
-            self.deadlines.pop();
-            let Some(peer) = self.at(index).filter(|peer| peer.armed == Some(at)) else {
-                continue;
-            };
-            peer.armed = None;
-            self.change(index, |session| session.timeout(now));
-        }
+        self.peers.timeout(now);
     }
 
     /// When [`Server::timeout`] is to be called next.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadlines.peek().map(|Reverse((at, _))| *at)
+        self.peers.deadline()
     }
 
     /// Queues a message to a peer.
@@ -207,194 +287,87 @@ impl Server {
     /// # Errors
     /// As [`Protocol::send`]; `CLOSED` also when the peer has left.
     pub fn send(&mut self, now: Instant, to: PeerId, channel: Channel, message: &[u8]) -> Result<(), Failure> {
-        if self.peer(to).is_none() {
-            return Err(Failure::new(Kind::CLOSED, "the peer has left"));
+        if self.peers.get(to).is_none() {
+            return Err(left());
         }
-        self.change(to.index, |session| session.send(now, channel, message)).unwrap_or(Ok(()))
+        let index = to.index() as u32;
+        self.peers.change(index, |session| session.send(now, channel, message)).unwrap_or(Ok(()))
     }
 
     /// Sends a peer away; [`Event::Closed`] follows.
     pub fn disconnect(&mut self, now: Instant, id: PeerId, reason: &str) {
-        if self.peer(id).is_some() {
-            self.change(id.index, |session| session.disconnect(now, reason));
+        self.disconnect_with(now, id, 0, reason);
+    }
+
+    /// Sends a peer away with a code of the game's own; [`Event::Closed`] follows.
+    pub fn disconnect_with(&mut self, now: Instant, id: PeerId, code: u32, reason: &str) {
+        if self.peers.get(id).is_some() {
+            self.peers.change(id.index() as u32, |session| session.disconnect(now, code, reason));
         }
     }
 
     /// Sends all peers away.
     pub fn disconnect_all(&mut self, now: Instant, reason: &str) {
-        for index in 0..u32::try_from(self.slots.len()).unwrap_or(u32::MAX) {
-            self.change(index, |session| session.disconnect(now, reason));
+        let ids: Vec<PeerId> = self.peers.ids().collect();
+        for id in ids {
+            self.deny(now, id, 0, reason);
         }
     }
 
     /// Appends the next packet to `packet`, which is empty; where it goes. `None` when there is none.
     pub fn poll_transmit(&mut self, now: Instant, packet: &mut Vec<u8>) -> Option<SocketAddr> {
-        if let Some((addr, salt, reply)) = self.replies.pop_front() {
-            match reply {
-                Reply::Challenge(cookie) => write_challenge(packet, salt, cookie),
-                Reply::Accept(session) => write_accept(packet, salt, session),
-                Reply::Denied => write_denied(packet, salt, "full"),
+        while let Some((addr, reply)) = self.replies.pop_front() {
+            if self.write_reply(&reply, packet) {
+                return Some(addr);
             }
-            return Some(addr);
         }
-        while let Some(&index) = self.dirty.front() {
-            if let Some(peer) = self.at(index) {
-                let addr = peer.addr;
-                if peer.session.poll_transmit(now, packet) {
-                    return Some(addr);
-                }
-                peer.dirty = false;
-                self.settle(index);
+        self.peers.poll_transmit(now, packet)
+    }
+
+    /// False when it is not to be sent any more.
+    fn write_reply(&self, reply: &Reply, packet: &mut Vec<u8>) -> bool {
+        let magic = self.config.magic;
+        match reply {
+            Reply::Challenge { salt, cookie } => write_challenge(packet, magic, *salt, *cookie),
+            Reply::Denied { salt, code, reason } => write_denied(packet, magic, *salt, *code, reason),
+            Reply::Path { client, token } => write_path_challenge(packet, magic, *client, *token),
+            Reply::Reset { client, secret } => write_reset(packet, magic, *client, *secret),
+            Reply::Accept(id) => {
+                let Some(peer) = self.peers.get(*id) else { return false };
+                let session = peer.session.id();
+                let secret = self.gate.secret(session, client_id(peer.salt));
+                begin_accept(packet, magic, peer.salt);
+                Welcome { session, secret, answer: peer.answer.as_deref().unwrap_or_default() }.write(packet);
             }
-            self.dirty.pop_front();
         }
-        None
+        true
     }
 
     /// The next event, and whose it is. After [`Event::Closed`] the peer is gone.
     pub fn poll_event(&mut self) -> Option<(PeerId, Event)> {
-        self.events.pop_front()
+        self.peers.events.pop_front()
     }
 
-    #[cfg(test)]
-    pub(super) fn check_bounds(&self) {
-        assert!(self.replies.len() <= MAX_REPLIES && self.events.len() <= MAX_EVENTS + 2_000);
-        assert!(self.slots.len() <= self.max_peers && self.by_addr.len() <= self.max_peers);
-        assert!(self.dirty.len() <= 2 * self.slots.len() && self.deadlines.len() <= 64 + 4 * self.slots.len());
-    }
-
-    #[cfg(test)]
-    pub(super) fn session_mut(&mut self, id: PeerId) -> Option<&mut Session> {
-        self.at(id.index).map(|peer| &mut peer.session)
-    }
-
-    fn peer(&self, id: PeerId) -> Option<&Peer> {
-        let slot = self.slots.get(id.index as usize)?;
-        slot.peer.as_ref().filter(|_| slot.generation == id.generation)
-    }
-
-    fn at(&mut self, index: u32) -> Option<&mut Peer> {
-        self.slots.get_mut(index as usize)?.peer.as_mut()
-    }
-
-    /// Changes a peer's session, and sees to what follows.
-    fn change<T>(&mut self, index: u32, change: impl FnOnce(&mut Session) -> T) -> Option<T> {
-        let peer = self.at(index)?;
-        let result = change(&mut peer.session);
-        let was_dirty = std::mem::replace(&mut peer.dirty, true);
-        if !was_dirty {
-            self.dirty.push_back(index);
-        }
-        self.settle(index);
-        Some(result)
-    }
-
-    /// Fetches a peer's events, sets its deadline, and removes it when it has ended.
-    fn settle(&mut self, index: u32) {
-        let Some(slot) = self.slots.get_mut(index as usize) else {
-            return;
-        };
-        let id = PeerId { index, generation: slot.generation };
-        let Some(peer) = &mut slot.peer else { return };
-        while let Some(event) = peer.session.poll_event() {
-            self.events.push_back((id, event));
-        }
-        if peer.session.is_closed() {
-            self.by_addr.remove(&peer.addr);
-            slot.peer = None;
-            slot.generation = slot.generation.wrapping_add(1);
-            self.free.push(index);
-            return;
-        }
-        // A dirty peer is settled once more when it has sent: then is the time to look at its deadline.
-        if peer.dirty {
-            return;
-        }
-        if let Some(at) = peer.session.deadline()
-            && peer.armed.is_none_or(|armed| at < armed)
-        {
-            peer.armed = Some(at);
-            self.deadlines.push(Reverse((at, index)));
-            if self.deadlines.len() > 64 + 4 * self.slots.len() {
-                self.compact();
-            }
-        }
-    }
-
-    /// Drops deadlines that stand for no peer any more.
-    fn compact(&mut self) {
-        let slots = &self.slots;
-        self.deadlines.retain(|Reverse((at, index))| {
-            let peer = slots.get(*index as usize).and_then(|slot| slot.peer.as_ref());
-            peer.is_some_and(|peer| peer.armed == Some(*at))
-        });
-    }
-
-    fn reply(&mut self, to: SocketAddr, salt: u64, reply: Reply) {
+    fn reply(&mut self, to: SocketAddr, reply: Reply) {
         if self.replies.len() < MAX_REPLIES {
-            self.replies.push_back((to, salt, reply));
+            self.replies.push_back((to, reply));
         } else {
             self.stats.discarded += 1;
         }
     }
 
-    /// A client has shown that it can be reached.
-    fn accept(&mut self, now: Instant, addr: SocketAddr, salt: u64) {
-        if let Some(&index) = self.by_addr.get(&addr)
-            && let Some(peer) = self.at(index)
-        {
-            if peer.salt == salt {
-                let session = peer.session.id();
-                self.reply(addr, salt, Reply::Accept(session));
-                return;
-            }
-            // A new client behind the same address and port: the old one is no more.
-            self.change(index, Session::replaced);
-        }
-        if self.by_addr.len() >= self.max_peers {
-            self.stats.denied += 1;
-            self.reply(addr, salt, Reply::Denied);
-            return;
-        }
-        let id = (self.hash(b's', addr, salt, 0) >> 32) as u32;
-        let session = Session::new(Some(self.config.clone()), id, true, now);
-        let peer = Peer { addr, salt, session, dirty: false, armed: None };
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                self.slots.push(Slot { generation: 0, peer: None });
-                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
-            }
-        };
-        if let Some(slot) = self.slots.get_mut(index as usize) {
-            slot.peer = Some(peer);
-            self.by_addr.insert(addr, index);
-            self.stats.accepted += 1;
-            self.settle(index);
-            self.reply(addr, salt, Reply::Accept(id));
-        }
+    #[cfg(test)]
+    pub(super) fn check_bounds(&self) {
+        assert!(self.replies.len() <= MAX_REPLIES && self.peers.events.len() <= MAX_EVENTS + 2_000);
+        self.peers.check_bounds(self.max_peers);
     }
 
-    fn bucket(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.began).as_secs() / BUCKET.as_secs()
+    #[cfg(test)]
+    pub(super) fn session_mut(&mut self, id: PeerId) -> Option<&mut Session> {
+        self.peers.get_mut(id).map(|peer| &mut peer.session)
     }
+}
 
-    fn cookie(&self, addr: SocketAddr, salt: u64, bucket: u64) -> u64 {
-        self.hash(b'c', addr, salt, bucket)
-    }
-
-    /// A keyed hash of what a handshake is about, apart for each purpose.
-    fn hash(&self, purpose: u8, addr: SocketAddr, salt: u64, bucket: u64) -> u64 {
-        let mut hasher = SipHasher24::new_with_keys(self.key[0], self.key[1]);
-        hasher.write(&[purpose]);
-        let ip = match addr.ip() {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            IpAddr::V6(ip) => ip,
-        };
-        hasher.write(&ip.octets());
-        hasher.write(&addr.port().to_le_bytes());
-        hasher.write(&salt.to_le_bytes());
-        hasher.write(&bucket.to_le_bytes());
-        hasher.finish()
-    }
+fn left() -> Failure {
+    Failure::new(Kind::CLOSED, "the peer has left")
 }

@@ -7,14 +7,14 @@ use loadkit_core::{Failure, Kind};
 use tokio::time::Instant;
 
 use super::config::Config;
-use super::events::Events;
+use super::frame::{Frame, Frames};
 use super::incoming::Incoming;
 use super::outgoing::Outgoing;
+use super::path::Path;
 use super::rtt::RoundTrip;
 use super::unreliable::Unreliable;
-use super::wire::{
-    DELAY_UNIT_US, Frame, Frames, Header, MAX_FRAME_HEADER, MAX_HEADER, NO_DELAY, Packet, write_goodbye,
-};
+use super::wire::{DELAY_UNIT_US, Envelope, Header, NO_DELAY, ending_of, kind, path_response_of, write_ending};
+use crate::events::Events;
 use crate::protocol::{Channel, Delivery, Event, Protocol, Stats};
 
 /// After so many packets with reliable messages an ack goes at once.
@@ -38,6 +38,20 @@ enum State {
     Closed,
 }
 
+/// The numbers of a session: each end chose the one in the packets that come to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ids {
+    pub(super) own: u32,
+    pub(super) other: u32,
+}
+
+/// Why a session ended, where there is a code to it.
+#[derive(Debug, Default)]
+struct Ending {
+    code: u32,
+    reason: Box<str>,
+}
+
 /// A connection after its handshake: the same at both ends.
 ///
 /// Idle it holds no buffers; its own size is in the tests.
@@ -45,19 +59,22 @@ enum State {
 pub struct Session {
     /// `None`: the defaults.
     config: Option<Rc<Config>>,
-    id: u32,
+    pub(super) ids: Ids,
     /// This end was connected to.
     accepted: bool,
     state: State,
-    outgoing: Outgoing,
+    pub(super) outgoing: Outgoing,
     incoming: Incoming,
-    rtt: RoundTrip,
+    pub(super) rtt: RoundTrip,
     unreliable: Unreliable,
     next_sequenced: u16,
     events: Events,
-    reason: Option<Box<str>>,
+    /// What this end says in its goodbyes; once it is closed, what the other side said.
+    ending: Option<Box<Ending>>,
+    /// Of the end that connected.
+    pub(super) path: Option<Path>,
     last_sent: Instant,
-    last_heard: Instant,
+    pub(super) last_heard: Instant,
     /// When an ack goes in a packet of its own.
     ack_at: Option<Instant>,
     unacked_reliable: u8,
@@ -70,12 +87,12 @@ pub struct Session {
 
 impl Session {
     /// A session whose handshake is done.
-    pub(super) fn new(config: Option<Rc<Config>>, id: u32, accepted: bool, now: Instant) -> Session {
+    pub(super) fn new(config: Option<Rc<Config>>, ids: Ids, accepted: bool, now: Instant) -> Session {
         let mut events = Events::default();
         events.push(Event::Connected);
         Session {
             config,
-            id,
+            ids,
             accepted,
             state: State::Open,
             outgoing: Outgoing::default(),
@@ -84,7 +101,8 @@ impl Session {
             unreliable: Unreliable::default(),
             next_sequenced: 0,
             events,
-            reason: None,
+            ending: None,
+            path: None,
             last_sent: now,
             last_heard: now,
             ack_at: None,
@@ -97,20 +115,32 @@ impl Session {
         }
     }
 
-    /// The number in all of its packets.
+    /// The number in the packets that come to it.
     pub(super) fn id(&self) -> u32 {
-        self.id
+        self.ids.own
     }
 
-    /// Says goodbye with a reason that the other side gets to read (at most 120 bytes of it).
-    pub fn disconnect(&mut self, now: Instant, reason: &str) {
-        self.reason = Some(reason.into());
+    /// Says goodbye with a code and a reason that the other side gets to read (at most 120 bytes of it).
+    pub fn disconnect(&mut self, now: Instant, code: u32, reason: &str) {
+        if self.state == State::Open {
+            self.ending = Some(Box::new(Ending { code, reason: reason.into() }));
+        }
         self.close(now);
     }
 
-    /// Ends it without a word: another one has taken its address.
-    pub(super) fn replaced(&mut self) {
-        self.end(Failure::new(Kind::CLOSED, "a new connection came from the same address"));
+    /// The code with which the other side said goodbye. What it means is the game's affair; 0 is none.
+    pub fn code(&self) -> Option<u32> {
+        self.ending.as_ref().filter(|_| self.is_closed()).map(|ending| ending.code)
+    }
+
+    /// Ends it without a word: it was not let in.
+    pub(super) fn denied(&mut self) {
+        self.end(Failure::new(Kind::CLOSED, "turned away by this side"));
+    }
+
+    /// When nothing will have come for too long.
+    pub(super) fn silent_until(&self) -> Instant {
+        self.last_heard + self.config().time_out
     }
 
     /// Whether it has ended; it may still have an event to tell.
@@ -118,13 +148,13 @@ impl Session {
         self.state == State::Closed
     }
 
-    fn config(&self) -> &Config {
+    pub(super) fn config(&self) -> &Config {
         self.config.as_deref().unwrap_or(&Config::DEFAULT)
     }
 
     /// The most bytes of a message that fit into one packet.
     fn piece(&self) -> usize {
-        self.config().packet - MAX_HEADER - MAX_FRAME_HEADER
+        self.config().whole()
     }
 
     /// When silence of its own has lasted long enough. The end that was connected to waits a little longer, so that of
@@ -134,9 +164,9 @@ impl Session {
         self.last_sent + if self.accepted { keep_alive + keep_alive / 4 } else { keep_alive }
     }
 
-    fn end(&mut self, failure: Failure) {
+    pub(super) fn end(&mut self, failure: Failure) {
         if self.state != State::Closed {
-            self.state = State::Closed;
+            (self.state, self.ending) = (State::Closed, None);
             self.events.push(Event::Closed(failure));
             self.outgoing = Outgoing::default();
             self.incoming = Incoming::default();
@@ -145,21 +175,45 @@ impl Session {
         }
     }
 
-    fn take_data(&mut self, now: Instant, header: &Header, frames: Option<Frames>) {
+    /// Takes a packet of the session; false: it is none after all.
+    fn take(&mut self, now: Instant, envelope: &Envelope) -> bool {
+        let mut rest = envelope.body;
+        match envelope.first & 0xF {
+            kind::GOODBYE => {
+                let Some((code, reason)) = ending_of(rest) else { return false };
+                let what = match (code, reason) {
+                    (0, "") => "the other side closed the connection".to_owned(),
+                    (0, reason) => format!("the other side closed the connection: {reason}"),
+                    (code, reason) => format!("the other side closed the connection (code {code}): {reason}"),
+                };
+                self.end(Failure::new(Kind::CLOSED, what));
+                self.ending = Some(Box::new(Ending { code, reason: Box::default() }));
+                true
+            }
+            // The peer has moved already.
+            kind::PATH_RESPONSE => path_response_of(rest).is_some(),
+            first => {
+                let Some(header) = Header::read(envelope.first, &mut rest) else { return false };
+                let frames = (first == kind::DATA).then_some(Frames(rest));
+                (frames.is_some() || rest.is_empty()) && self.take_data(now, envelope.sequence, &header, frames)
+            }
+        }
+    }
+
+    fn take_data(&mut self, now: Instant, sequence: u16, header: &Header, frames: Option<Frames>) -> bool {
         let fits = self.events.len() < MAX_EVENTS
             && self.outgoing.can_be_true(header)
-            && self.incoming.is_new(header.sequence)
+            && self.incoming.is_new(sequence)
             && frames.is_none_or(|mut frames| {
                 frames.all(|frame| frame.is_ok_and(|frame| self.incoming.is_in_window(&frame)))
             });
         if !fits {
-            self.discarded += 1;
-            return;
+            return false;
         }
         self.last_heard = self.last_heard.max(now);
-        self.incoming.arrived(now, header.sequence);
+        self.incoming.arrived(now, sequence);
         self.take_acks(now, header);
-        let Some(frames) = frames else { return };
+        let Some(frames) = frames else { return true };
         let mut wants_ack = frames.is_empty();
         let max_message = self.config().message;
         for frame in frames.map_while(Result::ok) {
@@ -169,10 +223,11 @@ impl Session {
             if self.incoming.take(&frame, max_message, deliver).is_err() {
                 let what = format!("the other side sent a message of more than {max_message} bytes");
                 self.end(Failure::new(Kind::TOO_LARGE, what));
-                return;
+                return true;
             }
         }
         self.schedule_ack(now, wants_ack);
+        true
     }
 
     fn take_acks(&mut self, now: Instant, header: &Header) {
@@ -206,11 +261,26 @@ impl Session {
     }
 
     /// Begins a packet; what it takes along of acks needs no packet of its own.
-    fn begin(&mut self, now: Instant, is_ack: bool, out: &mut Vec<u8>) {
-        self.incoming.header(now, self.id, self.outgoing.next_sequence).write(is_ack, out);
+    fn begin(&mut self, now: Instant, kind: u8, packet: &mut Vec<u8>) -> usize {
+        let header = self.incoming.header(now);
+        let body = self.begin_sealed(kind | header.flags(), packet);
+        header.write(packet);
         self.ack_at = None;
         (self.unacked, self.unacked_reliable) = (0, 0);
         self.last_sent = now;
+        body
+    }
+
+    /// Begins a packet with its envelope. Where its body begins, for [`Session::seal`].
+    pub(super) fn begin_sealed(&mut self, first: u8, packet: &mut Vec<u8>) -> usize {
+        let sequence = self.outgoing.take_sequence();
+        Envelope::write(packet, self.config().magic, first, self.ids.other, sequence);
+        packet.len()
+    }
+
+    /// Ends a packet whose body begins at `body`.
+    pub(super) fn seal(&mut self, packet: &mut Vec<u8>, body: usize) {
+        let _ = (packet, body);
     }
 
     fn send_reliable(&mut self, delivery: Delivery, message: &[u8]) -> Result<(), Failure> {
@@ -254,6 +324,10 @@ fn backlog(what: &str, limit: usize) -> Failure {
 }
 
 impl Protocol for Session {
+    fn name(&self) -> &'static str {
+        "rudp"
+    }
+
     /// Does nothing: the handshake is done.
     fn open(&mut self, _: Instant) {}
 
@@ -268,16 +342,13 @@ impl Protocol for Session {
             self.discarded += 1;
             return;
         }
-        match Packet::read(datagram) {
-            Some(Packet::Data { header, frames }) if header.session == self.id => {
-                self.take_data(now, &header, Some(frames));
-            }
-            Some(Packet::Ack(header)) if header.session == self.id => self.take_data(now, &header, None),
-            Some(Packet::Goodbye { session, reason }) if session == self.id => {
-                let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-                self.end(Failure::new(Kind::CLOSED, format!("the other side closed the connection{why}")));
-            }
-            _ => self.discarded += 1,
+        let opened = Envelope::read(self.config().magic, datagram).filter(|envelope| envelope.id == self.ids.own);
+        let Some(envelope) = opened else {
+            self.discarded += u64::from(!self.take_path(datagram));
+            return;
+        };
+        if !self.take(now, &envelope) {
+            self.discarded += 1;
         }
     }
 
@@ -309,7 +380,7 @@ impl Protocol for Session {
         let fixed = self.ping_at().min(self.last_heard + config.time_out);
         let resend = self.outgoing.deadline(|| self.rtt.time_out(config));
         let sooner = |soonest: Instant, at: Option<Instant>| at.map_or(soonest, |at| soonest.min(at));
-        Some([until, resend, self.ack_at].into_iter().fold(fixed, sooner))
+        Some([until, resend, self.ack_at, self.probe_at()].into_iter().fold(fixed, sooner))
     }
 
     fn send(&mut self, _: Instant, channel: Channel, message: &[u8]) -> Result<(), Failure> {
@@ -348,23 +419,28 @@ impl Protocol for Session {
         }
         let start = packet.len();
         if let State::Leaving { left } = &mut self.state {
-            write_goodbye(packet, self.id, self.reason.as_deref().unwrap_or_default());
             *left = left.saturating_sub(1);
-            if *left == 0 {
+            let is_last = *left == 0;
+            let body = self.begin_sealed(kind::GOODBYE, packet);
+            let ending = self.ending.as_deref();
+            write_ending(packet, ending.map_or(0, |ending| ending.code), ending.map_or("", |ending| &ending.reason));
+            self.seal(packet, body);
+            if is_last {
                 self.end(Failure::new(Kind::CLOSED, "closed by this side"));
             }
         } else {
             let limit = start + self.config().packet;
             let is_ready = self.outgoing.is_ready();
             if is_ready || !self.unreliable.is_empty() || now >= self.ping_at() {
-                self.begin(now, false, packet);
+                let body = self.begin(now, kind::DATA, packet);
                 let messages = if is_ready { self.outgoing.fill(packet, limit) } else { Vec::new() };
                 self.unreliable.fill(packet, limit);
                 self.outgoing.sent(now, messages);
+                self.seal(packet, body);
             } else if self.ack_at.is_some_and(|at| now >= at) {
-                self.begin(now, true, packet);
-                self.outgoing.skip();
-            } else {
+                let body = self.begin(now, kind::ACK, packet);
+                self.seal(packet, body);
+            } else if !self.write_path(now, packet) {
                 return false;
             }
         }

@@ -1,6 +1,6 @@
 //! Unreliable frames that wait for the next flush.
 
-use super::wire::Frame;
+use super::frame::Frame;
 use crate::pool::Pool;
 
 /// Larger buffers are not kept.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
-use loadkit_core::{Rate, Seed, Threshold, parse_duration};
+use loadkit_core::{Rate, Seed, SourcePool, Split, Threshold, parse_duration};
 
 /// Load-tests a game server with players written as code.
 #[derive(Debug, Parser)]
@@ -91,6 +91,16 @@ pub struct RunArgs {
     /// Makes the bots behave as in another run with the same seed.
     #[arg(long, value_parser = seed)]
     pub seed: Option<Seed>,
+    /// Addresses of this machine to connect from, seats taking turns: 127.0.0.1-127.0.0.100, 10.1.0.0/16.
+    #[arg(long, value_parser = sources, value_name = "ADDRS")]
+    pub sources: Option<SourcePool>,
+    /// Lets the players of a thread share so many UDP sockets, where their protocol can: 10,000 players fit where
+    /// descriptors are few.
+    #[arg(long, value_name = "N")]
+    pub sockets: Option<u64>,
+    /// Shows figures for each persona too.
+    #[arg(long, value_parser = split, value_name = "persona")]
+    pub split: Vec<Split>,
     /// What must hold, for example 'p99(login) < 250ms'. Beside those of the plan; may be given more than once.
     #[arg(long, value_parser = threshold, value_name = "RULE")]
     pub threshold: Vec<Threshold>,
@@ -121,6 +131,14 @@ fn rate(text: &str) -> Result<Rate, String> {
 
 fn seed(text: &str) -> Result<Seed, String> {
     Seed::parse(text).map_err(|error| error.to_string())
+}
+
+fn sources(text: &str) -> Result<SourcePool, String> {
+    text.parse::<SourcePool>().map_err(|failure| failure.message().to_owned())
+}
+
+fn split(text: &str) -> Result<Split, String> {
+    text.parse()
 }
 
 fn threshold(text: &str) -> Result<Threshold, String> {

@@ -72,6 +72,9 @@ fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
         seed: args.seed,
         party: args.party,
         network: args.network.clone(),
+        sources: args.sources.clone(),
+        sockets: args.sockets,
+        split: args.split.clone(),
         ..Overrides::default()
     };
     plan.with(overrides).map_err(UseError::new)
@@ -85,6 +88,9 @@ fn target_of(plan: &Plan) -> Result<Target, UseError> {
 
 /// Says before the start whether the players' sockets fit into the process.
 fn check_descriptors(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -> Result<(), UseError> {
+    if plan.sockets().is_some() {
+        return Ok(());
+    }
     let each = u64::from(scenario.sockets_per_bot());
     let peak = plan.shape().peak();
     let (Some(free), false) = (free_descriptors(), target.addrs().is_empty()) else { return Ok(()) };
@@ -94,7 +100,8 @@ fn check_descriptors(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -
     }
     Err(UseError::new(format!(
         "{} do not fit into this process: each needs {}, and {} are left, which is enough for {}.\n\
-         Raise the limit (`ulimit -n {}`, or LimitNOFILE= of the service), or play fewer with --bots {fit}.",
+         Raise the limit (`ulimit -n {}`, or LimitNOFILE= of the service), play fewer with --bots {fit}, or let them \
+         share sockets with --sockets 1 if their protocol can (reliable UDP can).",
         format::counted(peak, "player", "players"),
         format::counted(each, "descriptor", "descriptors"),
         format::count(free),

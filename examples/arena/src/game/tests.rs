@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use loadkit::transport::Bytes;
+
 use super::*;
-use from_client::Body as Ask;
-use from_server::Body as Say;
+use FromClient as Ask;
+use FromServer as Say;
 
 /// A game with its own clock, and a mailbox for each client.
 struct World {
     game: Game,
     now: Instant,
-    mail: HashMap<Peer, Vec<FromServer>>,
+    mail: HashMap<Peer, Vec<Envelope<FromServer>>>,
 }
 
 impl World {
@@ -33,7 +35,7 @@ impl World {
 
     /// Asks, and takes the answer if it has come.
     fn ask(&mut self, peer: u64, body: Ask) -> Option<Say> {
-        self.game.input(Peer(peer), FromClient { id: 7, body: Some(body) }, self.now);
+        self.game.input(Peer(peer), Envelope { opcode: 0, seq: 7, reply_to: 0, body }, self.now);
         self.deliver();
         self.answer(peer)
     }
@@ -41,7 +43,7 @@ impl World {
     fn answer(&mut self, peer: u64) -> Option<Say> {
         let mail = self.mail.get_mut(&Peer(peer))?;
         let answer = mail.iter().position(|message| message.reply_to == 7)?;
-        mail.remove(answer).body
+        Some(mail.remove(answer).body)
     }
 
     fn deliver(&mut self) {
@@ -64,7 +66,7 @@ impl World {
     }
 
     fn news(&self, peer: u64) -> impl Iterator<Item = &Say> {
-        self.mail.get(&Peer(peer)).into_iter().flatten().filter_map(|message| message.body.as_ref())
+        self.mail.get(&Peer(peer)).into_iter().flatten().map(|message| &message.body)
     }
 }
 
@@ -94,9 +96,7 @@ fn nothing_goes_without_a_login_and_one_is_enough() {
     assert_eq!(world.ask(0, login("ann")), Some(Say::Welcome(wire::Welcome { player: 0, gold: 20 })));
     assert_eq!(world.ask(0, login("ann")), refused(Reason::AlreadyLoggedIn));
     assert_eq!(world.ask(9, login("bob")), refused(Reason::NotLoggedIn), "a peer that never connected");
-    world.game.input(Peer(0), FromClient { id: 7, body: None }, world.now);
-    world.deliver();
-    assert_eq!(world.answer(0), refused(Reason::NotUnderstood));
+    assert_eq!(world.ask(0, Ask::Unknown(Bytes::from_static(b"?"))), refused(Reason::NotUnderstood));
 }
 
 #[test]

@@ -3,10 +3,14 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use loadkit::transport::{Calls, Channel, Codec, Protocol, Request};
+use loadkit::transport::protobuf::Envelope;
+use loadkit::transport::{Calls, Channel, Protocol, Request};
 
 use super::*;
-use crate::wire::{self, FindMatch, Leave, Login, Move, Wire};
+use crate::wire::{self, FindMatch, Leave, Login, Move};
+
+/// The clients' codec.
+type Wire = Enveloped<FromServer>;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -19,7 +23,7 @@ struct World {
 struct Client {
     addr: SocketAddr,
     protocol: rudp::Client,
-    mail: Vec<(Instant, FromServer)>,
+    mail: Vec<(Instant, Envelope<FromServer>)>,
     last_id: u32,
 }
 
@@ -71,13 +75,13 @@ impl World {
         let client = &mut self.clients[n];
         let mut message = request.into_out();
         client.last_id += 1;
-        Wire.stamp(&mut message, client.last_id);
+        Wire::new().stamp(&mut message, client.last_id);
         let mut bytes = Vec::new();
-        Wire.encode(&message, &mut bytes).unwrap();
-        client.protocol.send(self.now, Wire.channel(&message), &bytes).unwrap();
+        Wire::new().encode(&message, &mut bytes).unwrap();
+        client.protocol.send(self.now, Wire::new().channel(&message), &bytes).unwrap();
         self.exchange();
         let Client { mail, last_id, .. } = &self.clients[n];
-        let answer = mail.iter().find(|(_, message)| message.reply_to == *last_id);
+        let answer = mail.iter().find(|(_, message)| message.reply_to == u64::from(*last_id));
         let (_, message) = answer.ok_or_else(|| Failure::new(loadkit::Kind::TIMED_OUT, "no answer"))?;
         R::reply(message.clone())
     }
@@ -88,7 +92,7 @@ impl Client {
         self.protocol.input(now, packet);
         while let Some(event) = self.protocol.poll_event() {
             if let Event::Message { payload, .. } = event {
-                self.mail.push((now, Wire.decode(&payload).unwrap()));
+                self.mail.push((now, Wire::new().decode(&payload).unwrap()));
             }
         }
     }

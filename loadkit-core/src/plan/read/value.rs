@@ -130,7 +130,7 @@ impl Reader<'_> {
         Some(self.folder.join(path))
     }
 
-    fn parsed<T, E: Display>(&mut self, value: &Value<'_>, result: Result<T, E>) -> Option<Located<T>> {
+    pub(super) fn parsed<T, E: Display>(&mut self, value: &Value<'_>, result: Result<T, E>) -> Option<Located<T>> {
         match result {
             Ok(parsed) => Some(Located { value: parsed, span: Some(value.span()) }),
             Err(error) => {

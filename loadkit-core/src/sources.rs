@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use loadkit_core::{Failure, Kind};
+use crate::failure::{Failure, Kind};
 
 /// Addresses of this machine from which bots connect: seats take turns.
 ///

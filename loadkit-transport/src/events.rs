@@ -14,21 +14,21 @@ thread_local! {
 
 /// Events that wait to be fetched, in the order of happening.
 #[derive(Debug, Default)]
-pub(super) struct Events(VecDeque<Event>);
+pub(crate) struct Events(VecDeque<Event>);
 
 impl Events {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub(super) fn push(&mut self, event: Event) {
+    pub(crate) fn push(&mut self, event: Event) {
         if self.0.capacity() == 0 {
             self.0 = QUEUES.with(Pool::take);
         }
         self.0.push_back(event);
     }
 
-    pub(super) fn pop(&mut self) -> Option<Event> {
+    pub(crate) fn pop(&mut self) -> Option<Event> {
         let event = self.0.pop_front();
         if event.is_none() && self.0.capacity() > 0 {
             let empty = std::mem::take(&mut self.0);

@@ -1,0 +1,100 @@
+//! The codec of messages behind opcodes.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use loadkit_core::Failure;
+
+use super::envelope::Envelope;
+use super::wire::Opcodes;
+use crate::codec::{Calls, Codec, malformed};
+use crate::proto::check_len;
+use crate::protocol::Channel;
+
+/// The codec of messages behind opcodes: receives those of the table `W` and sends those that go the other way. So
+/// bots have `Enveloped<FromServer>`, and a server has `Enveloped<FromClient>`.
+///
+/// An opcode that the schema does not know is no failure: the message is handed out with its body as it came, and
+/// counted as `net.unknown_opcodes`.
+///
+/// Messages on both sides are bounded: Protobuf bytes can decode to a multiple of their number, so the bound on bytes
+/// is the bound on memory.
+pub struct Enveloped<W> {
+    max: usize,
+    table: PhantomData<fn() -> W>,
+}
+
+impl<W> Enveloped<W> {
+    /// Messages of at most 64 KiB both ways.
+    pub const fn new() -> Self {
+        Enveloped { max: 64 * 1024, table: PhantomData }
+    }
+
+    /// With messages of at most `max` bytes both ways, their envelopes included.
+    pub const fn max(mut self, max: usize) -> Self {
+        self.max = max;
+        self
+    }
+}
+
+impl<W: Opcodes> Codec for Enveloped<W> {
+    type Out = Envelope<W::Out>;
+    type In = Envelope<W>;
+
+    fn encode(&mut self, message: &Envelope<W::Out>, out: &mut Vec<u8>) -> Result<(), Failure> {
+        let body = message.body.encoded_len();
+        let len = message.len_around(body);
+        check_len(len, self.max)?;
+        out.reserve(len);
+        message.encode_around(body, out);
+        message.body.encode(out);
+        Ok(())
+    }
+
+    fn decode(&mut self, bytes: &[u8]) -> Result<Envelope<W>, Failure> {
+        check_len(bytes.len(), self.max)?;
+        let Envelope { opcode, seq, reply_to, body } =
+            Envelope::open(bytes).map_err(|error| malformed("an envelope", error))?;
+        let body = W::decode(opcode, body).map_err(|error| malformed(W::name(opcode).unwrap_or("a message"), error))?;
+        Ok(Envelope { opcode, seq, reply_to, body })
+    }
+
+    fn channel(&self, message: &Envelope<W::Out>) -> Channel {
+        message.body.channel()
+    }
+
+    fn remark(&self, message: &Envelope<W>) -> Option<&'static str> {
+        message.body.is_unknown().then_some("net.unknown_opcodes")
+    }
+}
+
+impl<W: Opcodes> Calls for Enveloped<W> {
+    fn stamp(&mut self, message: &mut Envelope<W::Out>, id: u32) {
+        message.seq = id.into();
+    }
+
+    fn reply_to(&self, message: &Envelope<W>) -> Option<u32> {
+        u32::try_from(message.reply_to).ok().filter(|&id| id > 0)
+    }
+}
+
+// Derived ones would ask the same of the table, which is not in it.
+impl<W> Clone for Enveloped<W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<W> Copy for Enveloped<W> {}
+
+impl<W> Default for Enveloped<W> {
+    fn default() -> Self {
+        Enveloped::new()
+    }
+}
+
+impl<W> fmt::Debug for Enveloped<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Enveloped").field("max", &self.max).finish_non_exhaustive()
+    }
+}
