@@ -72,10 +72,10 @@ fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
         arrivals: args.arrivals,
         seed: args.seed,
         party: args.party,
+        network: args.network.clone(),
         sources: args.sources.clone(),
         sockets: args.sockets,
         split: args.split.clone(),
-        network: args.network.clone(),
         ..Overrides::default()
     };
     plan.with(overrides).map_err(UseError::new)
