@@ -3,6 +3,9 @@
 //! A target takes any bytes, gives them to what it is for, and asserts what must hold of whatever came out. It is
 //! deterministic: no clock, no randomness, nothing kept from one input to the next.
 
+mod enet_client;
+mod enet_server;
+mod enet_session;
 mod input;
 mod pair;
 mod plan;
@@ -23,6 +26,9 @@ pub type Target = fn(&[u8]);
 
 /// All targets by their names, each of which is the name of its file and of its folder in `fuzz/corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("enet_client", enet_client::target),
+    ("enet_server", enet_server::target),
+    ("enet_session", enet_session::target),
     ("plan", plan::target),
     ("proto", proto::target),
     ("rudp_client", rudp_client::target),
