@@ -80,6 +80,8 @@ macro_rules! bots {
     };
 }
 
+mod enet;
+
 fn at(scheme: &str, addr: SocketAddr) -> Target {
     Target::new(format!("{scheme}{addr}"), vec![addr])
 }

@@ -89,7 +89,7 @@ impl Received {
     pub(crate) fn take(&mut self, channel: Channel, bytes: &[u8]) {
         let kind = self.take_any(channel.lane, bytes);
         // Of 65,536 unreliable messages in a row the last is reliable.
-        let renumbers = self.next[kind] % 65_536 == 0 && channel.delivery == Delivery::Ordered;
+        let renumbers = self.next[kind].is_multiple_of(65_536) && channel.delivery == Delivery::Ordered;
         assert!(renumbers || KINDS[kind].0 == channel.delivery, "{} of {kind} on {channel:?}", self.next[kind]);
     }
 
