@@ -6,6 +6,9 @@
 mod driftwood;
 mod framing;
 mod bits;
+mod enet_client;
+mod enet_server;
+mod enet_session;
 mod input;
 mod kcp;
 mod kcp_server;
@@ -34,6 +37,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("kcp", kcp::target),
     ("kcp_server", kcp_server::target),
     ("bits", bits::target),
+    ("enet_client", enet_client::target),
+    ("enet_server", enet_server::target),
+    ("enet_session", enet_session::target),
     ("plan", plan::target),
     ("proto", proto::target),
     ("rudp_client", rudp_client::target),

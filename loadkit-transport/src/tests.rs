@@ -103,6 +103,7 @@ mod servers;
 mod tls;
 #[cfg(feature = "ws")]
 mod ws;
+mod enet;
 
 fn at(scheme: &str, addr: SocketAddr) -> Target {
     Target::new(format!("{scheme}{addr}"), vec![addr])
