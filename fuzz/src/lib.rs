@@ -5,6 +5,7 @@
 
 mod driftwood;
 mod framing;
+mod bits;
 mod input;
 mod kcp;
 mod kcp_server;
@@ -31,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("framing", framing::target),
     ("kcp", kcp::target),
     ("kcp_server", kcp_server::target),
+    ("bits", bits::target),
     ("plan", plan::target),
     ("proto", proto::target),
     ("rudp_client", rudp_client::target),

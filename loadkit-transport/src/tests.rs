@@ -34,7 +34,8 @@ impl Host for Real {
 }
 
 /// What a bot does.
-type Play = Box<dyn for<'a> Fn(&'a Cx) -> std::pin::Pin<Box<dyn Future<Output = Result> + 'a>> + Send + Sync>;
+pub(crate) type Play =
+    Box<dyn for<'a> Fn(&'a Cx) -> std::pin::Pin<Box<dyn Future<Output = Result> + 'a>> + Send + Sync>;
 
 struct Game {
     play: Arc<Play>,
@@ -64,7 +65,7 @@ impl Scenario for Game {
 }
 
 /// Plays with so many bots on one shard until all are done.
-fn play(bots: u64, target: Target, server: Option<fn()>, host: Arc<dyn Host>, play: Play) -> Totals {
+pub(crate) fn play(bots: u64, target: Target, server: Option<fn()>, host: Arc<dyn Host>, play: Play) -> Totals {
     let plan = Plan::builder().bots(bots).total(bots).duration(Duration::from_secs(30)).refill(None).build().unwrap();
     let mut collector = Collector::new(plan.interval());
     let job = Job { shards: 1, ..Job::whole(RunId(1), plan, target, Seed(7)) };
