@@ -3,6 +3,7 @@
 //! A target takes any bytes, gives them to what it is for, and asserts what must hold of whatever came out. It is
 //! deterministic: no clock, no randomness, nothing kept from one input to the next.
 
+mod enveloped;
 mod input;
 mod pair;
 mod plan;
@@ -23,6 +24,7 @@ pub type Target = fn(&[u8]);
 
 /// All targets by their names, each of which is the name of its file and of its folder in `fuzz/corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("enveloped", enveloped::target),
     ("plan", plan::target),
     ("proto", proto::target),
     ("rudp_client", rudp_client::target),
