@@ -7,6 +7,7 @@
 mod any_link;
 mod arrival;
 mod batch;
+pub mod bits;
 mod call;
 mod codec;
 pub mod conditions;

@@ -5,7 +5,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::env;
 use std::io;
 use std::mem;
@@ -13,6 +12,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kcp::Kcp;
+use loadkit_core::network::{Direction, Jitter, Reorder, Spread};
+use loadkit_transport::conditions::Path;
 use loadkit_transport::kcp::{Config, Mode, NoDelay, Session};
 use loadkit_transport::{Boundary, Channel, Event, Framing, Prefix, Protocol};
 use tokio::time::Instant;
@@ -30,48 +31,16 @@ const fn ms(millis: u64) -> Duration {
 }
 
 /// One way of a bad network: 10 % loss, 5 % duplication, 50 ms of jitter, and every twentieth held back beside that.
-struct Pipe {
-    dice: u64,
-    under_way: BTreeMap<(Instant, u64), Vec<u8>>,
-    sent: u64,
-}
-
-impl Pipe {
-    fn new(seed: u64) -> Pipe {
-        Pipe { dice: seed, under_way: BTreeMap::new(), sent: 0 }
-    }
-
-    /// SplitMix64 (Steele et al., 2014).
-    fn below(&mut self, n: u64) -> u64 {
-        self.dice = self.dice.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.dice;
-        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ z >> 31) % n
-    }
-
-    fn send(&mut self, now: Instant, datagram: &[u8]) {
-        let copies = match self.below(100) {
-            0..10 => 0,
-            10..15 => 2,
-            _ => 1,
-        };
-        for _ in 0..copies {
-            let held_back = if self.below(20) == 0 { ms(60) } else { ms(0) };
-            let due = now + ms(20) + held_back + Duration::from_micros(self.below(50_000));
-            self.sent += 1;
-            self.under_way.insert((due, self.sent), datagram.to_vec());
-        }
-    }
-
-    fn poll(&mut self, now: Instant) -> Option<Vec<u8>> {
-        let entry = self.under_way.first_entry().filter(|entry| entry.key().0 <= now)?;
-        Some(entry.remove())
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.under_way.keys().next().map(|key| key.0)
-    }
+fn path(seed: u64) -> Path {
+    let direction = Direction {
+        latency: ms(20),
+        jitter: Some(Jitter { spread: Spread::Uniform(ms(50)), wanders: ms(0) }),
+        loss: 0.1,
+        duplicate: 0.05,
+        reorder: Some(Reorder { share: 0.05, by: ms(60) }),
+        ..Direction::default()
+    };
+    Path::new(&direction, seed)
 }
 
 /// What the other implementation writes its datagrams into.
@@ -141,8 +110,8 @@ struct World {
     ours: Session,
     theirs: Kcp<Output>,
     output: Output,
-    to_ours: Pipe,
-    to_theirs: Pipe,
+    to_ours: Path,
+    to_theirs: Path,
     mode: Mode,
     /// What we, what they have received.
     received: [Received; 2],
@@ -168,8 +137,8 @@ impl World {
             ours,
             theirs,
             output,
-            to_ours: Pipe::new(seed),
-            to_theirs: Pipe::new(seed + 1_000),
+            to_ours: path(seed),
+            to_theirs: path(seed + 1_000),
             mode: config.mode,
             received: [Received::default(), Received::default()],
             buf: vec![0; 1 << 16],
@@ -178,8 +147,8 @@ impl World {
 
     /// Takes in what has arrived, hands out what has come, and sends what is due.
     fn turn(&mut self) {
-        while let Some(datagram) = self.to_ours.poll(self.now) {
-            self.ours.input(self.now, &datagram);
+        while let Some((at, datagram)) = self.to_ours.poll(self.now) {
+            self.ours.input(at, &datagram);
         }
         self.ours.timeout(self.now);
         while let Some(event) = self.ours.poll_event() {
@@ -197,7 +166,7 @@ impl World {
         }
 
         self.theirs.update((self.now - self.began).as_millis() as u32).unwrap();
-        while let Some(datagram) = self.to_theirs.poll(self.now) {
+        while let Some((_, datagram)) = self.to_theirs.poll(self.now) {
             assert_eq!(self.theirs.input(&datagram).unwrap(), datagram.len());
         }
         while let Ok(len) = self.theirs.recv(&mut self.buf) {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use loadkit_transport::{Channel, Codec, Event, Protocol};
+use loadkit_transport::{Codec, Event, Protocol};
 use tokio::time::Instant;
 
-use crate::protocol::{Driftwood, Messages};
+use super::protocol::{Driftwood, Messages, ToServer};
 
 /// The first byte of each step says what happens: a packet arrives, as it is or with the right beginning, the bot sends,
 /// time passes, or the bot leaves. The second says how much.
@@ -22,8 +22,14 @@ pub(crate) fn target(mut bytes: &[u8]) {
             // The token of whoever was welcomed with zeros.
             2 => end.input(now, &[b"DW", &[what >> 4][..], &[0; 4], piece].concat()),
             3 => {
-                let channel = if what & 0x80 == 0 { Channel::ORDERED } else { Channel::UNRELIABLE };
-                let _ = end.send(now, channel, piece);
+                let message = match what & 0x80 {
+                    0 => ToServer::Shout(String::from_utf8_lossy(piece).into_owned()),
+                    _ => ToServer::Steer { turn: how_much.cast_signed(), paddle: true },
+                };
+                let mut out = Vec::new();
+                if Messages.encode(&message, &mut out).is_ok() {
+                    let _ = end.send(now, Messages.channel(&message), &out);
+                }
             }
             4 => {
                 now += Duration::from_millis(100 * u64::from(*how_much));
