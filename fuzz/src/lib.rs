@@ -3,8 +3,12 @@
 //! A target takes any bytes, gives them to what it is for, and asserts what must hold of whatever came out. It is
 //! deterministic: no clock, no randomness, nothing kept from one input to the next.
 
+mod driftwood;
+mod framing;
 mod bits;
 mod input;
+mod kcp;
+mod kcp_server;
 mod pair;
 mod plan;
 mod proto;
@@ -24,6 +28,10 @@ pub type Target = fn(&[u8]);
 
 /// All targets by their names, each of which is the name of its file and of its folder in `fuzz/corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("driftwood", driftwood::target),
+    ("framing", framing::target),
+    ("kcp", kcp::target),
+    ("kcp_server", kcp_server::target),
     ("bits", bits::target),
     ("plan", plan::target),
     ("proto", proto::target),

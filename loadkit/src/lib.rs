@@ -37,6 +37,7 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 mod host;
+pub mod sim;
 mod timer;
 
 pub use host::{Os, free_descriptors};

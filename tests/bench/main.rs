@@ -6,6 +6,7 @@ mod codecs;
 mod metrics;
 mod round_trip;
 mod spawn;
+mod transports;
 
 use std::process::ExitCode;
 
@@ -15,5 +16,6 @@ fn main() -> ExitCode {
         ("record", metrics::record),
         ("spawn", spawn::spawn),
         ("round_trip", round_trip::round_trip),
+        ("transports", transports::transports),
     ])
 }

@@ -10,8 +10,8 @@ use loadkit_core::{Cx, Seed, SourcePool, names};
 use rand::RngExt;
 use tokio::time::Instant;
 
+use super::Path;
 use super::report::Reported;
-use super::{Counts, Path};
 use crate::failures;
 use crate::link::{Link, Losses, Received};
 
@@ -117,14 +117,14 @@ impl<L: Link> Conditioned<L> {
         self
     }
 
-    /// What the way to the server has done so far.
-    pub fn up(&self) -> &Counts {
-        self.up.counts()
+    /// The way to the server.
+    pub fn up(&self) -> &Path {
+        &self.up
     }
 
-    /// What the way to the player has done so far.
-    pub fn down(&self) -> &Counts {
-        self.down.counts()
+    /// The way to the player.
+    pub fn down(&self) -> &Path {
+        &self.down
     }
 
     /// The link beneath.
@@ -252,8 +252,8 @@ impl<L: Link> Link for Conditioned<L> {
     }
 
     fn queued(&self) -> usize {
-        // Of datagrams nothing waits: they are gone, although not there yet.
-        self.link.queued() + if self.link.is_stream() { self.up.bytes() } else { 0 }
+        // An empty datagram counts too.
+        self.link.queued() + self.up.bytes().max(self.up.len())
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -374,6 +374,7 @@ impl Protocol for Session {
             packets_received: self.packets[1],
             bytes_sent: self.bytes[0],
             bytes_received: self.bytes[1],
+            ..Stats::default()
         }
     }
 }

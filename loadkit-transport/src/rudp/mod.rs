@@ -10,18 +10,30 @@
 //! Deliberately absent so far: encryption, congestion control (a load tester reports back-off and does not hide it),
 //! probing for larger packets.
 
+mod arrivals;
 mod client;
 mod config;
+mod congestion;
+#[cfg(feature = "encryption")]
+mod crypto;
+mod door;
+mod fragments;
 mod frame;
 mod gate;
 mod host;
 mod incoming;
+mod lanes;
+mod numbers;
 mod outgoing;
 mod path;
 mod peers;
 mod rtt;
+mod sealing;
 mod server;
 mod session;
+mod taking;
+#[cfg(feature = "encryption")]
+mod token;
 mod unreliable;
 mod wire;
 
@@ -31,7 +43,10 @@ mod tests;
 pub use crate::dial::Rudp;
 pub use client::Client;
 pub use config::{BackOff, Channels, Config, Congestion, MIN_PACKET, Magic};
+pub use door::{CODE_EXPIRED, CODE_FULL, CODE_TOKEN};
 pub use host::Host;
 pub use peers::{Hello, PeerId};
-pub use server::{CODE_FULL, MAX_ANSWER, Server, ServerStats};
+pub use server::{MAX_ANSWER, Server, ServerStats};
 pub use session::Session;
+#[cfg(feature = "encryption")]
+pub use token::{Grant, MAX_SERVERS, MAX_USER_DATA, Token, TokenKey};

@@ -49,10 +49,21 @@ impl Path {
 impl Session {
     /// Looks at a packet from elsewhere. Nothing changes.
     pub(super) fn stray(&self, datagram: &[u8]) -> Stray {
-        let opened = Envelope::read(self.config().magic, datagram);
-        let Some(envelope) = opened.filter(|envelope| envelope.id == self.id()) else {
+        let read = Envelope::read(self.config().magic, datagram);
+        let Some(envelope) = read.filter(|envelope| envelope.id == self.id()) else {
             return Stray::Forged;
         };
+        if !self.sealing.is_on() {
+            return self.opened_stray(&envelope);
+        }
+        let mut out = Vec::new();
+        match self.sealing.open(&envelope, &mut out) {
+            Ok(_) => self.opened_stray(&Envelope { body: &out, ..envelope }),
+            Err(_) => Stray::Forged,
+        }
+    }
+
+    fn opened_stray(&self, envelope: &Envelope) -> Stray {
         let mut body = envelope.body;
         let is_whole = match envelope.first & 0xF {
             kind::PATH_RESPONSE => match path_response_of(body) {
@@ -69,6 +80,7 @@ impl Session {
     /// 9.4).
     pub(super) fn moved(&mut self, now: Instant) {
         self.rtt = RoundTrip::default();
+        self.pace.moved();
         self.last_heard = self.last_heard.max(now);
     }
 
@@ -109,10 +121,10 @@ impl Session {
         let Some(path) = self.path.as_mut().filter(|_| is_due) else { return false };
         if let Some(token) = path.token.take() {
             let secret = path.secret;
-            let body = self.begin_sealed(kind::PATH_RESPONSE, packet);
+            let begun = self.begin_sealed(kind::PATH_RESPONSE, packet);
             packet.extend_from_slice(&token.to_le_bytes());
             packet.extend_from_slice(&secret.to_le_bytes());
-            self.seal(packet, body);
+            self.seal(packet, &begun);
         } else {
             path.probed = now;
             write_probe(packet, magic, other, own);
