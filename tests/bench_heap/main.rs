@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use loadkit::core::{Stage, Target};
-use loadkit::transport::{Datagram, Raw};
+use loadkit::transport::{Connection, Datagram, Framed, Http, Protocol, Quic, Raw, Ws};
 use loadkit::{Bot, Cx, Result, Scenario, Seat};
+use loadkit_tests::Served;
 use loadkit_tests::bench::{EchoServer, Figure, plan, play};
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -21,9 +22,19 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// Bots of a measurement: enough that what a shard has once is nothing beside them.
 const BOTS: u64 = 10_000;
+/// Bots that connect over streams: of handshakes with TLS a core does a thousand a second.
+const STREAM_BOTS: u64 = 1_000;
 
 fn main() -> ExitCode {
-    loadkit_tests::bench::main(&[("idle_engine", || idle(How::Engine)), ("idle_udp", || idle(How::Udp))])
+    loadkit_tests::bench::main(&[
+        ("idle_engine", || idle(How::Engine)),
+        ("idle_udp", || idle(How::Udp)),
+        ("idle_tls", || idle(How::Stream(Served::Tls))),
+        ("idle_ws", || idle(How::Stream(Served::Ws))),
+        ("idle_wss", || idle(How::Stream(Served::Wss))),
+        ("idle_http", || idle(How::Stream(Served::Http))),
+        ("idle_quic", || idle(How::Stream(Served::Quic))),
+    ])
 }
 
 /// Bytes of heap in use.
@@ -39,6 +50,8 @@ enum How {
     Engine,
     /// A round trip over a UDP connection, which stays open.
     Udp,
+    /// The same over what this is.
+    Stream(Served),
 }
 
 struct Idle {
@@ -61,37 +74,61 @@ impl Scenario for Idle {
 
 impl Bot for Idler {
     async fn run(&mut self, cx: &Cx) -> Result {
-        let mut connection = None;
-        if let How::Udp = self.how {
-            let server = cx.connect(Datagram::new(Raw)).await?;
-            server.send(Bytes::from_static(b"hello"))?;
-            server.recv().await?;
-            connection = Some(server);
+        match self.how {
+            How::Engine => stay(cx).await,
+            How::Udp => talk(cx, cx.connect(Datagram::new(Raw)).await?).await?,
+            How::Stream(Served::Tls) => talk(cx, cx.connect(Framed::new(Raw)).await?).await?,
+            How::Stream(Served::Ws | Served::Wss) => talk(cx, cx.connect(Ws::new(Raw)).await?).await?,
+            How::Stream(Served::Quic) => talk(cx, cx.connect(Quic::new(Raw)).await?).await?,
+            How::Stream(Served::Http) => {
+                let service = cx.connect(Http::target()).await?;
+                service.get("/").send().await?;
+                stay(cx).await;
+                drop(service);
+            }
         }
-        MOST.fetch_max(heap(), Ordering::Relaxed);
-        cx.stopped().await;
-        drop(connection);
         Ok(())
     }
 }
 
+/// A round trip, and then nothing more.
+async fn talk<P: Protocol>(cx: &Cx, connection: Connection<P, Raw>) -> Result {
+    connection.send(Bytes::from_static(b"hello"))?;
+    connection.recv().await?;
+    stay(cx).await;
+    drop(connection);
+    Ok(())
+}
+
+async fn stay(cx: &Cx) {
+    MOST.fetch_max(heap(), Ordering::Relaxed);
+    cx.stopped().await;
+}
+
 /// The heap of an idle bot whose own state is empty.
 fn idle(how: How) -> Vec<Figure> {
-    let server = EchoServer::start();
+    let server = match how {
+        How::Engine | How::Udp => EchoServer::start(),
+        How::Stream(served) => EchoServer::speaking(served),
+    };
     MOST.store(0, Ordering::Relaxed);
     let before = heap();
-    let target = match how {
-        How::Engine => Target::default(),
-        How::Udp => server.target(),
+    let (bots, ramp, target) = match how {
+        How::Engine => (BOTS, 1, Target::default()),
+        How::Udp => (BOTS, 1, server.target()),
+        How::Stream(served) => (STREAM_BOTS, 5, served.target(server.addr()).unverified()),
     };
-    let stages = [Stage::ramp(BOTS, Duration::from_secs(1)), Stage::hold(Duration::from_secs(1))];
+    let stages = [Stage::ramp(bots, Duration::from_secs(ramp)), Stage::hold(Duration::from_secs(1))];
     play(Idle { how }, plan(stages), target);
-    let each = (MOST.load(Ordering::Relaxed) - before) as f64 / BOTS as f64;
-    match how {
-        How::Engine => vec![Figure::new("heap_bytes_per_idle_bot_engine_only", each)],
-        How::Udp => {
-            let what = "connected over UDP after a round trip; tokio's registration of the socket included";
-            vec![Figure::new("heap_bytes_per_idle_bot", each).at_most(1_024.0).with(json!({ "what": what }))]
-        }
-    }
+    let each = (MOST.load(Ordering::Relaxed) - before) as f64 / bots as f64;
+    let what = json!({ "what": "connected, after a round trip; tokio's registration of the socket included" });
+    vec![match how {
+        How::Engine => Figure::new("heap_bytes_per_idle_bot_engine_only", each),
+        How::Udp => Figure::new("heap_bytes_per_idle_bot", each).at_most(1_024.0).with(what),
+        How::Stream(Served::Tls) => Figure::new("heap_bytes_per_idle_tls_bot", each).with(what),
+        How::Stream(Served::Ws) => Figure::new("heap_bytes_per_idle_ws_bot", each).at_most(4_096.0).with(what),
+        How::Stream(Served::Wss) => Figure::new("heap_bytes_per_idle_wss_bot", each).with(what),
+        How::Stream(Served::Http) => Figure::new("heap_bytes_per_idle_http_bot", each).with(what),
+        How::Stream(Served::Quic) => Figure::new("heap_bytes_per_idle_quic_bot", each).with(what),
+    }]
 }

@@ -9,6 +9,8 @@ use loadkit::core::{Collector, Control, Job, RunId, Seed, Stage, Target, run};
 use loadkit::{Os, Plan, Scenario};
 use serde_json::json;
 
+use crate::streams::Served;
+
 /// One figure, and what it must be at the most or at the least.
 pub struct Figure {
     name: &'static str,
@@ -69,7 +71,8 @@ pub type Benchmark = (&'static str, fn() -> Vec<Figure>);
 pub fn main(benchmarks: &[Benchmark]) -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if wanted.first().is_some_and(|first| first == EchoServer::ARGUMENT) {
-        return EchoServer::serve().map_or_else(|error| fail("the echo server", error), |()| ExitCode::SUCCESS);
+        let served = wanted.get(1).and_then(|name| Served::ALL.into_iter().find(|served| served.scheme() == name));
+        return EchoServer::serve(served).map_or_else(|error| fail("the echo server", error), |()| ExitCode::SUCCESS);
     }
     if let Some(unknown) = wanted.iter().find(|name| benchmarks.iter().all(|(known, _)| known != name)) {
         let known: Vec<_> = benchmarks.iter().map(|(name, _)| *name).collect();
@@ -123,7 +126,12 @@ impl EchoServer {
 
     /// Starts it. It ends with this value, and with this process.
     pub fn start() -> EchoServer {
-        set_up("the echo server", EchoServer::spawn())
+        set_up("the echo server", EchoServer::spawn(""))
+    }
+
+    /// Starts one that speaks this, instead of datagrams.
+    pub fn speaking(served: Served) -> EchoServer {
+        set_up("the echo server", EchoServer::spawn(served.scheme()))
     }
 
     /// It as a target.
@@ -136,9 +144,9 @@ impl EchoServer {
         self.addr
     }
 
-    fn spawn() -> std::io::Result<EchoServer> {
+    fn spawn(speaks: &str) -> std::io::Result<EchoServer> {
         let mut child = Command::new(std::env::current_exe()?)
-            .arg(EchoServer::ARGUMENT)
+            .args([EchoServer::ARGUMENT, speaks])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
@@ -150,9 +158,9 @@ impl EchoServer {
     }
 
     /// The server's own body: it ends when its standard input does, that is with the process that started it.
-    fn serve() -> std::io::Result<()> {
+    fn serve(served: Option<Served>) -> std::io::Result<()> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
-        println!("{}", socket.local_addr()?);
+        println!("{}", served.map_or_else(|| socket.local_addr(), |served| Ok(served.serve()))?);
         std::io::stdout().flush()?;
         std::thread::spawn(|| {
             let _ = std::io::stdin().read_line(&mut String::new());

@@ -4,9 +4,11 @@ pub mod bench;
 mod child;
 mod echo;
 mod servers;
+mod streams;
 mod virtually;
 
 pub use child::{Child, Output};
 pub use echo::{Echo, Ping, Way, Word};
 pub use servers::{Datagrams, Peer, Seen, echo_frames, frame, rudp_server, tcp_server};
+pub use streams::Served;
 pub use virtually::{Delay, Delayed, Simulation};
