@@ -3,7 +3,16 @@
 //! A target takes any bytes, gives them to what it is for, and asserts what must hold of whatever came out. It is
 //! deterministic: no clock, no randomness, nothing kept from one input to the next.
 
+mod bits;
+mod driftwood;
+mod enet_client;
+mod enet_server;
+mod enet_session;
+mod enveloped;
+mod framing;
 mod input;
+mod kcp;
+mod kcp_server;
 mod pair;
 mod plan;
 mod proto;
@@ -24,6 +33,15 @@ pub type Target = fn(&[u8]);
 
 /// All targets by their names, each of which is the name of its file and of its folder in `fuzz/corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("bits", bits::target),
+    ("driftwood", driftwood::target),
+    ("enet_client", enet_client::target),
+    ("enet_server", enet_server::target),
+    ("enet_session", enet_session::target),
+    ("enveloped", enveloped::target),
+    ("framing", framing::target),
+    ("kcp", kcp::target),
+    ("kcp_server", kcp_server::target),
     ("plan", plan::target),
     ("proto", proto::target),
     ("rudp_client", rudp_client::target),

@@ -31,11 +31,13 @@
 //!
 //! # Features
 //! - `cli` (default): the command line of a client binary, [`main!`].
+//! - `derive` (default): `#[derive(Packed)]`, messages in bits ([`transport::bits`]).
 //! - `prost` (default): the Protobuf codec.
 
 #[cfg(feature = "cli")]
 pub mod cli;
 mod host;
+pub mod sim;
 mod timer;
 
 pub use host::{Os, free_descriptors};

@@ -10,6 +10,9 @@ pub const START_LAG: &str = "loadkit.start_lag";
 /// Trend, µs: how much later than its network would have brought it to the server a datagram left this machine. All of it
 /// is the kit's lag.
 pub const SEND_LAG: &str = "loadkit.send_lag";
+/// Count: players started over a network, of runs that have any. Its name stands behind, as in
+/// `loadkit.players{network=lte}`.
+pub const PLAYERS: &str = "loadkit.players";
 /// Count: ticks begun.
 pub const TICKS: &str = "loadkit.ticks";
 /// Count: ticks begun late because the bot was still busy with the one before.
@@ -24,6 +27,8 @@ pub const NAMES_LEFT_OUT: &str = "loadkit.names_left_out";
 pub const PACKETS_RECEIVED: &str = "net.packets_received";
 /// Count: datagrams that the kernel refused to send.
 pub const SENDS_REFUSED: &str = "net.sends_refused";
+/// Count: connections under TLS whose server's certificate was not verified, because the run or the bot said so.
+pub const TLS_UNVERIFIED: &str = "net.tls_unverified";
 /// Gauge: CPU cores in use by this process.
 pub const CPU: &str = "loadkit.cpu_cores";
 /// Gauge: open descriptors of this process.
@@ -32,6 +37,16 @@ pub const DESCRIPTORS: &str = "loadkit.descriptors";
 pub const MEMORY: &str = "loadkit.memory";
 /// Count: shards without a sharp timer; their ticks and response times can be up to 1 ms late by the kit's own fault.
 pub const COARSE_TIMERS: &str = "loadkit.coarse_timers";
+
+/// The name of a figure of one network's players.
+pub(crate) fn of_network(name: &str, network: &str) -> String {
+    format!("{name}{{network={network}}}")
+}
+
+/// The network in such a name.
+pub(crate) fn network_of<'a>(name: &str, whole: &'a str) -> Option<&'a str> {
+    whole.strip_prefix(name)?.strip_prefix("{network=")?.strip_suffix('}')
+}
 
 /// What a recorder knows from the start, so that there is room for it when bots have used up all names.
 pub(crate) const COUNTS: &[&str] = &[
@@ -46,6 +61,7 @@ pub(crate) const COUNTS: &[&str] = &[
     PACKETS_RECEIVED,
     "net.bytes_sent",
     "net.bytes_received",
+    TLS_UNVERIFIED,
 ];
 /// The same of gauges.
 pub(crate) const GAUGES: &[&str] = &[CPU, DESCRIPTORS, MEMORY];
