@@ -2,6 +2,7 @@
 //!
 //! Each stands beside a baseline measured in the same run where there can be one, because machines are noisy.
 
+mod conditions;
 mod metrics;
 mod round_trip;
 mod spawn;
@@ -13,5 +14,6 @@ fn main() -> ExitCode {
         ("record", metrics::record),
         ("spawn", spawn::spawn),
         ("round_trip", round_trip::round_trip),
+        ("conditions", conditions::conditions),
     ])
 }
