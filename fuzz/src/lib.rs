@@ -3,9 +3,9 @@
 //! A target takes any bytes, gives them to what it is for, and asserts what must hold of whatever came out. It is
 //! deterministic: no clock, no randomness, nothing kept from one input to the next.
 
+mod bits;
 mod driftwood;
 mod framing;
-mod bits;
 mod input;
 mod kcp;
 mod kcp_server;
