@@ -3,9 +3,9 @@
 //! A target takes any bytes, gives them to what it is for, and asserts what must hold of whatever came out. It is
 //! deterministic: no clock, no randomness, nothing kept from one input to the next.
 
+mod bits;
 mod driftwood;
 mod framing;
-mod bits;
 mod input;
 mod kcp;
 mod kcp_server;
@@ -28,11 +28,11 @@ pub type Target = fn(&[u8]);
 
 /// All targets by their names, each of which is the name of its file and of its folder in `fuzz/corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("bits", bits::target),
     ("driftwood", driftwood::target),
     ("framing", framing::target),
     ("kcp", kcp::target),
     ("kcp_server", kcp_server::target),
-    ("bits", bits::target),
     ("plan", plan::target),
     ("proto", proto::target),
     ("rudp_client", rudp_client::target),
