@@ -8,6 +8,7 @@ mod driftwood;
 mod enet_client;
 mod enet_server;
 mod enet_session;
+mod enveloped;
 mod framing;
 mod input;
 mod kcp;
@@ -18,6 +19,7 @@ mod proto;
 mod rudp_client;
 mod rudp_server;
 mod rudp_session;
+mod rudp_token;
 mod teeworlds_huffman;
 mod teeworlds_message;
 mod teeworlds_packet;
@@ -36,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("enet_client", enet_client::target),
     ("enet_server", enet_server::target),
     ("enet_session", enet_session::target),
+    ("enveloped", enveloped::target),
     ("framing", framing::target),
     ("kcp", kcp::target),
     ("kcp_server", kcp_server::target),
@@ -44,6 +47,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("rudp_client", rudp_client::target),
     ("rudp_server", rudp_server::target),
     ("rudp_session", rudp_session::target),
+    ("rudp_token", rudp_token::target),
     ("teeworlds_huffman", teeworlds_huffman::target),
     ("teeworlds_message", teeworlds_message::target),
     ("teeworlds_packet", teeworlds_packet::target),

@@ -79,9 +79,31 @@ macro_rules! bots {
     ($bots:expr, $target:expr, $server:expr, $host:expr, |$cx:ident| $body:block) => {
         play($bots, $target, $server, Arc::new($host), Box::new(|$cx: &Cx| Box::pin(async move { $body })))
     };
+    ($bots:expr, $target:expr, $server:expr, $host:expr, move |$cx:ident, $own:ident| $body:block) => {
+        play(
+            $bots,
+            $target,
+            $server,
+            Arc::new($host),
+            Box::new(move |$cx: &Cx| {
+                let $own = $own.clone();
+                Box::pin(async move { $body })
+            }),
+        )
+    };
 }
 
 mod enet;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "quic")]
+mod quic;
+#[cfg(any(feature = "tls", feature = "ws", feature = "http"))]
+mod servers;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "ws")]
+mod ws;
 
 fn at(scheme: &str, addr: SocketAddr) -> Target {
     Target::new(format!("{scheme}{addr}"), vec![addr])
@@ -382,6 +404,35 @@ fn kcp_bots_play_in_virtual_time() {
     assert_eq!((totals.finished, totals.failed()), (100, 0), "{:?}", totals.samples);
     assert!(totals.trends["net.rtt"].values.count() >= 1_000);
     assert!(!totals.counts.contains_key("net.resends"), "{:?}", totals.counts);
+}
+
+#[test]
+fn kcp_bots_share_a_socket() {
+    let (tell, addr) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let endpoint = Endpoint::bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
+            tell.send(endpoint.local_addr().unwrap()).unwrap();
+            let mut host = kcp::Host::new(kcp::Server::new(kcp::Config::FAST, 100, [3, 4]), endpoint);
+            let mut from = std::collections::HashSet::new();
+            while let Ok((peer, event)) = host.next().await {
+                from.extend(host.server().addr(peer));
+                if let Event::Message { channel, .. } = event {
+                    host.send(peer, channel, &[from.len() as u8]).unwrap();
+                }
+            }
+        });
+    });
+    let totals = bots!(50, at("", addr.recv().unwrap()), None, Real, |cx| {
+        let game = cx.connect(Kcp::new(Raw).shared(std::num::NonZeroU32::MIN)).await?;
+        for _ in 0..5 {
+            game.send(&b"from how many?"[..])?;
+            assert_eq!(game.recv().await?, &[1][..]);
+        }
+        game.close().await
+    });
+    assert_eq!((totals.finished, totals.failed()), (50, 0), "{:?}", totals.samples);
 }
 
 #[test]

@@ -248,7 +248,7 @@ fn an_idle_hour_costs_nothing_and_a_message_after_it_arrives() {
     world.send(1, b"still there?").unwrap();
     world.run(ms(100));
     assert_eq!((world.messages(1), world.messages(0)), (vec![Bytes::from("hello")], vec![Bytes::from("still there?")]));
-    assert!(size_of::<Session>() <= 576, "{}", size_of::<Session>());
+    assert!(size_of::<Session>() <= 488, "{}", size_of::<Session>());
 }
 
 #[test]
