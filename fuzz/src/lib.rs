@@ -5,6 +5,10 @@
 
 mod bits;
 mod driftwood;
+mod enet_client;
+mod enet_server;
+mod enet_session;
+mod enveloped;
 mod framing;
 mod input;
 mod kcp;
@@ -15,6 +19,7 @@ mod proto;
 mod rudp_client;
 mod rudp_server;
 mod rudp_session;
+mod rudp_token;
 mod teeworlds_huffman;
 mod teeworlds_message;
 mod teeworlds_packet;
@@ -28,16 +33,21 @@ pub type Target = fn(&[u8]);
 
 /// All targets by their names, each of which is the name of its file and of its folder in `fuzz/corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("bits", bits::target),
     ("driftwood", driftwood::target),
+    ("enet_client", enet_client::target),
+    ("enet_server", enet_server::target),
+    ("enet_session", enet_session::target),
+    ("enveloped", enveloped::target),
     ("framing", framing::target),
     ("kcp", kcp::target),
     ("kcp_server", kcp_server::target),
-    ("bits", bits::target),
     ("plan", plan::target),
     ("proto", proto::target),
     ("rudp_client", rudp_client::target),
     ("rudp_server", rudp_server::target),
     ("rudp_session", rudp_session::target),
+    ("rudp_token", rudp_token::target),
     ("teeworlds_huffman", teeworlds_huffman::target),
     ("teeworlds_message", teeworlds_message::target),
     ("teeworlds_packet", teeworlds_packet::target),

@@ -228,3 +228,14 @@ fn requests_may_come_from_the_server() {
     assert!(from_server.starts_with("&[(1,\"Ask\"),(4,\"Hail\")];"), "{from_server}");
     assert!(code.contains("Request<::loadkit::transport::protobuf::Enveloped<FromClient>>forAsk"), "{code}");
 }
+
+#[test]
+fn the_schemas_of_the_documents_are_right() {
+    let guide = include_str!("../../docs/protobuf.md");
+    for (document, name) in [(guide, "game.rs"), (&include_str!("lib.rs").replace("//! ", ""), "arena.rs")] {
+        let (_, rest) = document.split_once("```proto\n").unwrap();
+        let (sample, _) = rest.split_once("```").unwrap();
+        let made = compile(&[("sample.proto", sample)]).unwrap();
+        assert!(made[name].contains("impl ::loadkit::transport::protobuf::Opcodes for FromServer"), "{sample}");
+    }
+}

@@ -4,11 +4,13 @@
 //! bytes. A driver joins them into a connection on the bot's own task. Both ends of a protocol are here, so that
 //! example servers and simulations are built from the same code as bots.
 
+mod address;
 mod any_link;
 mod arrival;
 mod batch;
 pub mod bits;
 mod call;
+mod carrier;
 mod codec;
 pub mod conditions;
 mod connection;
@@ -20,6 +22,8 @@ mod events;
 mod failures;
 mod framing;
 mod host;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod kcp;
 mod link;
 pub mod mem;
@@ -31,14 +35,24 @@ mod proto;
 #[cfg(feature = "prost")]
 pub mod protobuf;
 mod protocol;
+#[cfg(feature = "quic")]
+pub mod quic;
 mod recv;
 pub mod rudp;
 mod serve;
 mod shared;
+#[cfg(any(feature = "ws", feature = "http"))]
+mod status;
 mod tcp;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod traffic;
 mod udp;
+mod wire;
+#[cfg(feature = "ws")]
+pub mod ws;
 
+pub use address::Address;
 pub use bytes::Bytes;
 pub use call::Call;
 pub use codec::{Calls, Codec, Raw, Request, malformed};
@@ -48,6 +62,8 @@ pub use endpoint::Endpoint;
 pub use enet::Enet;
 pub use framing::{Boundary, FrameDecoder, Framing, Prefix};
 pub use host::Host;
+#[cfg(feature = "http")]
+pub use http::Http;
 pub use kcp::Kcp;
 pub use link::{Link, Losses, MAX_DATAGRAM, Received};
 pub use loadkit_core::SourcePool;
@@ -55,9 +71,15 @@ pub use plain::Plain;
 #[cfg(feature = "prost")]
 pub use proto::Proto;
 pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
+#[cfg(feature = "quic")]
+pub use quic::Quic;
 pub use serve::Serve;
 pub use tcp::Tcp;
+#[cfg(feature = "tls")]
+pub use tls::Trust;
 pub use udp::{SocketBuffers, Udp};
+#[cfg(feature = "ws")]
+pub use ws::Ws;
 
 #[cfg(test)]
 mod tests;

@@ -79,7 +79,31 @@ macro_rules! bots {
     ($bots:expr, $target:expr, $server:expr, $host:expr, |$cx:ident| $body:block) => {
         play($bots, $target, $server, Arc::new($host), Box::new(|$cx: &Cx| Box::pin(async move { $body })))
     };
+    ($bots:expr, $target:expr, $server:expr, $host:expr, move |$cx:ident, $own:ident| $body:block) => {
+        play(
+            $bots,
+            $target,
+            $server,
+            Arc::new($host),
+            Box::new(move |$cx: &Cx| {
+                let $own = $own.clone();
+                Box::pin(async move { $body })
+            }),
+        )
+    };
 }
+
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "quic")]
+mod quic;
+#[cfg(any(feature = "tls", feature = "ws", feature = "http"))]
+mod servers;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "ws")]
+mod ws;
+mod enet;
 
 fn at(scheme: &str, addr: SocketAddr) -> Target {
     Target::new(format!("{scheme}{addr}"), vec![addr])

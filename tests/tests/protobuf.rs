@@ -174,9 +174,11 @@ proptest! {
         let body = [&[8, opcode, 0x7a, bytes.len() as u8 & 0x7f], &bytes[..]].concat();
         let mut codec = Enveloped::<FromServer>::new();
         if let Ok(message) = codec.decode(&body) {
-            let mut out = Vec::new();
-            Enveloped::<FromClient>::new().encode(&message, &mut out).unwrap();
-            prop_assert_eq!(codec.decode(&out).unwrap(), message);
+            // By their bytes: a fraction that is no number does not equal itself.
+            let (mut server, mut once, mut twice) = (Enveloped::<FromClient>::new(), Vec::new(), Vec::new());
+            server.encode(&message, &mut once).unwrap();
+            server.encode(&codec.decode(&once).unwrap(), &mut twice).unwrap();
+            prop_assert_eq!(once, twice);
         }
         let _ = Dated::<Item, Refused>::decode(&bytes[..]);
         let _ = Outcome::<Dated<Move, Item>, Refused>::decode(&bytes[..]);

@@ -1,10 +1,11 @@
 //! The receiving half: what has come, and what waits for its turn.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use bytes::Bytes;
 
-use super::held::{Held, Limits, Message, PLACE_COST, Unreliable};
+use super::held::{Held, Limits, Message, PLACE_COST, Unreliable, Verdict};
 use super::reassembly::Reassembly;
 use super::unsequenced::Unsequenced;
 use super::wire::Fragment;
@@ -16,19 +17,6 @@ pub(super) const WINDOW: u16 = 7 * 4_096 - 1;
 const BEHIND: u16 = 9 * 4_096;
 /// Pieces of an unreliable message whose rest has not come for so long are dropped: nobody sends it again.
 const FORGET_AFTER_US: u64 = 5_000_000;
-
-/// What became of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Taken, or known already: to be acknowledged if it asks for it.
-    Taken,
-    /// There is no room for it now, or it is too old: as if it had been lost.
-    Dropped,
-    /// It breaks the rules.
-    Malformed,
-    /// A reliable message is longer than this end takes.
-    TooLarge,
-}
 
 /// What waits on a channel, by the number of its (last) reliable message; numbers here do not wrap around.
 #[derive(Debug, Default)]
@@ -126,31 +114,28 @@ impl Incoming {
             Err(verdict) => return verdict,
         };
         let is_due = number == lane.reliable + 1;
-        let waiting = lane.waiting.get_or_insert_default();
-        if !waiting.reliable.contains_key(&number) {
-            let Some(pieces) = Reassembly::new(fragment) else {
-                lane.tidy();
-                return Verdict::Malformed;
-            };
-            // One that is due is always taken, or what is early could keep it out for ever.
-            let cost = Reassembly::cost(fragment);
-            let (held, first) = if is_due { (&mut self.costs.due, true) } else { (&mut self.costs.early, false) };
-            if *held + cost > limits.waiting && !(first && *held == 0) {
-                lane.tidy();
-                return Verdict::Dropped;
-            }
-            *held += cost;
-            let message = Message::Pieces(Box::new(pieces));
-            waiting.reliable.insert(number, Held { message, cost, at_us: 0, was_due: is_due });
-        }
-        let is_whole = match waiting.reliable.get_mut(&number).map(|held| (held.take(fragment), held.is_whole())) {
-            Some((true, is_whole)) => is_whole,
-            _ => return Verdict::Malformed,
+        let cost = Reassembly::cost(fragment);
+        // One that is due is taken in any case, or what is early could keep it out for ever.
+        let held = if is_due { &mut self.costs.due } else { &mut self.costs.early };
+        let has_room = *held + cost <= limits.waiting || (is_due && *held == 0);
+        let verdict = match lane.waiting.get_or_insert_default().reliable.entry(number) {
+            Entry::Occupied(mut known) => known.get_mut().take(fragment),
+            Entry::Vacant(_) if !has_room => Verdict::Dropped,
+            Entry::Vacant(place) => match Message::begun(fragment) {
+                None => Verdict::Malformed,
+                Some(message) => {
+                    *held += cost;
+                    place.insert(Held { message, cost, at_us: 0, was_due: is_due });
+                    Verdict::Taken
+                }
+            },
         };
-        if is_whole && is_due {
+        if is_due {
             lane.advance(channel, &mut self.costs, deliver);
+        } else {
+            lane.tidy();
         }
-        Verdict::Taken
+        verdict
     }
 
     /// Takes an unreliable message, or a piece of one, that stands behind the reliable one with this number.
@@ -177,28 +162,24 @@ impl Incoming {
             return Verdict::Taken;
         }
         let cost = what.cost();
-        let waiting = lane.waiting.get_or_insert_default();
-        if !waiting.unreliable.contains_key(&key) {
-            let message = what.message(limits);
-            let has_room = self.costs.unreliable.saturating_add(cost) <= limits.waiting;
-            let Some(message) = message.filter(|_| has_room) else {
-                lane.tidy();
-                return if has_room { Verdict::Malformed } else { Verdict::Dropped };
-            };
-            self.costs.unreliable += cost;
-            waiting.unreliable.insert(key, Held { message, cost, at_us: now_us, was_due: false });
+        let has_room = self.costs.unreliable.saturating_add(cost) <= limits.waiting;
+        let verdict = match lane.waiting.get_or_insert_default().unreliable.entry(key) {
+            Entry::Occupied(mut known) => what.join(known.get_mut()),
+            Entry::Vacant(_) if !has_room => Verdict::Dropped,
+            Entry::Vacant(place) => match what.message(limits) {
+                None => Verdict::Malformed,
+                Some(message) => {
+                    self.costs.unreliable += cost;
+                    place.insert(Held { message, cost, at_us: now_us, was_due: false });
+                    Verdict::Taken
+                }
+            },
+        };
+        if is_due {
+            lane.flush(channel, &mut self.costs, deliver);
         }
-        if let Unreliable::Piece(fragment) = what {
-            let Some(held) = waiting.unreliable.get_mut(&key) else { return Verdict::Dropped };
-            if !held.take(fragment) {
-                return Verdict::Malformed;
-            }
-            if is_due {
-                lane.flush(channel, &mut self.costs, deliver);
-                lane.tidy();
-            }
-        }
-        Verdict::Taken
+        lane.tidy();
+        verdict
     }
 
     /// Takes an unreliable message without an order.

@@ -42,10 +42,11 @@ mod wire;
 mod tests;
 
 use loadkit_core::Cx;
-use rand::Rng;
+use rand::{Rng, RngExt};
 
 use crate::codec::Codec;
-use crate::dial::{Dial, Speak};
+use crate::dial::{Dial, Routed, Speak};
+use wire::NO_PEER;
 
 pub use crate::peers::PeerId;
 pub use client::Client;
@@ -64,6 +65,17 @@ impl Speak for Config {
 
     fn protocol(self, cx: &Cx) -> Client {
         Client::new(&self, cx.rng().next_u32())
+    }
+
+    /// The server writes the client's own number of it into each datagram; there are 4,095, and so no more clients fit on
+    /// a socket.
+    fn routed(&self) -> Option<Routed<Client>> {
+        let config = self.clone();
+        let begin = move |cx: &Cx| {
+            let [connect_id, id] = [cx.rng().next_u32(), cx.rng().random_range(0..u32::from(NO_PEER))];
+            (Client::new(&config, connect_id).with_peer_id(id as u16), id)
+        };
+        Some(Routed::new(0, |datagram| peer_id_of(datagram).map(u32::from), begin))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The end that connects.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -14,6 +15,10 @@ use super::sealing::Sealing;
 use super::session::{Ids, Session};
 use super::wire::{Packet, Response, Welcome, begin_response, client_id, pad_response, write_request};
 use crate::protocol::{Channel, Event, Protocol, Stats};
+
+thread_local! {
+    static LAST: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
+}
 
 #[derive(Debug)]
 enum State {
@@ -52,7 +57,7 @@ impl Client {
     /// A connection to be opened. `salt` is random, and its low half ([`Client::id`]) not the same for two connections
     /// from one socket.
     pub fn new(config: &Config, salt: u64) -> Client {
-        let config = (*config != Config::DEFAULT).then(|| Rc::new(config.clone().bounded()));
+        let config = (*config != Config::DEFAULT).then(|| shared(config.clone().bounded()));
         Client { config, salt, state: State::Fresh, news: None }
     }
 
@@ -157,6 +162,19 @@ impl Client {
             self.accepted(now, &welcome, Sealing::default());
         }
     }
+}
+
+/// The same knobs as those of the client before it on this thread, or new ones: bots of one kind share theirs.
+fn shared(config: Config) -> Rc<Config> {
+    LAST.with_borrow_mut(|last| match last {
+        Some(last) if **last == config => last.clone(),
+        _ => {
+            let config = Rc::new(config);
+            // What only one client says is not for the next.
+            *last = config.is_common().then(|| config.clone());
+            config
+        }
+    })
 }
 
 impl Protocol for Client {

@@ -178,6 +178,15 @@ impl Config {
         self
     }
 
+    /// Whether nothing in it is of one client alone.
+    pub(super) fn is_common(&self) -> bool {
+        #[cfg(feature = "encryption")]
+        if self.token.is_some() {
+            return false;
+        }
+        self.payload.is_none()
+    }
+
     /// What a packet holds beside its header.
     fn room(&self) -> usize {
         self.packet - self.magic.as_bytes().len() - MAX_HEADER

@@ -8,9 +8,7 @@ use tokio::time::Instant;
 use super::arrivals::Arrivals;
 use super::config::Config;
 use super::congestion::Pace;
-use super::frame::Frame;
 use super::incoming::Incoming;
-use super::lanes::{Lanes, pieces};
 use super::numbers::Numbers;
 use super::outgoing::Outgoing;
 use super::path::Path;
@@ -18,9 +16,10 @@ use super::rtt::RoundTrip;
 use super::sealing::Sealing;
 use super::taking::AckDue;
 use super::unreliable::Unreliable;
-use super::wire::{Envelope, kind, write_ending};
 use crate::events::Events;
-use crate::protocol::{Channel, Delivery, Event, Protocol, Stats};
+#[cfg(test)]
+use crate::protocol::Delivery;
+use crate::protocol::{Channel, Event, Protocol, Stats};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -50,14 +49,6 @@ pub(super) struct Ending {
     pub(super) reason: Box<str>,
 }
 
-/// A packet that is being written: where it begins, where its body begins, and its number.
-#[derive(Debug)]
-pub(super) struct Begun {
-    start: usize,
-    body: usize,
-    sequence: u16,
-}
-
 /// A connection after its handshake: the same at both ends.
 ///
 /// Idle it holds no buffers; its own size is in the tests.
@@ -74,10 +65,10 @@ pub struct Session {
     pub(super) incoming: Incoming,
     pub(super) rtt: RoundTrip,
     pub(super) pace: Pace,
-    unreliable: Unreliable,
-    next_sequenced: Numbers,
+    pub(super) unreliable: Unreliable,
+    pub(super) next_sequenced: Numbers,
     /// The id of the next unreliable message in pieces.
-    next_in_pieces: u16,
+    pub(super) next_in_pieces: u16,
     pub(super) events: Events,
     /// What this end says in its goodbyes; once it is closed, what the other side said.
     pub(super) ending: Option<Box<Ending>>,
@@ -175,15 +166,9 @@ impl Session {
         config.as_deref().unwrap_or(&Config::DEFAULT)
     }
 
-    /// The longest message that travels whole, and the length of the pieces of longer ones.
-    fn lengths(&self) -> (usize, usize) {
-        let whole = self.config().whole() - self.sealing.overhead();
-        (whole, self.config().fragment.min(whole - 2))
-    }
-
     /// When silence of its own has lasted long enough. The end that was connected to waits a little longer, so that of
     /// two idle ends one pings and the other acks.
-    fn ping_at(&self) -> Instant {
+    pub(super) fn ping_at(&self) -> Instant {
         let keep_alive = self.config().keep_alive;
         self.last_sent + if self.accepted { keep_alive + keep_alive / 4 } else { keep_alive }
     }
@@ -197,77 +182,6 @@ impl Session {
             self.unreliable = Unreliable::default();
             self.ack_due = AckDue::default();
         }
-    }
-
-    /// Begins a packet; what it takes along of acks needs no packet of its own.
-    fn begin(&mut self, now: Instant, kind: u8, packet: &mut Vec<u8>) -> Begun {
-        let header = self.arrivals.header(now);
-        let begun = self.begin_sealed(kind | header.flags(), packet);
-        header.write(packet);
-        self.ack_due = AckDue::default();
-        self.last_sent = now;
-        begun
-    }
-
-    /// Begins a packet with its envelope; [`Session::seal`] ends it.
-    pub(super) fn begin_sealed(&mut self, first: u8, packet: &mut Vec<u8>) -> Begun {
-        let (start, sequence) = (packet.len(), self.outgoing.take_sequence());
-        Envelope::write(packet, self.config().magic, first, self.ids.other, sequence);
-        Begun { start, body: packet.len(), sequence }
-    }
-
-    /// Ends a packet.
-    pub(super) fn seal(&mut self, packet: &mut Vec<u8>, begun: &Begun) {
-        self.sealing.seal(begun.sequence, packet, begun.start, begun.body);
-    }
-
-    fn send_reliable(&mut self, now: Instant, channel: Channel, message: &[u8]) -> Result<(), Failure> {
-        let (whole, piece) = self.lengths();
-        let limit = self.config().send_buffer;
-        if self.outgoing.lanes.held + Lanes::cost(message, whole, piece) > limit {
-            return Err(backlog("the other side", limit));
-        }
-        self.outgoing.lanes.push(now, channel, message, whole, piece);
-        Ok(())
-    }
-
-    fn send_unreliable(&mut self, channel: Channel, message: &[u8]) -> Result<(), Failure> {
-        let ((whole, piece), limit) = (self.lengths(), self.config().flush_buffer);
-        let is_whole = message.len() <= whole;
-        let is_sequenced = channel.delivery == Delivery::Sequenced;
-        let id = match (is_sequenced, is_whole) {
-            (true, _) => self.next_sequenced.get(channel.lane),
-            (false, true) => 0,
-            (false, false) => self.next_in_pieces,
-        };
-        let is_queued = if is_whole {
-            self.unreliable.push(std::iter::once(Frame { channel, piece: None, id, bytes: message }), limit)
-        } else {
-            let frames = pieces(message, piece).map(|(bytes, piece)| Frame { channel, piece: Some(piece), id, bytes });
-            self.unreliable.push(frames, limit)
-        };
-        if !is_queued {
-            return Err(backlog("the flush", limit));
-        }
-        if is_sequenced {
-            self.next_sequenced.set(channel.lane, id.wrapping_add(1));
-        } else if !is_whole {
-            self.next_in_pieces = id.wrapping_add(1);
-        }
-        Ok(())
-    }
-
-    /// Writes a packet with messages, or a ping.
-    fn write_data(&mut self, now: Instant, packet: &mut Vec<u8>, is_ready: bool) {
-        let start = packet.len();
-        let limit = start + self.config().packet - self.sealing.overhead();
-        let begun = self.begin(now, kind::DATA, packet);
-        self.outgoing.fill(now, packet, is_ready.then_some(limit));
-        self.unreliable.fill(packet, limit);
-        self.seal(packet, &begun);
-        let (pace, len) = (&mut self.pace, packet.len() - start);
-        pace.sent(len);
-        self.outgoing.sent(len, |sent, fate| pace.fate(now, sent, fate));
     }
 
     /// Everything that a peer could make grow is within its bound.
@@ -294,10 +208,6 @@ impl Session {
         (0..16).for_each(|lane| self.next_sequenced.set(lane, id));
         self.next_in_pieces = id;
     }
-}
-
-fn backlog(what: &str, limit: usize) -> Failure {
-    Failure::new(Kind::BACKLOG, format!("{limit} bytes wait already: {what} does not keep up"))
 }
 
 impl Protocol for Session {
@@ -341,33 +251,28 @@ impl Protocol for Session {
             State::Leaving { .. } => return Some(self.last_sent),
             State::Closed => return None,
         };
-        let fixed = self.ping_at().min(self.silent_until());
-        let resend = self.outgoing.deadline(|| self.rtt.time_out(config));
-        let partial = self.incoming.deadline(config);
-        let sooner = |soonest: Instant, at: Option<Instant>| at.map_or(soonest, |at| soonest.min(at));
-        let all = [until, resend, self.ack_due.at, self.probe_at(), partial, self.pace.resume];
-        Some(all.into_iter().fold(fixed, sooner))
+        let mut soonest = self.ping_at().min(self.silent_until());
+        let mut also = |at: Option<Instant>| {
+            if let Some(at) = at
+                && at < soonest
+            {
+                soonest = at;
+            }
+        };
+        also(until);
+        also(self.ack_due.at);
+        also(self.pace.resume);
+        also(self.outgoing.deadline(|| self.rtt.time_out(config)));
+        also(self.probe_at());
+        also(self.incoming.deadline(config));
+        Some(soonest)
     }
 
     fn send(&mut self, now: Instant, channel: Channel, message: &[u8]) -> Result<(), Failure> {
         if self.state != State::Open {
             return Err(Failure::new(Kind::CLOSED, "the connection is closed"));
         }
-        let lanes = self.config().channels.lanes(channel.delivery);
-        if channel.lane >= lanes {
-            let what = format!("there is no lane {} for {:?}: it has {lanes}", channel.lane, channel.delivery);
-            return Err(Failure::new(Kind::TARGET, what));
-        }
-        let max = self.config().message;
-        if message.len() > max {
-            let what = format!("a message of {} bytes; at most {max} are taken", message.len());
-            return Err(Failure::new(Kind::TOO_LARGE, what));
-        }
-        if channel.is_reliable() {
-            self.send_reliable(now, channel, message)
-        } else {
-            self.send_unreliable(channel, message)
-        }
+        self.queue(now, channel, message)
     }
 
     fn poll_transmit(&mut self, now: Instant, packet: &mut Vec<u8>) -> bool {
@@ -381,38 +286,10 @@ impl Protocol for Session {
             _ => {}
         }
         let start = packet.len();
-        if let State::Leaving { left } = &mut self.state {
-            *left = left.saturating_sub(1);
-            let is_last = *left == 0;
-            let begun = self.begin_sealed(kind::GOODBYE, packet);
-            let ending = self.ending.as_deref();
-            write_ending(packet, ending.map_or(0, |ending| ending.code), ending.map_or("", |ending| &ending.reason));
-            self.seal(packet, &begun);
-            if is_last {
-                self.end(Failure::new(Kind::CLOSED, "closed by this side"));
-            }
-        } else {
-            let mut is_ready = self.outgoing.is_ready();
-            let mut is_data = is_ready || !self.unreliable.is_empty();
-            if !is_data {
-                self.pace.resume = None;
-            } else if !self.pace.may_send(now, Session::knobs(&self.config)) {
-                (is_ready, is_data) = (false, false);
-            }
-            if is_data {
-                self.write_data(now, packet, is_ready);
-            } else if now >= self.ping_at() {
-                let begun = self.begin(now, kind::DATA, packet);
-                self.seal(packet, &begun);
-                self.outgoing.fill(now, packet, None);
-                let (pace, len) = (&mut self.pace, packet.len() - start);
-                self.outgoing.sent(len, |sent, fate| pace.fate(now, sent, fate));
-            } else if self.ack_due.at.is_some_and(|at| now >= at) {
-                let begun = self.begin(now, kind::ACK, packet);
-                self.seal(packet, &begun);
-            } else if !self.write_path(now, packet) {
-                return false;
-            }
+        if let State::Leaving { left } = self.state {
+            self.write_goodbye(left.saturating_sub(1), packet);
+        } else if !self.write_next(now, packet) {
+            return false;
         }
         self.packets_sent = self.packets_sent.wrapping_add(1);
         self.bytes_sent += (packet.len() - start) as u64;

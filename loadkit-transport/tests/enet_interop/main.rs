@@ -3,7 +3,7 @@
 //! `LOADKIT_INTEROP_MESSAGES=170000` sends so many reliable messages in each direction instead of a number that a CI can
 //! afford, and as many unreliable ones beside them.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod messages;
 mod pipe;

@@ -88,7 +88,9 @@ impl Received {
     /// A message, and where it travelled.
     pub(crate) fn take(&mut self, channel: Channel, bytes: &[u8]) {
         let kind = self.take_any(channel.lane, bytes);
-        assert_eq!(KINDS[kind], (channel.delivery, channel.lane));
+        // Of 65,536 unreliable messages in a row the last is reliable.
+        let renumbers = self.next[kind].is_multiple_of(65_536) && channel.delivery == Delivery::Ordered;
+        assert!(renumbers || KINDS[kind].0 == channel.delivery, "{} of {kind} on {channel:?}", self.next[kind]);
     }
 
     /// A message from whoever does not say how it travelled.

@@ -28,6 +28,7 @@ impl Client {
         let plan = plan_of(args)?;
         let scenario = self.find(plan.scenario())?;
         let target = target_of(&plan)?;
+        let target = if args.insecure { target.unverified() } else { target };
         check_descriptors(scenario, &plan, &target)?;
         if !args.no_report {
             check_writable(&args.report).map_err(UseError::new)?;
@@ -71,10 +72,10 @@ fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
         arrivals: args.arrivals,
         seed: args.seed,
         party: args.party,
+        network: args.network.clone(),
         sources: args.sources.clone(),
         sockets: args.sockets,
         split: args.split.clone(),
-        network: args.network.clone(),
         ..Overrides::default()
     };
     plan.with(overrides).map_err(UseError::new)

@@ -174,8 +174,11 @@ fn a_server_that_verifies_something_else_is_refused() {
     }
 }
 
+/// Kind, channel, sequence number, flags, numbers, length.
+type Rough = (u8, u8, u16, [u8; 2], [u32; 4], usize);
+
 /// Commands with small numbers, which meet each other.
-fn commands() -> impl Strategy<Value = Vec<(u8, u8, u16, [u8; 2], [u32; 4], usize)>> {
+fn commands() -> impl Strategy<Value = Vec<Rough>> {
     let number = prop_oneof![0..6_u32, any::<u32>()];
     let numbers = [number.clone(), number.clone(), number.clone(), number];
     let sequence = prop_oneof![0..12_u16, 0xFFF0..=0xFFFF_u16, any::<u16>()];
