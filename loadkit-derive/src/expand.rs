@@ -20,7 +20,7 @@ pub(crate) fn packed(input: &DeriveInput) -> Result<TokenStream> {
     let (same, write_delta, read_delta) = (code.same(&shape), code.write_delta(&shape), code.read_delta(&shape));
     Ok(quote! {
         #[automatically_derived]
-        #[allow(unreachable_patterns, unused_variables, clippy::all, clippy::pedantic)]
+        #[allow(unreachable_patterns, unused_variables, clippy::all, reason = "generated for any shape of type")]
         impl #impl_generics #bits::Packed for #name #type_generics #where_clause {
             fn write<__O: #bits::Order>(
                 &self,

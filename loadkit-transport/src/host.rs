@@ -138,6 +138,11 @@ impl<S: Serve> Host<S> {
         &self.server
     }
 
+    /// The server, to be changed: what follows from it is sent with the next [`Host::next`] or [`Host::flush`].
+    pub fn server_mut(&mut self) -> &mut S {
+        &mut self.server
+    }
+
     /// The address at which it listens.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ mod recv;
 pub mod rudp;
 mod serve;
 mod shared;
+mod speak;
 #[cfg(any(feature = "ws", feature = "http"))]
 mod status;
 mod tcp;
@@ -57,7 +58,7 @@ pub use bytes::Bytes;
 pub use call::Call;
 pub use codec::{Calls, Codec, Raw, Request, malformed};
 pub use connection::Connection;
-pub use dial::{Datagram, Datagrams, Dial, Framed, Routed, Rudp, Speak};
+pub use dial::{Datagram, Dial, Framed, Rudp};
 pub use endpoint::Endpoint;
 pub use enet::Enet;
 pub use framing::{Boundary, FrameDecoder, Framing, Prefix};
@@ -74,6 +75,7 @@ pub use protocol::{Channel, Delivery, Event, Protocol, Stats};
 #[cfg(feature = "quic")]
 pub use quic::Quic;
 pub use serve::Serve;
+pub use speak::{Datagrams, Routed, Speak};
 pub use tcp::Tcp;
 #[cfg(feature = "tls")]
 pub use tls::Trust;

@@ -93,6 +93,7 @@ macro_rules! bots {
     };
 }
 
+mod enet;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "quic")]
@@ -103,7 +104,6 @@ mod servers;
 mod tls;
 #[cfg(feature = "ws")]
 mod ws;
-mod enet;
 
 fn at(scheme: &str, addr: SocketAddr) -> Target {
     Target::new(format!("{scheme}{addr}"), vec![addr])

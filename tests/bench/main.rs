@@ -12,10 +12,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     loadkit_tests::bench::main(&[
-        ("bits", codecs::bits),
-        ("record", metrics::record),
-        ("spawn", spawn::spawn),
-        ("round_trip", round_trip::round_trip),
-        ("transports", transports::transports),
+        ("bits", &codecs::bits),
+        ("record", &metrics::record),
+        ("spawn", &spawn::spawn),
+        ("round_trip", &round_trip::round_trip),
+        ("transports", &transports::transports),
     ])
 }

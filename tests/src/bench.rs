@@ -67,10 +67,10 @@ impl Figure {
 }
 
 /// A benchmark: its name, and what it measures.
-pub type Benchmark = (&'static str, fn() -> Vec<Figure>);
+pub type Benchmark<'a> = (&'static str, &'a dyn Fn() -> Vec<Figure>);
 
 /// Runs the benchmarks that the arguments name, or all, and prints a line a figure. Code 1 when a promise is missed.
-pub fn main(benchmarks: &[Benchmark]) -> ExitCode {
+pub fn main(benchmarks: &[Benchmark<'_>]) -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if let Some(served) = EchoServer::serve(&wanted) {
         return served.map_or_else(|error| fail("the echo server", error), |()| ExitCode::SUCCESS);

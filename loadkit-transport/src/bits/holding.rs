@@ -7,6 +7,9 @@ use super::packed::Packed;
 use super::reader::BitReader;
 use super::writer::BitWriter;
 
+/// Elements of a list for which memory is taken before they are read.
+const AT_ONCE: usize = 64;
+
 /// `#[bits(string(32))]`: a string of at most so many bytes, with their number before them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Text(pub usize);
@@ -102,12 +105,12 @@ impl<T, C: Coding<T>> Coding<Vec<T>> for List<C> {
 }
 
 impl<C> List<C> {
-    /// Memory is taken at once only for what the bytes left can tell, if an element has one.
+    /// Memory for more than [`AT_ONCE`] is taken as the elements come: the count alone is anybody's claim.
     fn read_more<T, O: Order>(&self, list: &mut Vec<T>, count: usize, r: &mut BitReader<'_, O>) -> Result<(), BitError>
     where
         C: Coding<T>,
     {
-        list.reserve(count.min((r.remaining() / 8) as usize));
+        list.reserve(count.min(AT_ONCE));
         for _ in 0..count {
             list.push(self.each.read(r)?);
         }

@@ -53,6 +53,10 @@ impl Client {
 }
 
 impl Protocol for Client {
+    fn name(&self) -> &'static str {
+        "enet"
+    }
+
     fn open(&mut self, now: Instant) {
         if self.session.is_none() && !self.is_over {
             let session = Session::ask(self.config.clone(), self.own_id, self.connect_id, now);

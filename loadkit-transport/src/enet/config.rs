@@ -10,7 +10,8 @@ use super::wire::{MAX_HEADER, ThrottleRates};
 pub struct Config {
     /// Channels that a client asks for and a server grants at most, 1 to 255. Each that is used costs some 40 bytes.
     pub channels: u8,
-    /// Whether datagrams carry a CRC-32 (`enet_crc32`): 4 bytes each, and half a nanosecond a byte or so.
+    /// Whether datagrams carry a CRC-32 (`enet_crc32`): 4 bytes each, and a look at a table for every
+    /// byte.
     pub checksum: bool,
     /// The largest datagram sent, headers of ENet included, in bytes: 576 to 4,096; ENet's default is 1,392.
     pub mtu: u16,

@@ -45,7 +45,8 @@ use loadkit_core::Cx;
 use rand::{Rng, RngExt};
 
 use crate::codec::Codec;
-use crate::dial::{Dial, Routed, Speak};
+use crate::dial::Dial;
+use crate::speak::{Routed, Speak};
 use wire::NO_PEER;
 
 pub use crate::peers::PeerId;

@@ -262,6 +262,10 @@ impl Session {
 }
 
 impl Protocol for Session {
+    fn name(&self) -> &'static str {
+        "enet"
+    }
+
     /// Does nothing: whoever made it has begun the handshake.
     fn open(&mut self, _: Instant) {}
 

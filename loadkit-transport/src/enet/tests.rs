@@ -619,5 +619,6 @@ fn an_idle_connection_is_small() {
     world.run(ms(10_400));
     let client = size_of::<Client>() + size_of::<Session>() + world.session().heap();
     let server = size_of::<Session>() + world.server.session(id).unwrap().heap();
+    println!("an idle client has {client} bytes, a server's peer {server}");
     assert!(client <= 1_400 && server <= 1_400, "{client} {server}: {} is the session's", size_of::<Session>());
 }

@@ -33,8 +33,9 @@ use rand::Rng;
 use tokio::time::Instant;
 
 use crate::codec::Codec;
-use crate::dial::{Dial, Routed, Speak};
+use crate::dial::Dial;
 pub use crate::peers::PeerId;
+use crate::speak::{Routed, Speak};
 pub use config::{Config, Mode, NoDelay};
 pub use server::{Server, ServerStats};
 pub use session::Session;

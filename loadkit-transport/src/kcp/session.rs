@@ -216,6 +216,10 @@ impl Session {
 }
 
 impl Protocol for Session {
+    fn name(&self) -> &'static str {
+        "kcp"
+    }
+
     fn open(&mut self, now: Instant) {
         if self.state == State::Fresh {
             (self.state, self.tell_open) = (State::Open, true);

@@ -43,7 +43,8 @@ pub use self::client::Client;
 pub use self::config::{Config, Identity};
 pub use self::server::{Goodbye, Server, ServerStats};
 use crate::codec::Codec;
-use crate::dial::{Dial, Routed, Speak};
+use crate::dial::Dial;
+use crate::speak::{Routed, Speak};
 use crate::tls::Security;
 
 /// QUIC: `Quic::new(codec)`. Targets are `quic://host:port`, or without a scheme.

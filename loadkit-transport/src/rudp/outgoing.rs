@@ -158,8 +158,11 @@ impl Outgoing {
 
     /// Finds what is lost because later packets have arrived: three of them, or one and `delay` has passed since it
     /// was sent (RFC 9002, section 6.1).
-    pub(super) fn detect(&mut self, now: Instant, delay: Duration, mut fate: impl FnMut(&Sent, Fate)) {
+    pub(super) fn detect(&mut self, now: Instant, delay: impl Fn() -> Duration, mut fate: impl FnMut(&Sent, Fate)) {
         self.loss_at = None;
+        if self.under_way.is_empty() {
+            return self.leave();
+        }
         let Some(largest) = self.largest_acked else { return };
         let mut at = 0;
         while let Some(sent) = self.under_way.get(at) {
@@ -167,7 +170,7 @@ impl Outgoing {
             if behind <= 0 {
                 break;
             }
-            let lost_at = sent.at + delay;
+            let lost_at = sent.at + delay();
             if behind >= LOST_AFTER || lost_at <= now {
                 self.lose(at, &mut fate);
             } else {
@@ -175,7 +178,14 @@ impl Outgoing {
                 at += 1;
             }
         }
-        if self.under_way.is_empty() && self.under_way.capacity() > 0 {
+        if self.under_way.is_empty() {
+            self.leave();
+        }
+    }
+
+    /// Nothing is under way: the queue is for another connection.
+    fn leave(&mut self) {
+        if self.under_way.capacity() > 0 {
             let empty = std::mem::take(&mut self.under_way);
             UNDER_WAY.with(|pool| pool.leave(empty));
         }

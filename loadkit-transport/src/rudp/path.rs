@@ -8,8 +8,6 @@
 //! it answers with the session's secret, which it derives from its key: who has not seen the handshake cannot end a
 //! session so. A server with a new key cannot either; then the time-out ends it.
 
-use std::time::Duration;
-
 use loadkit_core::{Failure, Kind};
 use tokio::time::Instant;
 
@@ -101,34 +99,26 @@ impl Session {
         true
     }
 
-    fn probe_after(&self) -> Duration {
-        self.config().keep_alive.saturating_mul(2)
-    }
-
-    /// When the server is to be asked whether it still knows the session.
-    pub(super) fn probe_at(&self) -> Option<Instant> {
-        let path = self.path.as_ref()?;
-        if path.token.is_some() {
-            return Some(self.last_heard);
-        }
-        Some(path.probed.max(self.last_heard) + self.probe_after())
-    }
-
-    /// Writes the echo of a challenge or a probe, where one is due.
+    /// Writes the echo of a challenge or a probe, where one is due. No deadline stands for them: whoever is idle pings,
+    /// whoever is not flushes, and each looks here.
     pub(super) fn write_path(&mut self, now: Instant, packet: &mut Vec<u8>) -> bool {
-        let is_due = self.probe_at().is_some_and(|at| now >= at);
-        let (magic, own, other) = (self.config().magic, self.id(), self.ids.other);
-        let Some(path) = self.path.as_mut().filter(|_| is_due) else { return false };
+        let config = Session::knobs(&self.config);
+        let (magic, ids) = (config.magic, self.ids);
+        let Some(path) = &mut self.path else { return false };
         if let Some(token) = path.token.take() {
             let secret = path.secret;
             let begun = self.begin_sealed(kind::PATH_RESPONSE, packet);
             packet.extend_from_slice(&token.to_le_bytes());
             packet.extend_from_slice(&secret.to_le_bytes());
             self.seal(packet, &begun);
-        } else {
-            path.probed = now;
-            write_probe(packet, magic, other, own);
+            return true;
         }
-        true
+        let quiet_for = config.keep_alive.saturating_mul(2);
+        let is_due = now >= path.probed.max(self.last_heard) + quiet_for;
+        if is_due {
+            path.probed = now;
+            write_probe(packet, magic, ids.other, ids.own);
+        }
+        is_due
     }
 }

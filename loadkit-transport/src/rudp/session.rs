@@ -235,7 +235,8 @@ impl Protocol for Session {
         self.incoming.expire(now, config);
         let pace = &mut self.pace;
         if self.outgoing.is_loss_due(now) {
-            self.outgoing.detect(now, self.rtt.loss_delay(config), |sent, fate| pace.fate(now, sent, fate));
+            let rtt = &self.rtt;
+            self.outgoing.detect(now, || rtt.loss_delay(config), |sent, fate| pace.fate(now, sent, fate));
         }
         if self.outgoing.expire(now, self.rtt.time_out(config), |sent, fate| pace.fate(now, sent, fate)) {
             self.rtt.back_off();
@@ -263,7 +264,6 @@ impl Protocol for Session {
         also(self.ack_due.at);
         also(self.pace.resume);
         also(self.outgoing.deadline(|| self.rtt.time_out(config)));
-        also(self.probe_at());
         also(self.incoming.deadline(config));
         Some(soonest)
     }

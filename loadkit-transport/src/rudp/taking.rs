@@ -181,8 +181,7 @@ impl Session {
             self.rtt.sample(now, rtt);
             self.events.push(Event::RoundTrip(rtt));
         }
-        let delay = self.rtt.loss_delay(self.config());
-        let pace = &mut self.pace;
-        self.outgoing.detect(now, delay, |sent, fate| pace.fate(now, sent, fate));
+        let (config, rtt, pace) = (Session::knobs(&self.config), &self.rtt, &mut self.pace);
+        self.outgoing.detect(now, || rtt.loss_delay(config), |sent, fate| pace.fate(now, sent, fate));
     }
 }

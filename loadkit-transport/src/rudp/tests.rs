@@ -22,6 +22,7 @@ mod lanes;
 mod paths;
 #[cfg(feature = "encryption")]
 mod sealed;
+mod vectors;
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -514,8 +515,9 @@ fn forged_stale_and_repeated_packets_change_nothing() {
 
 #[test]
 fn sizes() {
+    // An idle connection has a session in a box, and 16 bytes for each lane that it has used; sealed 150 more.
     let sizes = [size_of::<Session>(), size_of::<Client>()];
-    assert!(sizes.iter().all(|&size| size <= 600), "{sizes:?}");
+    assert!(sizes[0] <= 640 && sizes[1] <= 48, "{sizes:?}");
 }
 
 proptest! {

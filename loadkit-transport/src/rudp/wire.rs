@@ -26,7 +26,7 @@
 //! A client's id is the low half of its salt, so that **the four bytes after the kind of every packet to a client are
 //! that client's id**: many clients can share a socket.
 //!
-//! A reply is never longer than what asked for it: challenge (17) < request (256); accept (25 to 241) and denied (14
+//! A reply is never longer than what asked for it: challenge (17) < request (256); accept (23 to 239) and denied (14
 //! to 134) <= response (256 or more); path challenge (9) < ack (11 or more); reset (13) = probe (13). The magic counts
 //! on both sides.
 

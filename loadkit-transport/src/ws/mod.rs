@@ -20,8 +20,9 @@ use loadkit_core::Cx;
 pub(crate) use self::link::WebSocket;
 pub use self::upgrade::Upgrade;
 use crate::codec::Codec;
-use crate::dial::{Dial, Speak};
+use crate::dial::Dial;
 use crate::plain::Plain;
+use crate::speak::Speak;
 
 /// WebSockets: `Ws::new(codec)`. Targets are `ws://host:port/path`, and with the feature `tls` `wss://…`.
 pub type Ws<C> = Dial<Upgrade, C>;

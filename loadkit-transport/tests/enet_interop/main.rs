@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod messages;
-mod pipe;
+mod networks;
 mod world;
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ use loadkit_transport::{Channel, Delivery, Event, Protocol};
 use rusty_enet::HostSettings;
 
 use messages::{Received, Sender};
-use pipe::{BAD, CALM};
+use networks::{bad, calm};
 use world::{Ours, Setting, World, ms};
 
 /// Reliable messages in each direction, unless the environment says otherwise.
@@ -53,7 +53,7 @@ fn exchange(world: &mut World, count: u32) {
         world.run(ms(5));
         world.events.drain(..).for_each(|event| match event {
             Event::Message { channel, payload } => at_us.take(channel, &payload),
-            Event::RoundTrip(time) => assert!(time >= world.fastest, "{time:?}"),
+            Event::RoundTrip(time) => assert!(time >= 2 * world.network.latency, "{time:?}"),
             other => panic!("{other:?} at {} and {}", at_us.reliable(), at_them.reliable()),
         });
         for (lane, bytes) in world.received.drain(..) {
@@ -74,18 +74,18 @@ fn exchange(world: &mut World, count: u32) {
     }
     let sent = [from_us, from_them];
     for (received, sent) in [at_them, at_us].iter().zip(&sent) {
-        received.check(sent, world.weather.loss_percent > 0, !world.is_hardy);
+        received.check(sent, world.network.loss > 0.0, !world.is_hardy);
     }
 }
 
 #[test]
 fn our_client_and_their_host_over_a_bad_network() {
-    exchange(&mut World::connected(BAD, 1, hardy(Ours::Client)), messages());
+    exchange(&mut World::connected(bad(), 1, hardy(Ours::Client)), messages());
 }
 
 #[test]
 fn their_client_and_our_server_over_a_bad_network() {
-    exchange(&mut World::connected(BAD, 2, hardy(Ours::Server)), messages());
+    exchange(&mut World::connected(bad(), 2, hardy(Ours::Server)), messages());
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn with_checksums_and_small_datagrams() {
     for ours in [Ours::Client, Ours::Server] {
         let mut setting = hardy(ours);
         setting.config = Config { checksum: true, mtu: 700, ..setting.config };
-        let mut world = World::connected(BAD, 3, setting);
+        let mut world = World::connected(bad(), 3, setting);
         exchange(&mut world, messages().min(300));
         assert_eq!(world.session().mtu(), 700);
         assert_eq!(world.peer().mtu(), 700);
@@ -105,7 +105,7 @@ fn with_checksums_and_small_datagrams() {
 fn with_all_defaults_over_a_calm_network() {
     for ours in [Ours::Client, Ours::Server] {
         let setting = Setting { ours, config: Config { channels: 4, ..Config::DEFAULT }, ..Setting::default() };
-        let mut world = World::connected(CALM, 4, setting);
+        let mut world = World::connected(calm(), 4, setting);
         exchange(&mut world, messages().min(1_000));
         let stats = world.stats();
         assert_eq!((stats.resends, stats.lost, world.peer().packets_lost()), (0, 0, 0));
@@ -118,7 +118,7 @@ fn with_all_defaults_over_a_calm_network() {
 fn with_all_defaults_over_a_bad_network() {
     for ours in [Ours::Client, Ours::Server] {
         let setting = Setting { ours, config: Config { channels: 4, ..Config::DEFAULT }, ..Setting::default() };
-        exchange(&mut World::connected(BAD, 6, setting), 60);
+        exchange(&mut World::connected(bad(), 6, setting), 60);
     }
 }
 
@@ -127,7 +127,7 @@ fn with_all_defaults_over_a_bad_network() {
 #[test]
 fn numbers_go_round() {
     for delivery in [Delivery::Ordered, Delivery::Unreliable, Delivery::Sequenced] {
-        let mut world = World::connected(CALM, 5, hardy(Ours::Client));
+        let mut world = World::connected(calm(), 5, hardy(Ours::Client));
         let channel = Channel::new(delivery, 1);
         let (mut sent, mut at_us, mut at_them) = (0_u32, 0_u32, 0_u32);
         while at_us < 66_000 || at_them < 66_000 {
@@ -164,7 +164,7 @@ fn words_channels_and_bandwidths_are_agreed_on() {
             data: 0xBEEF,
             ..Setting::default()
         };
-        let mut world = World::connected(CALM, 7, setting);
+        let mut world = World::connected(calm(), 7, setting);
         assert_eq!((world.session().channels(), world.peer().channel_count()), (3, 3));
         assert_eq!(world.session().data(), if told == 0xFEED { 0xFEED } else { 0xBEEF });
         assert_eq!(world.greeting, Some(if told == 0xFEED { 0xFEED } else { 0 }), "as their event has it");
@@ -182,7 +182,7 @@ fn words_channels_and_bandwidths_are_agreed_on() {
 #[test]
 fn either_side_ends_it_with_a_word() {
     for ours in [Ours::Client, Ours::Server] {
-        let connected = || World::connected(CALM, 8, Setting { ours, ..Setting::default() });
+        let connected = || World::connected(calm(), 8, Setting { ours, ..Setting::default() });
         // We, when what was sent before has arrived.
         let mut world = connected();
         world.send(Channel::ORDERED, &[1; 10_000]).unwrap();
@@ -225,7 +225,7 @@ fn either_side_ends_it_with_a_word() {
 #[test]
 fn an_idle_connection_lives_and_a_silent_one_ends() {
     for ours in [Ours::Client, Ours::Server] {
-        let mut world = World::connected(CALM, 9, Setting { ours, ..Setting::default() });
+        let mut world = World::connected(calm(), 9, Setting { ours, ..Setting::default() });
         world.run(Duration::from_secs(300));
         assert_eq!((world.ended, world.is_closed()), (None, false));
         assert_eq!(world.peer().round_trip_time(), ms(20));
@@ -239,7 +239,7 @@ fn an_idle_connection_lives_and_a_silent_one_ends() {
 #[test]
 fn a_full_host_of_theirs_stays_silent() {
     let theirs = HostSettings { peer_limit: 1, ..world::settings() };
-    let mut world = World::connected(CALM, 10, Setting { theirs, ..Setting::default() });
+    let mut world = World::connected(calm(), 10, Setting { theirs, ..Setting::default() });
     let mut second = world.second_client();
     let mut heard = 0;
     for _ in 0..400 {

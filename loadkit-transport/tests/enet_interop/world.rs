@@ -8,12 +8,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use loadkit_core::Failure;
+use loadkit_core::network::Direction;
+use loadkit_transport::conditions::Path;
 use loadkit_transport::enet::{Client, Config, PeerId, Server, Session};
 use loadkit_transport::{Channel, Delivery, Event, Protocol, Serve, Stats};
 use rusty_enet::{self as theirs, Host, HostSettings, Packet, PacketKind, PacketReceived, Peer};
 use tokio::time::Instant;
-
-use crate::pipe::{CALM, Pipe, Weather};
 
 pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -80,16 +80,14 @@ enum End {
 
 pub(crate) struct World {
     pub(crate) now: Instant,
-    pub(crate) weather: Weather,
+    pub(crate) network: Direction,
     pub(crate) is_hardy: bool,
-    /// No round trip is faster.
-    pub(crate) fastest: Duration,
     ours: End,
     theirs: Host<Port>,
     port: Port,
     clock: Rc<Cell<Duration>>,
     /// From us to them, and back.
-    pipes: [Pipe; 2],
+    paths: [Path; 2],
     /// What came to us.
     pub(crate) events: Vec<Event>,
     /// What came to them, and on which channel.
@@ -103,7 +101,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn connected(weather: Weather, seed: u64, setting: Setting) -> World {
+    pub(crate) fn connected(network: Direction, seed: u64, setting: Setting) -> World {
         let Setting { ours, config, theirs, data, is_hardy } = setting;
         let now = Instant::now();
         let (port, clock) = (Port::default(), Rc::new(Cell::new(Duration::from_secs(1_000))));
@@ -123,17 +121,16 @@ impl World {
                 End::Server(Box::new(Server::new(config.clone(), 10, [1, 2], now)), None)
             }
         };
-        let pipes = [Pipe::new(weather, seed), Pipe::new(weather, seed + 1_000)];
+        let paths = [Path::new(&network, seed), Path::new(&network, seed + 1_000)];
         let mut world = World {
             now,
-            weather,
+            network,
             is_hardy,
-            fastest: 2 * weather.delay,
             ours,
             theirs,
             port,
             clock,
-            pipes,
+            paths,
             events: Vec::new(),
             received: Vec::new(),
             greeting: None,
@@ -166,7 +163,7 @@ impl World {
                 End::Client(client) => client.deadline(),
                 End::Server(server, _) => server.deadline(),
             };
-            let due = self.pipes.iter().filter_map(Pipe::deadline).chain(ours).min();
+            let due = self.paths.iter().filter_map(Path::deadline).chain(ours).min();
             // They do not say when something is due: they are asked every 5 ms.
             let next = due.unwrap_or(end).clamp(self.now + Duration::from_micros(10), self.now + ms(5)).min(end);
             self.clock.set(self.clock.get() + (next - self.now));
@@ -176,10 +173,10 @@ impl World {
 
     /// Hands over what is due, and takes what follows.
     fn turn(&mut self) {
-        while let Some(datagram) = self.pipes[0].poll(self.now) {
-            self.port.inwards.borrow_mut().push_back(datagram);
+        while let Some((_, datagram)) = self.paths[0].poll(self.now) {
+            self.port.inwards.borrow_mut().push_back(datagram.to_vec());
         }
-        while let Some(datagram) = self.pipes[1].poll(self.now) {
+        while let Some((_, datagram)) = self.paths[1].poll(self.now) {
             match &mut self.ours {
                 End::Client(client) => client.input(self.now, &datagram),
                 End::Server(server, _) => server.input(self.now, addr(), &datagram),
@@ -205,7 +202,7 @@ impl World {
             }
             assert!(packet.len() <= self.config.mtu.into(), "{}", packet.len());
             if !self.is_cut {
-                self.pipes[0].send(self.now, &packet);
+                self.paths[0].send(self.now, &packet);
             }
             packet.clear();
         }
@@ -233,7 +230,7 @@ impl World {
         let mut outwards = self.port.outwards.borrow_mut();
         for datagram in outwards.drain(..) {
             if !self.is_cut {
-                self.pipes[1].send(self.now, &datagram);
+                self.paths[1].send(self.now, &datagram);
             }
         }
     }
@@ -308,17 +305,13 @@ impl World {
         client
     }
 
-    /// Lets `time` pass with another client, over a network of its own that is calm. How many datagrams came to it.
+    /// Lets `time` pass with another client beside ours. How many datagrams come to it.
     pub(crate) fn run_second(&mut self, client: &mut Client, time: Duration) -> usize {
         self.run(time);
         client.timeout(self.now);
-        let (mut pipe, mut packet) = (Pipe::new(CALM, 1), Vec::new());
+        let mut packet = Vec::new();
         while client.poll_transmit(self.now, &mut packet) {
-            pipe.send(self.now, &packet);
-            packet.clear();
-        }
-        while let Some(datagram) = pipe.poll(self.now + ms(100)) {
-            self.port.inwards.borrow_mut().push_back(datagram);
+            self.port.inwards.borrow_mut().push_back(std::mem::take(&mut packet));
         }
         // What is not for the first is for the second.
         while self.theirs.service().unwrap().is_some() {}

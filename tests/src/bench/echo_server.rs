@@ -7,10 +7,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use loadkit::core::Target;
-use loadkit::transport::{Endpoint, Event, rudp};
+use loadkit::transport::{Endpoint, Event, enet, rudp};
 use tokio::time::Instant;
 
 use super::set_up;
+use crate::Served;
 
 /// The argument with which a benchmark starts itself as the server; the transport follows.
 const ARGUMENT: &str = "echo-server";
@@ -28,6 +29,10 @@ pub enum Over {
     Rudp,
     /// The same for a crowd that mostly waits: see [`HEARTBEATS`].
     Crowd,
+    /// ENet.
+    Enet,
+    /// A stream, or QUIC.
+    Stream(Served),
 }
 
 /// A heartbeat every ten seconds, and half a minute until a silent peer is given up.
@@ -35,10 +40,16 @@ pub const HEARTBEATS: rudp::Config =
     rudp::Config { keep_alive: Duration::from_secs(10), time_out: Duration::from_secs(30), ..rudp::Config::DEFAULT };
 
 impl Over {
-    const ALL: [(&'static str, Over); 3] = [("udp", Over::Udp), ("rudp", Over::Rudp), ("crowd", Over::Crowd)];
+    const DATAGRAMS: [Over; 4] = [Over::Udp, Over::Rudp, Over::Crowd, Over::Enet];
 
     fn name(self) -> &'static str {
-        Over::ALL.iter().find(|(_, over)| *over == self).map_or("", |(name, _)| name)
+        match self {
+            Over::Udp => "udp",
+            Over::Rudp => "rudp",
+            Over::Crowd => "crowd",
+            Over::Enet => "enet",
+            Over::Stream(served) => served.scheme(),
+        }
     }
 }
 
@@ -46,8 +57,8 @@ impl FromStr for Over {
     type Err = io::Error;
 
     fn from_str(name: &str) -> io::Result<Over> {
-        let found = Over::ALL.iter().find(|(known, _)| *known == name);
-        found.map(|(_, over)| *over).ok_or_else(|| io::Error::other(format!("no echo server speaks {name:?}")))
+        let mut all = Over::DATAGRAMS.into_iter().chain(Served::ALL.map(Over::Stream));
+        all.find(|over| over.name() == name).ok_or_else(|| io::Error::other(format!("no echo server speaks {name:?}")))
     }
 }
 
@@ -55,6 +66,7 @@ impl FromStr for Over {
 pub struct EchoServer {
     child: Child,
     addr: SocketAddr,
+    over: Over,
 }
 
 impl EchoServer {
@@ -65,7 +77,10 @@ impl EchoServer {
 
     /// It as a target.
     pub fn target(&self) -> Target {
-        Target::new(self.addr.to_string(), vec![self.addr])
+        match self.over {
+            Over::Stream(served) => served.target(self.addr).unverified(),
+            _ => Target::new(self.addr.to_string(), vec![self.addr]),
+        }
     }
 
     /// Where it is.
@@ -83,7 +98,7 @@ impl EchoServer {
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no output of the echo server"))?;
         BufReader::new(stdout).read_line(&mut line)?;
         let addr = line.trim().parse().map_err(io::Error::other)?;
-        Ok(EchoServer { child, addr })
+        Ok(EchoServer { child, addr, over })
     }
 
     /// The server's own body, if the arguments ask for it: it ends when its standard input does, that is with the process
@@ -94,6 +109,13 @@ impl EchoServer {
             Over::Udp => udp(),
             Over::Rudp => on_one_thread(rudp(rudp::Config::DEFAULT)),
             Over::Crowd => on_one_thread(rudp(HEARTBEATS)),
+            Over::Enet => on_one_thread(enet()),
+            Over::Stream(served) => {
+                announce(served.serve())?;
+                loop {
+                    std::thread::park();
+                }
+            }
         })
     }
 }
@@ -127,6 +149,17 @@ fn on_one_thread(body: impl Future<Output = io::Result<()>>) -> io::Result<()> {
 async fn rudp(config: rudp::Config) -> io::Result<()> {
     let server = rudp::Server::new(config, PEERS, [1, 2], Instant::now());
     let mut host = rudp::Host::new(server, Endpoint::bind_udp(any()?)?);
+    announce(host.local_addr()?)?;
+    loop {
+        if let (peer, Event::Message { channel, payload }) = host.next().await? {
+            let _ = host.send(peer, channel, &payload);
+        }
+    }
+}
+
+async fn enet() -> io::Result<()> {
+    let server = enet::Server::new(enet::Config::default(), PEERS, [1, 2], Instant::now());
+    let mut host = enet::Host::new(server, Endpoint::bind_udp(any()?)?);
     announce(host.local_addr()?)?;
     loop {
         if let (peer, Event::Message { channel, payload }) = host.next().await? {

@@ -4,7 +4,7 @@ use loadkit_core::{Failure, Kind};
 
 use super::{Session, State};
 use crate::enet::bandwidth;
-use crate::enet::config::Config;
+use crate::enet::config::{Config, THROTTLE_SCALE};
 use crate::enet::outgoing::{Datagram, MAX_COMMANDS};
 use crate::enet::reliable::{Control, Reliable};
 use crate::enet::wire::{ACKNOWLEDGE_LEN, Body, CONNECTION, Command, Header, MAX_HEADER, checksum};
@@ -137,7 +137,11 @@ impl Session {
         }
         self.bandwidth_since_us = now_us;
         let bandwidth = self.config().outgoing_bandwidth;
-        if let [limit] = bandwidth::throttles(bandwidth, elapsed_us, &[self.use_bandwidth()])[..] {
+        if bandwidth == 0 && self.agreed.bandwidth[0] == 0 {
+            // No limit, or none any more.
+            self.bandwidth_bytes = 0;
+            self.pace.set_limit(THROTTLE_SCALE as u8);
+        } else if let [limit] = bandwidth::throttles(bandwidth, elapsed_us, &[self.use_bandwidth()])[..] {
             self.pace.set_limit(limit);
         }
     }
