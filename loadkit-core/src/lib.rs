@@ -40,8 +40,9 @@ pub use mix::{AnyBot, Mix};
 pub use party::Party;
 pub use plan::{DurationError, Overrides, Plan, PlanBuilder, PlanError, Problem, format_duration, parse_duration};
 pub use report::{
-    CountFigures, Distribution, Figures, GaugeFigures, PlanSummary, Players, Report, ReportError, RunFacts, Series,
-    SeriesPoint, SeriesStepFigures, StepFigures, Times, check_writable, format, summary, write_json, write_report,
+    CountFigures, Distribution, Figures, GaugeFigures, NetworkSummary, PlanSummary, Players, Report, ReportError,
+    RunFacts, Series, SeriesPoint, SeriesStepFigures, StepFigures, Times, check_writable, format, summary, write_json,
+    write_report,
 };
 pub use run::{RunInfo, Target};
 pub use seed::{Rng, Seed, SeedError};

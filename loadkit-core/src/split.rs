@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::bot::Seat;
+use crate::network::Networks;
 use crate::plan::suggest;
 use crate::run::RunInfo;
 
@@ -15,10 +16,12 @@ use crate::run::RunInfo;
 pub enum Split {
     /// By the persona that a player is.
     Persona,
+    /// By the network that a player is on. Without networks in the plan nothing is told apart.
+    Network,
 }
 
 impl Split {
-    const ALL: [(&'static str, Split); 1] = [("persona", Split::Persona)];
+    const ALL: [(&'static str, Split); 2] = [("persona", Split::Persona), ("network", Split::Network)];
 
     fn name(self) -> &'static str {
         Split::ALL.iter().find(|(_, split)| *split == self).map_or("", |(name, _)| name)
@@ -99,8 +102,12 @@ impl Labels {
     /// Those that the run's plan asks for.
     pub(crate) fn all(run: &RunInfo) -> Box<[Labels]> {
         let all = run.plan().split().iter().map(|&split| {
-            let names = match split {
-                Split::Persona => run.weights().names(),
+            let names: Vec<&str> = match split {
+                Split::Persona => run.weights().names().collect(),
+                Split::Network => {
+                    let networks = run.plan().networks().into_iter().flat_map(Networks::iter);
+                    networks.map(|(profile, _)| profile.name()).collect()
+                }
             };
             let key = split.name();
             let label = |(index, name): (u32, &str)| Label { key, value: Value::Share(index, name.into()) };
@@ -113,6 +120,7 @@ impl Labels {
     pub(crate) fn of(&self, seat: &Seat) -> Option<&Label> {
         let index = match self.split {
             Split::Persona => seat.persona,
+            Split::Network => seat.network,
         };
         self.labels.get(index as usize)
     }
@@ -127,6 +135,10 @@ mod tests {
         assert_eq!("persona".parse::<Split>(), Ok(Split::Persona));
         assert_eq!(Split::Persona.to_string(), "persona");
         let error = "personna".parse::<Split>().unwrap_err();
-        assert_eq!(error, "figures can be split by persona, not by \"personna\"; did you mean \"persona\"?");
+        assert_eq!(
+            error,
+            "figures can be split by persona and network, not by \"personna\"; did you mean \"persona\"?"
+        );
+        assert_eq!("network".parse::<Split>().map(|split| split.to_string()), Ok("network".to_owned()));
     }
 }

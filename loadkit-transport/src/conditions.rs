@@ -10,3 +10,6 @@ mod report;
 
 pub use link::Conditioned;
 pub use path::{Counts, Path};
+
+#[cfg(test)]
+mod tests;

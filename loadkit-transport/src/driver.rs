@@ -157,6 +157,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
     /// Takes in what has arrived and what is due. Whether something came up that the bot may wait for.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         if self.ended.is_some() {
+            self.flush_link(cx);
             return false;
         }
         let mut is_news = false;
@@ -279,12 +280,12 @@ impl<P: Protocol, C: Codec> Core<P, C> {
         self.flush(&mut Context::from_waker(waker.as_ref().unwrap_or(Waker::noop())));
     }
 
-    /// Bytes that a stream has still to send.
+    /// Bytes that the link has still to send.
     pub(crate) fn queued(&self) -> usize {
         self.link.queued()
     }
 
-    /// Moves on what a stream has still to send, also after the protocol has ended.
+    /// Moves on what the link has still to send, also after the protocol has ended.
     pub(crate) fn flush_link(&mut self, cx: &mut Context<'_>) {
         if self.link.queued() == 0 {
             return;
@@ -300,13 +301,14 @@ impl<P: Protocol, C: Codec> Core<P, C> {
     /// wait for.
     fn flush(&mut self, cx: &mut Context<'_>) -> bool {
         if self.ended.is_some() {
+            self.flush_link(cx);
             return false;
         }
         let now = Instant::now();
         let sent = WRITE.with_borrow_mut(|packet| {
             loop {
                 packet.clear();
-                let has_room = self.link.queued() < STREAM_QUEUE;
+                let has_room = !self.link.is_stream() || self.link.queued() < STREAM_QUEUE;
                 if !has_room || !self.protocol.poll_transmit(now, packet) {
                     return Ok(());
                 }

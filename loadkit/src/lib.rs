@@ -31,6 +31,7 @@
 //!
 //! # Features
 //! - `cli` (default): the command line of a client binary, [`main!`].
+//! - `derive` (default): `#[derive(Packed)]`, messages in bits ([`transport::bits`]).
 //! - `prost` (default): the Protobuf codec.
 //! - `tls`: TLS under streams, for `tls://` targets.
 //! - `ws`: WebSockets, for `ws://` targets, and with `tls` for `wss://`.
@@ -40,6 +41,7 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 mod host;
+pub mod sim;
 mod timer;
 
 pub use host::{Os, free_descriptors};

@@ -3,6 +3,8 @@
 pub mod bench;
 mod child;
 mod echo;
+pub mod samples;
+pub mod schema;
 mod servers;
 mod streams;
 mod virtually;

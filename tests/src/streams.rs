@@ -20,6 +20,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 /// What a server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Served {
+    /// Bytes over TCP.
+    Tcp,
     /// Bytes over TLS.
     Tls,
     /// WebSockets.
@@ -34,11 +36,12 @@ pub enum Served {
 
 impl Served {
     /// All that there is.
-    pub const ALL: [Served; 5] = [Served::Tls, Served::Ws, Served::Wss, Served::Http, Served::Quic];
+    pub const ALL: [Served; 6] = [Served::Tcp, Served::Tls, Served::Ws, Served::Wss, Served::Http, Served::Quic];
 
     /// Its scheme in a target.
     pub fn scheme(self) -> &'static str {
         match self {
+            Served::Tcp => "tcp",
             Served::Tls => "tls",
             Served::Ws => "ws",
             Served::Wss => "wss",
@@ -75,6 +78,7 @@ impl Served {
 
     async fn answer(self, acceptor: TlsAcceptor, mut stream: TcpStream) {
         match self {
+            Served::Tcp => echo_bytes(&mut stream).await,
             Served::Ws => echo_messages(stream).await,
             Served::Http => answer_requests(stream).await,
             Served::Tls | Served::Wss | Served::Quic => {

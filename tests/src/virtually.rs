@@ -3,14 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use loadkit::core::{
-    Collector, Conditions, Control, Host, Job, Report, RunFacts, RunId, Seed, Target, Virtual, judge, run,
-};
+use loadkit::core::{Overrides, Report};
 use loadkit::transport::{Channel, Endpoint, Event, rudp};
-use loadkit::{Bot, Plan, RunInfo, Scenario, Seat};
+use loadkit::{Bot, Plan, RunInfo, Scenario, Seat, sim};
 use tokio::time::{Instant, sleep_until};
 
 /// How much later than asked a server answers its nth message, counted from 0.
@@ -84,15 +81,9 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// Plays it to its end. Nothing in the report is of this run alone: its id and its start are made up.
+    /// Plays a scenario that brings its server along.
     pub fn play<S: Scenario>(&self, scenario: S) -> Report {
-        let (host, scenario): (Arc<dyn Host>, _) = (Arc::new(Virtual), Arc::new(scenario));
-        let mut collector = Collector::new(self.plan.interval());
-        let whole = Job::whole(RunId(1), self.plan.clone(), Target::new("mem://echo", Vec::new()), Seed(self.seed));
-        let job = Job { shards: self.shards, ..whole };
-        let ended = run(&scenario, &job, &host, &Control::new(), &mut collector).unwrap();
-        let conditions = Conditions::new(self.plan.duration(), &ended, 0, true);
-        let judgement = judge(self.plan.thresholds(), collector.totals(), &conditions);
-        Report::new(RunFacts::new(&job, scenario.name(), 0), &collector, judgement)
+        let plan = self.plan.with(Overrides { target: Some("mem://echo".into()), ..Overrides::default() }).unwrap();
+        sim::Simulation::new(scenario).plan(plan).seed(self.seed).shards(self.shards).run().unwrap().report
     }
 }

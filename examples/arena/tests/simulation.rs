@@ -8,38 +8,15 @@ use std::time::Duration;
 use arena::serve::Service;
 use arena::wire::{FindMatch, FromServer, Login, Move};
 use arena::{Arena, Comparison, Counts, Options, Rules, Stall};
-use loadkit::core::{Collector, Control, Host, Job, RunId, Seed, Target, Totals, Virtual, Weights, WeightsError, run};
+use loadkit::core::network::Profile;
+use loadkit::core::{Report, Split, Totals};
+use loadkit::sim::{Outcome, Simulation};
+use loadkit::transport::Rudp;
 use loadkit::transport::protobuf::Enveloped;
-use loadkit::transport::{Endpoint, Rudp};
-use loadkit::{Bot, Cx, Hz, Plan, Result, RunInfo, Scenario, Seat};
+use loadkit::{Bot, Cx, Hz, Plan, Result, Scenario, Seat};
 use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// A scenario with the arena's server beside its players, one on each shard.
-struct WithServer<S> {
-    scenario: S,
-    options: Options,
-    counts: Arc<Mutex<Counts>>,
-}
-
-impl<S: Scenario> Scenario for WithServer<S> {
-    type Bot = S::Bot;
-
-    fn bot(&self, seat: Seat) -> S::Bot {
-        self.scenario.bot(seat)
-    }
-
-    fn personas(&self) -> Result<Weights, WeightsError> {
-        self.scenario.personas()
-    }
-
-    fn shard(&self, _: &RunInfo) {
-        let service = Service::new(Endpoint::listen_mem("arena").unwrap(), self.options.clone());
-        let mut told = Told { service, counts: self.counts.clone() };
-        tokio::task::spawn_local(async move { told.service.run(std::future::pending()).await });
-    }
-}
 
 /// Tells what the server has done when the shard ends.
 struct Told {
@@ -55,16 +32,22 @@ impl Drop for Told {
 
 /// Plays on one shard; what the bots and the server have counted.
 fn play<S: Scenario>(scenario: S, options: Options, plan: Plan) -> (Totals, Counts) {
+    let (outcome, counts) = simulate(scenario, options, plan);
+    (outcome.totals, counts)
+}
+
+fn simulate<S: Scenario>(scenario: S, options: Options, plan: Plan) -> (Outcome, Counts) {
     let counts = Arc::new(Mutex::new(Counts::default()));
-    let scenario = WithServer { scenario, options, counts: counts.clone() };
-    let mut collector = Collector::new(plan.interval());
-    let target = Target::new("mem://arena", Vec::new());
-    let job = Job { shards: 1, ..Job::whole(RunId(1), plan, target, Seed(7)) };
-    let host: Arc<dyn Host> = Arc::new(Virtual);
-    let ended = run(&Arc::new(scenario), &job, &host, &Control::new(), &mut collector).unwrap();
-    assert_eq!(ended.shards_lost, 0);
+    let theirs = counts.clone();
+    let serve = move |endpoint| {
+        let mut told = Told { service: Service::new(endpoint, options.clone()), counts: theirs.clone() };
+        async move {
+            let _ = told.service.run(std::future::pending()).await;
+        }
+    };
+    let outcome = Simulation::new(scenario).server(serve).plan(plan).seed(7).run().unwrap();
     let counts = *counts.lock().unwrap();
-    (collector.totals().clone(), counts)
+    (outcome, counts)
 }
 
 fn compare(totals: &Totals, counts: &Counts) -> Comparison {
@@ -172,4 +155,104 @@ fn a_stall_shows_in_the_p99_of_response_times_as_it_was_and_not_in_service_times
     assert!((truth_us - 900_000.0).abs() < 50_000.0, "{truth_us} µs");
     assert!(tick.service.quantile(0.99) < 100_000, "{} µs", tick.service.quantile(0.99));
     println!("p99 {p99_us} µs, in truth {truth_us} µs; service {} µs", tick.service.quantile(0.99));
+}
+
+/// Sixty players, all on this network, for as long as its losses take to settle.
+fn over(profile: &Profile, duration: Duration) -> (Report, Counts) {
+    let plan = Plan::builder().bots(60).ramp(5 * SECOND).duration(duration).party(3).network(profile.clone(), 1.0);
+    let (outcome, counts) = simulate(Arena, Options::default(), plan.build().unwrap());
+    let report = outcome.report;
+    assert_eq!(report.players.by_network, [(profile.name().to_owned(), report.players.started)].into());
+
+    let rtt = report.connections.trends["net.rtt"].mean / 1e6;
+    let expected = profile.mean_round_trip().as_secs_f64();
+    println!("{}: round trip {rtt:.4} s, by the profile {expected:.4} s", profile.name());
+    assert!((rtt / expected - 1.0).abs() < 0.05, "round trip {rtt} s, by the profile {expected} s");
+
+    let count = |name: &str| report.connections.counts.get(name).map_or(0.0, |count| count.total as f64);
+    // In an outage all is lost, and that is not of the profile's share.
+    let on_the_air = count("net.conditions.sent") - count("net.conditions.outage_drops");
+    let lost = count("net.conditions.lost") / on_the_air;
+    let expected = profile.up().loss_rate();
+    println!("lost {lost:.5} of {on_the_air}, by the profile {expected:.5}");
+    assert!((lost / expected - 1.0).abs() < 0.05, "lost {lost}, by the profile {expected}");
+    // What is missing between the two ends is what the network says it took.
+    let taken = count("net.conditions.lost") + count("net.conditions.outage_drops");
+    let sent_down = count("net.conditions.sent") - count("net.packets_sent");
+    let missing_down = sent_down - count("net.packets_received");
+    assert!(missing_down > 0.3 * taken && missing_down < taken, "{missing_down} of {taken} down");
+    (report, counts)
+}
+
+#[test]
+fn over_lte_round_trips_and_losses_are_those_of_the_profile() {
+    let (report, counts) = over(&Profile::lte(), 120 * SECOND);
+    assert_eq!(report.players.failed, 0, "{:?}", report.failures);
+    // What is lost is sent again: nobody notices but by the clock.
+    let moves = report.steps["tick"].succeeded;
+    assert_eq!((counts.moves, counts.malformed), (moves, 0));
+    let tick = report.steps["tick"].service.unwrap();
+    assert!((45_000..60_000).contains(&tick.p50_us), "{tick:?}");
+}
+
+#[test]
+fn over_3g_in_a_train_they_are_too_and_some_players_give_up() {
+    let (report, counts) = over(&Profile::train_3g(), 60 * SECOND);
+    let players = &report.players;
+    // Who gets no answer for two seconds has lost the server.
+    assert!(players.error_share > 0.02 && players.error_share < 0.5, "{players:?}");
+    assert!(players.failed_by_kind.keys().all(|kind| kind == "timed-out"), "{players:?}");
+    assert_eq!(counts.malformed, 0);
+}
+
+#[test]
+fn figures_can_be_told_apart_by_network() {
+    let plan = Plan::builder().bots(20).duration(20 * SECOND).split(Split::Network);
+    let plan = plan.network(Profile::lte(), 1.0).network(Profile::perfect(), 1.0).build().unwrap();
+    let (outcome, _) = simulate(Arena, Options::default(), plan);
+    let mean = |network: &str| outcome.totals.trends[&format!("net.rtt{{network={network}}}")].values.mean() / 1e3;
+    assert!((45.0..60.0).contains(&mean("lte")) && mean("perfect") < 2.0, "{} {} ms", mean("lte"), mean("perfect"));
+    assert!(outcome.totals.count("net.conditions.sent{network=lte}") > 1_000);
+    assert_eq!(outcome.totals.count("net.conditions.sent{network=perfect}"), 0);
+}
+
+#[test]
+fn each_network_has_its_share_of_the_players_on_however_many_shards() {
+    let networks = |shards| {
+        let plan = Plan::builder().bots(200).duration(SECOND).refill(None);
+        let plan = plan.network(Profile::lte(), 0.3).network(Profile::perfect(), 0.7).build().unwrap();
+        let seats: Arc<Mutex<Vec<(u64, String)>>> = Arc::default();
+        let simulation = Simulation::new(Networked(seats.clone())).plan(plan).seed(3).shards(shards);
+        let report = simulation.run().unwrap().report;
+        assert_eq!(report.run.plan.networks[0].name, "lte");
+        let mut seats = std::mem::take(&mut *seats.lock().unwrap());
+        seats.sort();
+        (report.players.by_network, seats)
+    };
+    let (by_network, seats) = networks(1);
+    assert!((58..=62).contains(&by_network["lte"]) && by_network.values().sum::<u64>() == 200, "{by_network:?}");
+    for shards in [2, 3] {
+        assert_eq!(networks(shards), (by_network.clone(), seats.clone()));
+    }
+}
+
+/// Players who only note which network they are on.
+struct Networked(Arc<Mutex<Vec<(u64, String)>>>);
+
+struct Onlooker(Seat, Arc<Mutex<Vec<(u64, String)>>>);
+
+impl Scenario for Networked {
+    type Bot = Onlooker;
+
+    fn bot(&self, seat: Seat) -> Onlooker {
+        Onlooker(seat, self.0.clone())
+    }
+}
+
+impl Bot for Onlooker {
+    async fn run(&mut self, cx: &Cx) -> Result {
+        self.1.lock().unwrap().push((self.0.index(), cx.network().unwrap_or("none").to_owned()));
+        cx.stopped().await;
+        Ok(())
+    }
 }

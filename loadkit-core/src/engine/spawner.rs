@@ -19,6 +19,7 @@ use super::shard::{Ended, Shard};
 use super::slots::Slots;
 use crate::bot::{Scenario, Seat};
 use crate::cx::Cx;
+use crate::metrics::names;
 use crate::segment::Segment;
 use crate::shape::{Event, EventKind, Events};
 
@@ -202,6 +203,9 @@ impl<S: Scenario> Spawner<S> {
         let cx = Cx::new(self.shard.clone(), seat, intended);
         slot.player = Some(cx.clone());
         self.shard.bot_started(intended);
+        if let Some(name) = cx.network() {
+            self.shard.count(&names::of_network(names::PLAYERS, name), 1);
+        }
         tokio::task::spawn_local(life::of(self.scenario.clone(), cx));
     }
 

@@ -10,6 +10,9 @@ pub const START_LAG: &str = "loadkit.start_lag";
 /// Trend, µs: how much later than its network would have brought it to the server a datagram left this machine. All of it
 /// is the kit's lag.
 pub const SEND_LAG: &str = "loadkit.send_lag";
+/// Count: players started over a network, of runs that have any. Its name stands behind, as in
+/// `loadkit.players{network=lte}`.
+pub const PLAYERS: &str = "loadkit.players";
 /// Count: ticks begun.
 pub const TICKS: &str = "loadkit.ticks";
 /// Count: ticks begun late because the bot was still busy with the one before.
@@ -34,6 +37,16 @@ pub const DESCRIPTORS: &str = "loadkit.descriptors";
 pub const MEMORY: &str = "loadkit.memory";
 /// Count: shards without a sharp timer; their ticks and response times can be up to 1 ms late by the kit's own fault.
 pub const COARSE_TIMERS: &str = "loadkit.coarse_timers";
+
+/// The name of a figure of one network's players.
+pub(crate) fn of_network(name: &str, network: &str) -> String {
+    format!("{name}{{network={network}}}")
+}
+
+/// The network in such a name.
+pub(crate) fn network_of<'a>(name: &str, whole: &'a str) -> Option<&'a str> {
+    whole.strip_prefix(name)?.strip_prefix("{network=")?.strip_suffix('}')
+}
 
 /// What a recorder knows from the start, so that there is room for it when bots have used up all names.
 pub(crate) const COUNTS: &[&str] = &[

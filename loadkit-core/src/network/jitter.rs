@@ -51,6 +51,12 @@ impl Spread {
         Duration::try_from_secs_f64(seconds).map_or(MAX_DELAY, |time| time.min(MAX_DELAY))
     }
 
+    /// The log-normal distribution of this mean.
+    pub fn log_normal_of_mean(mean: Duration, sigma: f64) -> Spread {
+        let median = mean.as_secs_f64() / (sigma * sigma / 2.0).exp();
+        Spread::LogNormal { median: Duration::try_from_secs_f64(median).unwrap_or_default(), sigma }
+    }
+
     /// Its mean.
     pub fn mean(&self) -> Duration {
         match *self {
@@ -60,18 +66,6 @@ impl Spread {
                 let factor = (sigma * sigma / 2.0).exp();
                 Duration::try_from_secs_f64(median.as_secs_f64() * factor).unwrap_or(MAX_DELAY)
             }
-        }
-    }
-
-    /// The same distribution, so many times as wide.
-    pub fn scaled(&self, factor: f64) -> Spread {
-        let scale = |time: Duration| {
-            Duration::try_from_secs_f64(time.as_secs_f64() * factor).map_or(MAX_DELAY, |time| time.min(MAX_DELAY))
-        };
-        match *self {
-            Spread::Uniform(width) => Spread::Uniform(scale(width)),
-            Spread::Exponential(mean) => Spread::Exponential(scale(mean)),
-            Spread::LogNormal { median, sigma } => Spread::LogNormal { median: scale(median), sigma },
         }
     }
 }
@@ -129,13 +123,13 @@ mod tests {
             Spread::Exponential(ms(8)),
             Spread::LogNormal { median: ms(5), sigma: 1.0 },
             Spread::LogNormal { median: ms(5), sigma: 0.0 },
+            Spread::log_normal_of_mean(ms(7), 1.2),
         ];
         for spread in spreads {
             let draws = (0..400_000).map(|_| spread.at(StandardNormal.sample(&mut rng)));
             let mean = draws.sum::<Duration>().as_secs_f64() / 400_000.0;
             let off = mean / spread.mean().as_secs_f64() - 1.0;
             assert!(off.abs() < 0.01, "{spread:?}: off by {off}");
-            assert_eq!(spread.scaled(0.5).mean(), spread.mean() / 2);
         }
         assert_eq!(Spread::LogNormal { median: ms(1_000), sigma: 3.0 }.at(9.0), MAX_DELAY);
     }

@@ -1,6 +1,8 @@
 //! `TOML -> Draft`: reads a plan's text, keeping where everything stands.
 
+mod network;
 mod stage;
+mod units;
 mod value;
 
 use std::path::Path;
@@ -17,7 +19,7 @@ use crate::sources::SourcePool;
 use crate::split::Split;
 use crate::threshold::Threshold;
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "scenario",
     "target",
     "seed",
@@ -36,6 +38,7 @@ const KEYS: [&str; 20] = [
     "sockets",
     "split",
     "personas",
+    "network",
     "accounts",
     "data",
 ];
@@ -102,6 +105,7 @@ impl Reader<'_> {
                 "sockets" => draft.sockets = self.whole(name, value),
                 "split" => self.split(value, &mut draft),
                 "personas" => self.personas(value, &mut draft),
+                "network" => self.network(value, &mut draft),
                 "accounts" => draft.accounts = self.file("accounts", value),
                 "data" => self.data(value, &mut draft),
                 _ => self.unknown(key, "a plan", &KEYS),

@@ -2,6 +2,8 @@ use super::*;
 use crate::shape::{Stage, StageKind};
 use proptest::prelude::*;
 
+mod network;
+
 const WHOLE: &str = r#"
 scenario = "arena"
 target = "127.0.0.1:4000"

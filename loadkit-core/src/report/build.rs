@@ -7,6 +7,7 @@ use super::{
     CountFigures, Distribution, Figures, GaugeFigures, Players, Report, RunFacts, SCHEMA, Series, SeriesPoint,
     SeriesStepFigures, StepFigures, Times,
 };
+use crate::metrics::names;
 use crate::metrics::{Collector, Histogram, Point, SeriesStep, StepTotals, Totals};
 use crate::verdict::Judgement;
 
@@ -28,7 +29,9 @@ impl Report {
             steps: totals.steps.iter().map(|(name, step)| (name.clone(), step_figures(step, rated_s))).collect(),
             game: figures(totals, rated_s, |name| !name.starts_with("net.") && !name.starts_with("loadkit.")),
             connections: figures(totals, rated_s, |name| name.starts_with("net.")),
-            generator: figures(totals, rated_s, |name| name.starts_with("loadkit.")),
+            generator: figures(totals, rated_s, |name| {
+                name.starts_with("loadkit.") && names::network_of(names::PLAYERS, name).is_none()
+            }),
             series,
             failures: totals.samples.iter().cloned().collect(),
             run,
@@ -41,6 +44,11 @@ fn players(totals: &Totals, points: &[SeriesPoint]) -> Players {
     let peak = |of: fn(&SeriesPoint) -> u64| points.iter().map(of).max().unwrap_or(0);
     Players {
         started: totals.started,
+        by_network: totals
+            .counts
+            .iter()
+            .filter_map(|(name, &count)| Some((names::network_of(names::PLAYERS, name)?.to_owned(), count)))
+            .collect(),
         finished: totals.finished,
         failed,
         failed_by_kind: totals.failed.iter().cloned().collect(),

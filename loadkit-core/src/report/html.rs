@@ -12,6 +12,7 @@ use super::charts::{Charts, charts};
 use super::failures::failure_rows;
 use super::{Distribution, Figures, Report, StepFigures, Times, format, plot};
 use crate::metrics::TrendUnit;
+use crate::plan::format_duration;
 use crate::verdict::{Check, Verdict};
 
 /// At most so many rows are in a table; the page says how many there are more.
@@ -115,6 +116,25 @@ fn facts(report: &Report) -> Markup {
         format::count(players.peak_connected)
     );
     let parties = if run.plan.party > 1 { format!("; parties of {}", run.plan.party) } else { String::new() };
+    let networks = run.plan.networks.iter().map(|network| {
+        let players = players.by_network.get(&network.name).copied().unwrap_or(0);
+        let adds = Duration::from_secs_f64(network.round_trip_us.clamp(0.0, 1e12) / 1e6);
+        let lost = [network.loss_up, network.loss_down].map(format::share);
+        let mut text = format!(
+            "{}: {}, {} more a round trip, {} lost up and {} down",
+            network.name,
+            format::counted(players, "player", "players"),
+            format_duration(adds),
+            lost[0],
+            lost[1]
+        );
+        if network.outage_share > 0.0 {
+            text.push_str(&format!(", none for {} of the time", format::share(network.outage_share)));
+        }
+        text
+    });
+    let networks: Vec<String> = networks.collect();
+    let networks = (!networks.is_empty()).then(|| ("Networks", networks.join("; ")));
     let rows = [
         ("Players", ended),
         ("At most at once", at_once),
@@ -126,7 +146,7 @@ fn facts(report: &Report) -> Markup {
             format!("{}, seed {}, {}", run.id, run.seed, format::counted(u64::from(run.shards), "shard", "shards")),
         ),
     ];
-    html! { dl class="facts" { @for (name, value) in &rows { div { dt { (name) } dd { (value) } } } } }
+    html! { dl class="facts" { @for (name, value) in rows.iter().chain(&networks) { div { dt { (name) } dd { (value) } } } } }
 }
 
 fn thresholds(report: &Report) -> Markup {

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Job;
 use crate::metrics::{FailureSample, TrendUnit};
+use crate::network::{Networks, Profile};
 use crate::plan::Plan;
 use crate::verdict::Judgement;
 
@@ -109,6 +110,39 @@ pub struct PlanSummary {
     pub arrivals: u64,
     /// How many players play together: 1 if each plays alone.
     pub party: u64,
+    /// The networks between the players and the server; none if nothing was put there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<NetworkSummary>,
+}
+
+/// A network of a plan.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NetworkSummary {
+    /// The profile's name.
+    pub name: String,
+    /// The share of the players on it, 0 to 1.
+    pub share: f64,
+    /// What it adds to a round trip in the mean, µs, without queues and outages.
+    pub round_trip_us: f64,
+    /// The share of datagrams that it loses on the way up, without queues and outages.
+    pub loss_up: f64,
+    /// The same on the way down.
+    pub loss_down: f64,
+    /// The share of the time in which there is no network.
+    pub outage_share: f64,
+}
+
+impl NetworkSummary {
+    fn new(profile: &Profile, share: f64) -> NetworkSummary {
+        NetworkSummary {
+            name: profile.name().to_owned(),
+            share,
+            round_trip_us: profile.mean_round_trip().as_secs_f64() * 1e6,
+            loss_up: profile.up().loss_rate(),
+            loss_down: profile.down().loss_rate(),
+            outage_share: profile.outages().map_or(0.0, |outages| outages.share()),
+        }
+    }
 }
 
 impl PlanSummary {
@@ -121,6 +155,12 @@ impl PlanSummary {
             peak: shape.peak(),
             arrivals: shape.arrivals(),
             party: plan.party(),
+            networks: plan
+                .networks()
+                .into_iter()
+                .flat_map(Networks::iter)
+                .map(|(profile, share)| NetworkSummary::new(profile, share))
+                .collect(),
         }
     }
 }
@@ -130,6 +170,9 @@ impl PlanSummary {
 pub struct Players {
     /// Started in all, refills included.
     pub started: u64,
+    /// Started, by network; empty if nothing was put between the players and the server.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_network: BTreeMap<String, u64>,
     /// Ended well.
     pub finished: u64,
     /// Failed.

@@ -28,6 +28,9 @@ pub fn summary(report: &Report, place: Option<&str>) -> String {
     above.push(line("", &facts(report)));
     above.push(String::new());
     above.push(line("Players", &players(report)));
+    if let Some(networks) = networks(report) {
+        above.push(line("Networks", &networks));
+    }
     let mut below = failure_lines(report);
     below.extend(health_lines(report));
     if let Some(place) = place {
@@ -98,6 +101,13 @@ fn players(report: &Report) -> String {
         text.push_str(&format!(", {} cut off", format::count(players.cut_off)));
     }
     text + &format!("; {} at once", format::count(players.peak_active))
+}
+
+/// How many players each network had.
+pub(super) fn networks(report: &Report) -> Option<String> {
+    let networks = report.players.by_network.iter().map(|(name, count)| format!("{name} {}", format::count(*count)));
+    let networks: Vec<String> = networks.collect();
+    (!networks.is_empty()).then(|| networks.join(", "))
 }
 
 /// The table of steps within so many lines, with an empty line on both sides.

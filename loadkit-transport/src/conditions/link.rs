@@ -10,8 +10,8 @@ use loadkit_core::{Cx, Seed, SourcePool, names};
 use rand::RngExt;
 use tokio::time::Instant;
 
+use super::Path;
 use super::report::Reported;
-use super::{Counts, Path};
 use crate::failures;
 use crate::link::{Link, Losses, Received};
 
@@ -44,6 +44,8 @@ pub struct Conditioned<L: Link> {
     ended: Option<io::Error>,
     /// The link's goodbye is to be said when all that was sent before is gone.
     is_closing: bool,
+    /// Datagrams for which the link beneath had no room when they were due.
+    refused: u64,
     report: Option<Box<Report>>,
 }
 
@@ -62,7 +64,6 @@ struct Report {
     cx: Cx,
     at: Instant,
     reported: Reported,
-    refused: u64,
 }
 
 impl std::fmt::Debug for Report {
@@ -87,7 +88,7 @@ impl<L: Link> Conditioned<L> {
         let schedule = Seed(seed.stream("outages", seat.index(), 0));
         let began = now.checked_sub(cx.elapsed()).unwrap_or(now);
         let mut conditioned = Conditioned::seeded(link, profile, seeds, schedule, began);
-        let report = Report { cx: cx.clone(), at: now + REPORT_EVERY, reported: Reported::default(), refused: 0 };
+        let report = Report { cx: cx.clone(), at: now + REPORT_EVERY, reported: Reported::default() };
         conditioned.report = Some(Box::new(report));
         conditioned
     }
@@ -108,7 +109,7 @@ impl<L: Link> Conditioned<L> {
             let next = began + every.mul_f64(share("address"));
             NewAddress { every, next: after(next, every, Instant::now()), from: None, changes: 0, failures: 0 }
         });
-        Conditioned { link, up, down, new_address, ended: None, is_closing: false, report: None }
+        Conditioned { link, up, down, new_address, ended: None, is_closing: false, refused: 0, report: None }
     }
 
     /// With new addresses from this pool, from that of `seat` on; otherwise only the port is new.
@@ -119,14 +120,14 @@ impl<L: Link> Conditioned<L> {
         self
     }
 
-    /// What the way to the server has done so far.
-    pub fn up(&self) -> &Counts {
-        self.up.counts()
+    /// The way to the server.
+    pub fn up(&self) -> &Path {
+        &self.up
     }
 
-    /// What the way to the player has done so far.
-    pub fn down(&self) -> &Counts {
-        self.down.counts()
+    /// The way to the player.
+    pub fn down(&self) -> &Path {
+        &self.down
     }
 
     /// The link beneath.
@@ -160,11 +161,7 @@ impl<L: Link> Conditioned<L> {
     fn pass_on(&mut self, message: &[u8]) {
         match self.link.try_send(message) {
             Ok(()) => {}
-            Err(error) if failures::is_no_room(&error) => {
-                if let Some(report) = &mut self.report {
-                    report.refused += 1;
-                }
-            }
+            Err(error) if failures::is_no_room(&error) => self.refused += 1,
             Err(error) => self.ended = Some(self.ended.take().unwrap_or(error)),
         }
     }
@@ -200,10 +197,6 @@ impl<L: Link> Conditioned<L> {
             report.at = now + REPORT_EVERY;
             let (changes, failed) =
                 self.new_address.as_ref().map_or((0, 0), |address| (address.changes, address.failures));
-            let refused = std::mem::take(&mut report.refused);
-            if refused > 0 {
-                report.cx.count(names::SENDS_REFUSED, refused);
-            }
             report.reported.report(&report.cx, [self.up.counts(), self.down.counts()], [changes - failed, failed]);
         }
     }
@@ -215,7 +208,8 @@ impl<L: Link> Link for Conditioned<L> {
     }
 
     fn take_losses(&mut self) -> Losses {
-        self.link.take_losses()
+        let losses = self.link.take_losses();
+        Losses { refused: losses.refused + std::mem::take(&mut self.refused), ..losses }
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
@@ -262,9 +256,8 @@ impl<L: Link> Link for Conditioned<L> {
     }
 
     fn queued(&self) -> usize {
-        // Of datagrams nothing waits: they are gone, although not there yet.
-        let up = if self.link.is_stream() { self.up.bytes() + usize::from(self.is_closing) } else { 0 };
-        self.link.queued() + up
+        // An empty datagram counts too, and a goodbye that is to be said.
+        self.link.queued() + self.up.bytes().max(self.up.len()) + usize::from(self.is_closing)
     }
 
     fn deadline(&self) -> Option<Instant> {

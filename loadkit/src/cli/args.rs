@@ -29,6 +29,7 @@ Examples:
   run --target game.test:4000 --bots 1000 --ramp 30s --duration 10m
   run --target game.test:4000 --arrivals 50/s --duration 5m
   run soak.toml --target game.test:4000                    a plan, on another target
+  run --target game.test:4000 --network lte=0.3,perfect=0.7  three in ten players on phones
   run --bots 100 --threshold 'p99(login) < 250ms' --threshold 'errors < 0.1%'
 
 Ctrl-C asks the players to leave and reports; a second Ctrl-C ends at once and reports all the same.";
@@ -87,6 +88,10 @@ pub struct RunArgs {
     /// Seats that play together.
     #[arg(long, value_name = "SEATS")]
     pub party: Option<u64>,
+    /// Over which network the players play: lte, or several with their shares: lte=0.3,perfect=0.7. There are perfect,
+    /// wifi-busy, lte, 3g-train, and those of the plan.
+    #[arg(long, value_name = "PROFILE")]
+    pub network: Option<String>,
     /// Makes the bots behave as in another run with the same seed.
     #[arg(long, value_parser = seed)]
     pub seed: Option<Seed>,

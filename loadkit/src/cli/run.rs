@@ -72,6 +72,7 @@ fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
         arrivals: args.arrivals,
         seed: args.seed,
         party: args.party,
+        network: args.network.clone(),
         sources: args.sources.clone(),
         sockets: args.sockets,
         split: args.split.clone(),
@@ -208,6 +209,14 @@ fn describe(plan: &Plan, scenario: &dyn AnyScenario) -> String {
     }
     lines.push(format!("ends at    {}", format_duration(plan.duration())));
     lines.push(format!("seats      {}, {} at once at most", format::count(shape.seats()), format::count(shape.peak())));
+    for (profile, share) in plan.networks().into_iter().flat_map(|networks| networks.iter()) {
+        let (name, trip) = (profile.name(), format_duration(profile.mean_round_trip()));
+        let (share, loss) = (share * 100.0, [profile.up(), profile.down()].map(|way| way.loss_rate() * 100.0));
+        let [up, down] = loss;
+        lines.push(format!(
+            "network    {name} for {share:.1}%: adds {trip} to a round trip, loses {up:.1}% up, {down:.1}% down"
+        ));
+    }
     for threshold in plan.thresholds() {
         lines.push(format!("must hold  {threshold}"));
     }
