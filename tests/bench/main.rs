@@ -3,6 +3,7 @@
 //! Each stands beside a baseline measured in the same run where there can be one, because machines are noisy.
 
 mod codecs;
+mod conditions;
 mod metrics;
 mod round_trip;
 mod spawn;
@@ -17,5 +18,6 @@ fn main() -> ExitCode {
         ("spawn", &spawn::spawn),
         ("round_trip", &round_trip::round_trip),
         ("transports", &transports::transports),
+        ("conditions", &conditions::conditions),
     ])
 }

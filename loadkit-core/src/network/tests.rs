@@ -59,10 +59,12 @@ fn what_cannot_be_is_refused() {
     }
     let outages = |every, lasts| Profile::perfect().with_outages(Outages { every, lasts });
     assert!(
-        outages(99 * MS, MS).is_err() && outages(100 * MS, 100 * MS).is_err() && outages(100 * MS, 0 * MS).is_err()
+        outages(99 * MS, MS).is_err()
+            && outages(100 * MS, 100 * MS).is_err()
+            && outages(100 * MS, Duration::ZERO).is_err()
     );
     assert!(!outages(100 * MS, 99 * MS).unwrap().is_perfect());
-    assert!(Profile::perfect().with_new_address(0 * MS).is_err());
+    assert!(Profile::perfect().with_new_address(Duration::ZERO).is_err());
     assert!(!Profile::perfect().with_new_address(1_000 * MS).unwrap().is_perfect());
 }
 
