@@ -3,13 +3,23 @@
 //! A target takes any bytes, gives them to what it is for, and asserts what must hold of whatever came out. It is
 //! deterministic: no clock, no randomness, nothing kept from one input to the next.
 
+mod bits;
+mod driftwood;
+mod enet_client;
+mod enet_server;
+mod enet_session;
+mod enveloped;
+mod framing;
 mod input;
+mod kcp;
+mod kcp_server;
 mod pair;
 mod plan;
 mod proto;
 mod rudp_client;
 mod rudp_server;
 mod rudp_session;
+mod rudp_token;
 mod teeworlds_huffman;
 mod teeworlds_message;
 mod teeworlds_packet;
@@ -23,11 +33,21 @@ pub type Target = fn(&[u8]);
 
 /// All targets by their names, each of which is the name of its file and of its folder in `fuzz/corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("bits", bits::target),
+    ("driftwood", driftwood::target),
+    ("enet_client", enet_client::target),
+    ("enet_server", enet_server::target),
+    ("enet_session", enet_session::target),
+    ("enveloped", enveloped::target),
+    ("framing", framing::target),
+    ("kcp", kcp::target),
+    ("kcp_server", kcp_server::target),
     ("plan", plan::target),
     ("proto", proto::target),
     ("rudp_client", rudp_client::target),
     ("rudp_server", rudp_server::target),
     ("rudp_session", rudp_session::target),
+    ("rudp_token", rudp_token::target),
     ("teeworlds_huffman", teeworlds_huffman::target),
     ("teeworlds_message", teeworlds_message::target),
     ("teeworlds_packet", teeworlds_packet::target),

@@ -13,7 +13,7 @@ const FLYING: usize = 64;
 /// Packets that are kept to be changed and repeated.
 const KEPT: usize = 16;
 /// Steps of time in one wait, at most.
-const STEPS: usize = 200;
+const STEPS: usize = 60;
 
 const CHANNELS: [Channel; 4] = [Channel::ORDERED, Channel::UNORDERED, Channel::UNRELIABLE, Channel::SEQUENCED];
 
@@ -101,7 +101,7 @@ impl<A: End, B: End> Pair<A, B> {
                 3 => self.flying[usize::from(to_server)].clear(),
                 4 => self.wait(Duration::from_millis(1 << flags)),
                 5 => {
-                    let len = usize::from(input.byte()) * if flags & 4 == 0 { 1 } else { 256 };
+                    let len = usize::from(input.byte()) * if flags & 4 == 0 { 1 } else { 32 };
                     let (channel, message) = (CHANNELS[usize::from(flags & 3)], vec![op; len]);
                     if to_server {
                         self.client.send(self.now, channel, &message);
@@ -125,7 +125,8 @@ impl<A: End, B: End> Pair<A, B> {
         self.client.close(self.now, false);
         self.server.close(self.now, false);
         self.drain();
-        self.wait(time);
+        let parts = 20;
+        (0..parts).for_each(|_| self.wait(time / parts));
     }
 
     /// Lets `time` pass on a good network, in at most [`STEPS`] steps.

@@ -146,6 +146,7 @@ impl Emit<'_> {
             code,
             "/// {about}, by opcode. Made by `loadkit-build` from the schema.
             #[derive(Clone, Debug, PartialEq)]
+            #[allow(clippy::large_enum_variant)] // A box would be an allocation for each message.
             pub enum {table} {{
                 {variants}
                 /// An opcode that the schema does not know, with the body as it came.

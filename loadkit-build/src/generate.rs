@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use prost_build::{Config, Module};
 use prost_reflect::DescriptorPool;
 use prost_types::field_descriptor_proto::{Label, Type as FieldType};
+use prost_types::source_code_info::Location;
 use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto};
 
 use crate::error::Error;
@@ -17,6 +18,8 @@ use crate::{edit, emit, names};
 
 /// The package of the made-up messages.
 const MADE_UP: &str = "lk_made_up";
+/// The number of `DescriptorProto.field`, of which the paths of places are made.
+const FIELDS_OF_A_MESSAGE: i32 = 2;
 /// The field of an alias that becomes what the alias is.
 pub(crate) const INNER: &str = "inner";
 
@@ -39,6 +42,11 @@ pub(crate) fn generate(
         let package = file.package().to_owned();
         for message in &mut file.message_type {
             made_up.rewrite(message, &package, &package, 0, &entries);
+        }
+        for entry in schema.messages.iter().filter(|entry| entry.alias.is_some()) {
+            if entry.message.parent_file().name() == file.name() {
+                note_inner(&mut file, entry.message.path());
+            }
         }
         files.push(file);
     }
@@ -150,6 +158,15 @@ fn become_alias(message: &mut DescriptorProto, type_name: String) {
     message.oneof_decl.clear();
     message.nested_type.clear();
     message.enum_type.clear();
+}
+
+/// prost-build looks for the comment of each field, and insists that there is a place for one.
+fn note_inner(file: &mut FileDescriptorProto, alias: &[i32]) {
+    let path = [alias, &[FIELDS_OF_A_MESSAGE, 0]].concat();
+    let Some(info) = &mut file.source_code_info else { return };
+    if !info.location.iter().any(|location| location.path == path) {
+        info.location.push(Location { path, span: vec![0, 0, 0], ..Location::default() });
+    }
 }
 
 impl Type {

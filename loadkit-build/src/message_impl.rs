@@ -104,12 +104,9 @@ impl Field {
         let tag = self.tag();
         let path = format!("{prost}::encoding::{module}");
         match self.shape {
-            Shape::Scalar => format!(
-                "if self.{name} != ::core::default::Default::default() {{ {path}::encode({tag}, &self.{name}, buf); }}"
-            ),
-            Shape::Bare => format!(
-                "if {prost}::Message::encoded_len(&self.{name}) > 0 {{ {path}::encode({tag}, &self.{name}, buf); }}"
-            ),
+            Shape::Scalar | Shape::Bare => {
+                format!("if {} {{ {path}::encode({tag}, &self.{name}, buf); }}", self.is_set(prost))
+            }
             Shape::Optional => {
                 format!(
                     "if let ::core::option::Option::Some(value) = &self.{name} {{ {path}::encode({tag}, value, buf); }}"
@@ -128,14 +125,9 @@ impl Field {
         let tag = self.tag();
         let path = format!("{prost}::encoding::{module}");
         match self.shape {
-            Shape::Scalar => format!(
-                "+ if self.{name} != ::core::default::Default::default() \
-                 {{ {path}::encoded_len({tag}, &self.{name}) }} else {{ 0 }}"
-            ),
-            Shape::Bare => format!(
-                "+ if {prost}::Message::encoded_len(&self.{name}) > 0 \
-                 {{ {path}::encoded_len({tag}, &self.{name}) }} else {{ 0 }}"
-            ),
+            Shape::Scalar | Shape::Bare => {
+                format!("+ if {} {{ {path}::encoded_len({tag}, &self.{name}) }} else {{ 0 }}", self.is_set(prost))
+            }
             Shape::Optional => {
                 format!("+ self.{name}.as_ref().map_or(0, |value| {path}::encoded_len({tag}, value))")
             }
@@ -165,6 +157,19 @@ impl Field {
             Shape::Oneof => format!("{module}::merge(&mut self.{name}, tag, wire_type, buf, ctx)"),
         };
         format!("{} => {how},", tags.join(" | "))
+    }
+
+    /// Whether it is written at all, of a field without presence.
+    fn is_set(&self, prost: &str) -> String {
+        let name = &self.name;
+        match (self.shape, self.module.as_str()) {
+            (Shape::Bare, _) => format!("{prost}::Message::encoded_len(&self.{name}) > 0"),
+            (_, "string" | "bytes") => format!("!self.{name}.is_empty()"),
+            (_, "bool") => format!("self.{name}"),
+            // A negative zero is none.
+            (_, "float" | "double") => format!("self.{name}.to_bits() != 0"),
+            _ => format!("self.{name} != 0"),
+        }
     }
 
     fn tag(&self) -> u32 {

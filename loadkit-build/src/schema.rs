@@ -30,6 +30,8 @@ pub(crate) struct Entry {
 /// What a message with an opcode is on the wire.
 pub(crate) struct Wire {
     pub(crate) opcode: u32,
+    /// It is to be answered; by whom, a fault may have hidden.
+    pub(crate) asks: bool,
     pub(crate) reply: Option<MessageDescriptor>,
     pub(crate) sides: Sides,
     /// `lk.Channel`.
@@ -260,7 +262,9 @@ fn read_wire(said: &DynamicMessage, scope: &Scope<'_>, faults: &mut Faults) -> O
     if !scope.params.is_empty() {
         faults.add(message, "it has type parameters, so it has no opcode; give one to an alias of it");
     }
-    let reply = options.text(said, Ext::Reply).and_then(|name| {
+    let reply = options.text(said, Ext::Reply);
+    let asks = reply.is_some();
+    let reply = reply.and_then(|name| {
         let found = scope.find(&name);
         if found.is_none() {
             faults.add(message, format_args!("its reply `{name}` is no message of the schema; is the name right?"));
@@ -275,6 +279,7 @@ fn read_wire(said: &DynamicMessage, scope: &Scope<'_>, faults: &mut Faults) -> O
     }
     Some(Wire {
         opcode,
+        asks,
         reply,
         sides: Sides::said(options.number(said, Ext::From).unwrap_or(0)),
         channel: options.number(said, Ext::Channel).unwrap_or(0),

@@ -47,10 +47,10 @@ pub(crate) fn assign(messages: &mut [Entry], faults: &mut Faults) {
     let mut errors = Sides::NOBODY;
     for (n, entry) in messages.iter_mut().enumerate() {
         let Some(wire) = &mut entry.wire else { continue };
-        let Some(reply) = &wire.reply else { continue };
-        if wire.sides == Sides::NOBODY {
+        if wire.asks && wire.sides == Sides::NOBODY {
             wire.sides = Sides::CLIENT;
         }
+        let Some(reply) = &wire.reply else { continue };
         let back = wire.sides.opposite();
         let (sides, _) = answers.entry(reply.full_name().to_owned()).or_insert((Sides::NOBODY, n));
         *sides = sides.and(back);
@@ -59,7 +59,7 @@ pub(crate) fn assign(messages: &mut [Entry], faults: &mut Faults) {
     for n in 0..messages.len() {
         let name = messages[n].message.full_name().to_owned();
         let answers = answers.get(&name).copied();
-        let asks = messages[n].wire.as_ref().is_some_and(|wire| wire.reply.is_some());
+        let asks = messages[n].wire.as_ref().is_some_and(|wire| wire.asks);
         let why = answers.map(|(_, asker)| {
             let asker = &messages[asker].message;
             format!("it answers {} ({})", asker.full_name(), place(asker))

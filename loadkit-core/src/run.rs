@@ -16,12 +16,24 @@ use crate::weights::Weights;
 pub struct Target {
     name: String,
     addrs: Vec<SocketAddr>,
+    unverified: bool,
 }
 
 impl Target {
     /// A target as the user wrote it, and the addresses to which it resolved (none for in-memory targets).
     pub fn new(name: impl Into<String>, addrs: Vec<SocketAddr>) -> Target {
-        Target { name: name.into(), addrs }
+        Target { name: name.into(), addrs, unverified: false }
+    }
+
+    /// The same, with servers accepted whose certificates do not verify: for test servers. Connections made so are
+    /// counted as [`names::TLS_UNVERIFIED`](crate::names::TLS_UNVERIFIED), and the report warns of them.
+    pub fn unverified(self) -> Target {
+        Target { unverified: true, ..self }
+    }
+
+    /// Whether the certificates of servers are not to be verified.
+    pub fn is_unverified(&self) -> bool {
+        self.unverified
     }
 
     /// As the user wrote it.

@@ -12,11 +12,15 @@ use crate::mem::Mem;
 use crate::shared::Shared;
 use crate::tcp::Tcp;
 use crate::udp::Udp;
+#[cfg(feature = "ws")]
+use crate::ws::WebSocket;
 
 pub(crate) enum AnyLink {
     Udp(Udp),
     Shared(Box<Shared>),
     Tcp(Box<Tcp>),
+    #[cfg(feature = "ws")]
+    WebSocket(Box<WebSocket>),
     Mem(Box<Mem>),
     Conditioned(Box<Conditioned<AnyLink>>),
     Other(Box<dyn Link>),
@@ -28,6 +32,8 @@ macro_rules! each {
             AnyLink::Udp($inner) => $call,
             AnyLink::Shared($inner) => $call,
             AnyLink::Tcp($inner) => $call,
+            #[cfg(feature = "ws")]
+            AnyLink::WebSocket($inner) => $call,
             AnyLink::Mem($inner) => $call,
             AnyLink::Conditioned($inner) => $call,
             AnyLink::Other($inner) => $call,
@@ -54,6 +60,10 @@ impl Link for AnyLink {
 
     fn queued(&self) -> usize {
         each!(self, link => link.queued())
+    }
+
+    fn close(&mut self) {
+        each!(self, link => link.close());
     }
 
     fn deadline(&self) -> Option<Instant> {

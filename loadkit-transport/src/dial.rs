@@ -1,7 +1,6 @@
 //! How a bot connects: `cx.connect(Rudp::new(codec))`.
 
 use std::any::TypeId;
-use std::hash::BuildHasher;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -11,111 +10,31 @@ use std::time::Duration;
 
 use loadkit_core::network::Profile;
 use loadkit_core::{Connect, Cx, Failure, Kind, Result, SourcePool};
-use rand::Rng;
-use rustc_hash::FxBuildHasher;
 use tokio::time::Instant;
 
+#[cfg(feature = "ws")]
+use crate::address::Address;
 use crate::any_link::AnyLink;
 use crate::call::FOR_EVER;
+use crate::carrier::{self, Carrier, Speech};
 use crate::codec::Codec;
 use crate::conditions::Conditioned;
 use crate::connection::Connection;
 use crate::driver::{Core, Driver};
 use crate::failures;
 use crate::framing::Framing;
-use crate::link::{Link, MAX_DATAGRAM};
+use crate::link::Link;
 use crate::mem::{self, Mem};
-use crate::plain::Plain;
-use crate::protocol::Protocol;
 use crate::rudp;
-use crate::shared::{Place, RouteOf, Shared};
+use crate::shared::{Place, Shared};
+use crate::speak::{Datagrams, Routed, Speak};
 use crate::tcp::Tcp;
+#[cfg(feature = "tls")]
+use crate::tls::{self, Security, Trust};
 use crate::udp::{SocketBuffers, Udp};
-
-/// The longest UDP payload over IPv4: 65,535 less the headers.
-const MAX_PAYLOAD: usize = MAX_DATAGRAM - 28;
-
-/// Makes a bot's end of a protocol. Closures `FnOnce(&Cx) -> P` do.
-pub trait Speak {
-    /// The protocol.
-    type Protocol: Protocol + 'static;
-
-    /// One end, for the bot of `cx`; what it needs of randomness comes from there.
-    fn protocol(self, cx: &Cx) -> Self::Protocol;
-
-    /// How its datagrams are told apart, if they say for which connection they are: then bots can share sockets.
-    fn routed(&self) -> Option<Routed<Self::Protocol>> {
-        None
-    }
-}
-
-/// How the datagrams of many connections on one socket are told apart: each connection has a number of its own, which
-/// the server writes into every datagram to it.
-pub struct Routed<P> {
-    tag: u64,
-    route_of: RouteOf,
-    begin: Box<dyn Fn(&Cx) -> (P, u32)>,
-}
-
-impl<P> Routed<P> {
-    /// `route_of` reads the number in a datagram from the server; it must be total. `begin` makes one end, and tells its
-    /// number; it is called again when that number is taken. Only those with the same `tag` share a socket: it stands
-    /// for whatever `route_of` depends on.
-    pub fn new(
-        tag: u64,
-        route_of: impl Fn(&[u8]) -> Option<u32> + 'static,
-        begin: impl Fn(&Cx) -> (P, u32) + 'static,
-    ) -> Self {
-        Routed { tag, route_of: Rc::new(route_of), begin: Box::new(begin) }
-    }
-}
-
-impl<P: Protocol + 'static, F: FnOnce(&Cx) -> P> Speak for F {
-    type Protocol = P;
-
-    fn protocol(self, cx: &Cx) -> P {
-        self(cx)
-    }
-}
-
-impl Speak for rudp::Config {
-    type Protocol = rudp::Client;
-
-    fn protocol(self, cx: &Cx) -> rudp::Client {
-        rudp::Client::new(&self, cx.rng().next_u64())
-    }
-
-    fn routed(&self) -> Option<Routed<rudp::Client>> {
-        let (route, begin) = (self.clone(), self.clone());
-        let begin = move |cx: &Cx| {
-            let client = rudp::Client::new(&begin, cx.rng().next_u64());
-            let id = client.id();
-            (client, id)
-        };
-        let tag = FxBuildHasher.hash_one(self.magic.as_bytes());
-        Some(Routed::new(tag, move |datagram| route.client_id_of(datagram), begin))
-    }
-}
-
-/// Datagrams without a protocol.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Datagrams;
-
-impl Speak for Datagrams {
-    type Protocol = Plain;
-
-    fn protocol(self, _: &Cx) -> Plain {
-        Plain::new(MAX_PAYLOAD)
-    }
-}
-
-impl Speak for Framing {
-    type Protocol = Plain;
-
-    fn protocol(self, _: &Cx) -> Plain {
-        Plain::framed(self)
-    }
-}
+use crate::wire::{self, Wire};
+#[cfg(feature = "ws")]
+use crate::ws::WebSocket;
 
 /// Reliable UDP: `Rudp::new(codec)`.
 pub type Rudp<C> = Dial<rudp::Config, C>;
@@ -127,19 +46,20 @@ pub type Framed<C> = Dial<Framing, C>;
 /// Where the link goes.
 enum Way {
     Udp(SocketAddr),
-    Tcp(SocketAddr),
+    Stream { to: SocketAddr, is_secure: bool },
     Mem(String),
 }
 
 /// How a bot connects: a protocol, a codec, and where the defaults do not fit.
 ///
-/// The target's name chooses the link: `udp://host:port`, `tcp://host:port`, `mem://NAME`; without a scheme it is TCP
-/// for [`Framed`] and UDP for all else.
-pub struct Dial<S, C>(Box<Inner<S, C>>);
+/// The target's name chooses the link: `udp://host:port`, `tcp://host:port`, `tls://host:port`, `mem://NAME`, for
+/// WebSockets `ws://` and `wss://`, for QUIC `quic://`. Without a scheme it is TCP for [`Framed`] and WebSockets and UDP
+/// for all else.
+pub struct Dial<S, C>(pub(crate) Box<Inner<S, C>>);
 
 /// In a box of its own, because it passes through several futures on its way, and each would keep room for it.
-struct Inner<S, C> {
-    speak: S,
+pub(crate) struct Inner<S, C> {
+    pub(crate) speak: S,
     codec: C,
     framing: Framing,
     is_stream: bool,
@@ -150,6 +70,8 @@ struct Inner<S, C> {
     sockets: Option<NonZeroU32>,
     conditions: Option<Profile>,
     buffers: SocketBuffers,
+    #[cfg(feature = "tls")]
+    security: Security,
     time_out: Duration,
     call_time_out: Duration,
     inbox: u32,
@@ -203,6 +125,8 @@ impl<S: Speak, C: Codec> Dial<S, C> {
             sockets: None,
             conditions: None,
             buffers: SocketBuffers::default(),
+            #[cfg(feature = "tls")]
+            security: Security::default(),
             time_out: Duration::from_secs(5),
             call_time_out: Duration::from_secs(5),
             inbox: 256,
@@ -253,6 +177,21 @@ impl<S: Speak, C: Codec> Dial<S, C> {
         self
     }
 
+    /// Trusts these authorities, where the way to the server goes through TLS; by default [`Trust::web`].
+    #[cfg(feature = "tls")]
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.0.security.trust = trust;
+        self
+    }
+
+    /// The name that the server's certificate must have; by default the host of the run's target, also for a connection
+    /// that goes [to another address](Dial::to).
+    #[cfg(feature = "tls")]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.0.security.server_name = Some(name.into());
+        self
+    }
+
     /// Gives up connecting after so long; 5 s by default.
     pub fn time_out(mut self, time: Duration) -> Self {
         self.0.time_out = time;
@@ -283,26 +222,56 @@ impl<S: Speak, C: Codec + 'static> Connect for Dial<S, C> {
 
 impl<S: Speak, C: Codec + 'static> Inner<S, C> {
     /// Where to, and how that is called in failures.
-    fn way(&self, cx: &Cx) -> Result<(Way, String), Failure> {
+    fn way(&self, cx: &Cx, speech: Speech) -> Result<(Way, String), Failure> {
         let target = cx.target();
         let name = target.name();
         if let (None, Some(mem)) = (self.to, mem::name_in(name)) {
             return Ok((Way::Mem(mem.to_owned()), name.to_owned()));
         }
-        let is_tcp = match name.split_once("://") {
-            Some(("udp", _)) => false,
-            Some(("tcp", _)) => true,
-            None => self.is_stream,
-            Some((scheme, _)) => {
-                let what = format!("the target {name:?} begins with {scheme:?}; known are udp://, tcp:// and mem://");
-                return Err(Failure::new(Kind::TARGET, what));
-            }
-        };
+        let carrier = carrier::of(name.split_once("://").map(|(scheme, _)| scheme), speech)?;
         let (addr, shown) = match self.to {
             Some(addr) => (addr, addr.to_string()),
             None => (target.addr(cx.seat().index())?, name.to_owned()),
         };
-        Ok((if is_tcp { Way::Tcp(addr) } else { Way::Udp(addr) }, shown))
+        let way = match carrier {
+            Carrier::Datagrams => Way::Udp(addr),
+            Carrier::Stream { is_secure } => Way::Stream { to: addr, is_secure },
+        };
+        Ok((way, shown))
+    }
+
+    /// What it is made for. Whom to trust is settled by it.
+    fn settle(&mut self, cx: &Cx) -> Speech {
+        #[cfg(feature = "tls")]
+        {
+            self.security = std::mem::take(&mut self.security).of_run(cx);
+            if self.speak.secure(&self.security) {
+                return Speech::Quic;
+            }
+        }
+        #[cfg(feature = "ws")]
+        if self.speak.upgrade().is_some() {
+            return Speech::WebSocket;
+        }
+        let _ = cx;
+        if self.is_stream { Speech::Frames } else { Speech::Datagrams }
+    }
+
+    /// A stream to the server, with what keeps messages apart in it.
+    async fn stream(&self, cx: &Cx, from: Option<IpAddr>, to: SocketAddr, is_secure: bool) -> io::Result<AnyLink> {
+        let stream = wire::connect(from, to).await?;
+        let wire = match is_secure {
+            #[cfg(feature = "tls")]
+            true => Wire::Tls(Box::new(tls::connect(cx, stream, &self.security, &[]).await?)),
+            _ => Wire::Tcp(stream),
+        };
+        #[cfg(feature = "ws")]
+        if let Some(upgrade) = self.speak.upgrade() {
+            let link = WebSocket::open(wire, upgrade, &Address::parse(cx.target().name())).await?;
+            return Ok(AnyLink::WebSocket(Box::new(link)));
+        }
+        let _ = cx;
+        Ok(AnyLink::Tcp(Box::new(Tcp::over(wire, self.framing))))
     }
 
     fn pool<'a>(&'a self, cx: &'a Cx) -> Option<&'a Arc<SourcePool>> {
@@ -354,12 +323,13 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
             let what = format!("{shown} did not answer within {} s: is the server running?", time.as_secs_f64());
             Failure::new(Kind::TIMED_OUT, what)
         };
+        let speech = self.settle(cx);
         let sockets = self.sockets.or_else(|| cx.run().plan().sockets());
         let mut begun = None;
         let (link, shown) = match self.over.take() {
             Some(link) => (AnyLink::Other(link), cx.target().name().to_owned()),
             None => {
-                let (way, shown) = self.way(cx)?;
+                let (way, shown) = self.way(cx, speech)?;
                 let from = self.source(cx);
                 let link = match (way, sockets) {
                     (Way::Udp(to), Some(sockets)) => self.share(cx, to, from, sockets)?.map(|(link, protocol)| {
@@ -368,15 +338,17 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
                     }),
                     (Way::Udp(to), None) => Udp::connect(from, to, self.buffers).map(AnyLink::Udp),
                     (Way::Mem(name), _) => Mem::connect(&name).map(|link| AnyLink::Mem(Box::new(link))),
-                    (Way::Tcp(to), _) => tokio::time::timeout_at(until, Tcp::connect(from, to, self.framing))
-                        .await
-                        .map_err(|_| silent(&shown, self.time_out))?
-                        .map(|link| AnyLink::Tcp(Box::new(link))),
+                    (Way::Stream { to, is_secure }, _) => {
+                        let stream = self.stream(cx, from, to, is_secure);
+                        tokio::time::timeout_at(until, stream).await.map_err(|_| silent(&shown, self.time_out))?
+                    }
                 };
                 (link.map_err(|error| failures::failure(&error, &shown))?, shown)
             }
         };
         let link = self.conditioned(link, cx).await;
+        #[cfg(feature = "quic")]
+        let is_unverified = speech == Speech::Quic && self.security.trust.is_unverified();
         let protocol = begun.unwrap_or_else(|| self.speak.protocol(cx));
         let core = Core::new(cx.clone(), link, protocol, self.codec, self.inbox, self.call_time_out);
         let driver = Rc::new(Driver(core.into()));
@@ -384,6 +356,10 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
         cx.attach(&driver);
         let connection = Connection(driver);
         connection.connected(cx, until, || silent(&shown, self.time_out)).await?;
+        #[cfg(feature = "quic")]
+        if is_unverified {
+            tls::count_unverified(cx);
+        }
         let label = connection.0.0.borrow().label();
         cx.count_part("net.connects", &label, 1);
         cx.trend_part("net.connect_time", &label, Instant::now().saturating_duration_since(began));

@@ -239,6 +239,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
                 self.cx.connection_closed();
             }
             self.alarm = None;
+            self.link.close();
             self.report();
             self.wake();
         }
@@ -374,6 +375,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
         if self.ended.is_none() {
             self.close(true);
             self.end(Failure::new(Kind::CLOSED, "closed by this side"));
+            self.flush_link(&mut Context::from_waker(Waker::noop()));
         }
     }
 }

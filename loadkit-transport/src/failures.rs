@@ -18,6 +18,11 @@ pub(crate) fn failure(error: &io::Error, target: &str) -> Failure {
             format!("no more sockets may be opened ({error}): raise the limit (`ulimit -n`) or play fewer bots"),
         );
     }
+    if error.kind() == io::ErrorKind::Other
+        && let Some(told) = error.get_ref().and_then(|inner| inner.downcast_ref::<Failure>())
+    {
+        return Failure::new(told.kind(), format!("{target}: {told}"));
+    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => {
             let hint = match mem::name_in(target) {
@@ -51,6 +56,12 @@ pub(crate) fn is_no_room(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || cfg!(target_os = "linux") && error.raw_os_error() == Some(105)
 }
 
+/// An error of a link that knows itself what it means: [`failure`] adds the target's name, and no more.
+#[cfg(feature = "ws")]
+pub(crate) fn told(kind: Kind, message: impl Into<std::borrow::Cow<'static, str>>) -> io::Error {
+    io::Error::other(Failure::new(kind, message))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +74,8 @@ mod tests {
         assert_eq!(failure(&io::Error::from_raw_os_error(24), "x").kind(), Kind::DESCRIPTORS);
         assert_eq!(failure(&io::ErrorKind::UnexpectedEof.into(), "x").kind(), Kind::CLOSED);
         assert_eq!(failure(&io::ErrorKind::Other.into(), "x").kind(), NETWORK);
+        let told = failure(&io::Error::other(Failure::new(Kind::MALFORMED, "what is this?")), "x");
+        assert_eq!((told.kind(), told.message()), (Kind::MALFORMED, "x: what is this?"));
         let frame = |kind| io::Error::new(io::ErrorKind::InvalidData, Failure::new(kind, "a frame"));
         assert_eq!(failure(&frame(Kind::TOO_LARGE), "x").kind(), Kind::TOO_LARGE);
         assert_eq!(failure(&frame(Kind::MALFORMED), "x").message(), "x sent a frame");

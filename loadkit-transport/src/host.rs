@@ -76,11 +76,12 @@ impl<S: Serve> Host<S> {
                 self.server.input(at, from, self.buf.get(..received.len).unwrap_or_default());
                 reads += 1;
             }
+            // A server knows its deadline only when all is sent.
+            self.flush();
             let is_due = self.poll_timer(cx);
             if is_due {
                 self.server.timeout(Instant::now());
             }
-            self.flush();
             if reads == 0 && !is_due {
                 // A goodbye ends a peer when it has been sent.
                 return self.server.poll_event().map_or(Poll::Pending, |event| Poll::Ready(Ok(event)));
@@ -135,6 +136,11 @@ impl<S: Serve> Host<S> {
     /// The server, to look at.
     pub fn server(&self) -> &S {
         &self.server
+    }
+
+    /// The server, to be changed: what follows from it is sent with the next [`Host::next`] or [`Host::flush`].
+    pub fn server_mut(&mut self) -> &mut S {
+        &mut self.server
     }
 
     /// The address at which it listens.

@@ -52,6 +52,10 @@ pub trait Link {
         0
     }
 
+    /// Queues the link's own goodbye, where it has one (WebSocket, TLS), after all that was sent. [`Link::queued`] is then
+    /// 0 when it has been said, and answered where an answer belongs to it; [`Link::poll_flush`] sees to both.
+    fn close(&mut self) {}
+
     /// When it has something to do although nothing arrives: then it wants to be polled. Whoever drives it wakes for that.
     fn deadline(&self) -> Option<Instant> {
         None
@@ -116,6 +120,10 @@ impl<L: Link + ?Sized> Link for Box<L> {
 
     fn queued(&self) -> usize {
         (**self).queued()
+    }
+
+    fn close(&mut self) {
+        (**self).close();
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -107,6 +107,17 @@ impl<K: Copy + Eq + Hash, P: Protocol> Peers<K, P> {
         self.slots.get(index as usize).map(|slot| PeerId { index, generation: slot.generation })
     }
 
+    /// Whoever is at this place of the table.
+    pub(crate) fn at(&self, index: usize) -> Option<PeerId> {
+        let slot = self.slots.get(index).filter(|slot| slot.peer.is_some())?;
+        Some(PeerId { index: u32::try_from(index).ok()?, generation: slot.generation })
+    }
+
+    /// The place that the next peer takes.
+    pub(crate) fn next_place(&self) -> usize {
+        self.free.last().map_or(self.slots.len(), |index| *index as usize)
+    }
+
     /// A new peer, unless there are as many as may be, or it is there already.
     pub(crate) fn insert(&mut self, key: K, protocol: P) -> Option<PeerId> {
         if self.by_key.len() >= self.max || self.by_key.contains_key(&key) {
@@ -120,9 +131,11 @@ impl<K: Copy + Eq + Hash, P: Protocol> Peers<K, P> {
             }
         };
         let slot = self.slots.get_mut(index as usize)?;
-        slot.peer = Some(Peer { key, protocol, dirty: false, armed: None });
+        // It may have something to send at once.
+        slot.peer = Some(Peer { key, protocol, dirty: true, armed: None });
         let id = PeerId { index, generation: slot.generation };
         self.by_key.insert(key, index);
+        self.dirty.push_back(index);
         self.settle(index);
         Some(id)
     }
@@ -218,6 +231,12 @@ impl<K: Copy + Eq + Hash, P: Protocol> Peers<K, P> {
             let peer = slots.get(*index as usize).and_then(|slot| slot.peer.as_ref());
             peer.is_some_and(|peer| peer.armed == Some(*at))
         });
+    }
+
+    #[cfg(test)]
+    pub(crate) fn get_mut(&mut self, id: PeerId) -> Option<&mut P> {
+        let slot = self.slots.get_mut(id.index()).filter(|slot| slot.generation == id.generation)?;
+        slot.peer.as_mut().map(|peer| &mut peer.protocol)
     }
 
     #[cfg(test)]

@@ -77,14 +77,28 @@ pub struct Stats {
     pub rtt: Option<Duration>,
     /// The smoothed round trip (RFC 6298).
     pub srtt: Option<Duration>,
-    /// The smallest round trip measured.
+    /// The smallest round trip measured, of late where the protocol forgets.
     pub min_rtt: Option<Duration>,
+    /// How much one round trip differs from the next, smoothed (RFC 3550, section 6.4.1).
+    pub jitter: Option<Duration>,
     /// Messages sent again.
     pub resends: u64,
     /// Packets of ours that the protocol takes for lost.
     pub lost: u64,
+    /// Packets of the other side that did not come, as the gaps between their numbers tell.
+    pub lost_received: u64,
+    /// Packets that came again.
+    pub duplicates: u64,
+    /// Packets that came after one that was sent later.
+    pub reordered: u64,
     /// Packets thrown away on arrival: malformed, forged, stale or seen before.
     pub discarded: u64,
+    /// Unreliable messages in pieces that were given up because pieces did not come.
+    pub incomplete: u64,
+    /// How often messages had to wait for a budget or for congestion control.
+    pub held_back: u64,
+    /// How long the oldest unacked reliable message had been waiting when something was last sent or received.
+    pub queue_age: Option<Duration>,
     /// Packets sent.
     pub packets_sent: u64,
     /// Packets received, discarded ones included.

@@ -1,27 +1,19 @@
 //! TCP with frames.
 
-use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll, ready};
 
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::framing::{FrameBuffers, Framing};
 use crate::link::{Link, Received};
+use crate::wire::{self, Wire};
 
-/// Bytes read from a socket at once.
-const READ: usize = 64 * 1024;
-
-thread_local! {
-    /// What a socket is read into; what is left of it after the whole frames stays with its connection.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A TCP connection that carries frames.
+/// A TCP connection that carries frames, in the clear or under TLS.
 #[derive(Debug)]
 pub struct Tcp {
-    stream: TcpStream,
+    wire: Wire,
     frames: FrameBuffers,
 }
 
@@ -31,11 +23,7 @@ impl Tcp {
     /// # Errors
     /// As the system has them.
     pub async fn connect(from: Option<IpAddr>, to: SocketAddr, framing: Framing) -> io::Result<Tcp> {
-        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        if let Some(from) = from {
-            socket.bind(SocketAddr::new(from, 0))?;
-        }
-        Tcp::new(socket.connect(to).await?, framing)
+        wire::connect(from, to).await.map(|stream| Tcp::over(Wire::Tcp(stream), framing))
     }
 
     /// Takes a stream that is connected, for example one that a listener accepted.
@@ -45,28 +33,26 @@ impl Tcp {
     pub fn new(stream: TcpStream, framing: Framing) -> io::Result<Tcp> {
         // Games send small messages that must not wait for company.
         stream.set_nodelay(true)?;
-        Ok(Tcp { stream, frames: FrameBuffers::new(framing) })
+        Ok(Tcp::over(Wire::Tcp(stream), framing))
     }
 
-    fn read_more(&mut self) -> io::Result<()> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            scratch.resize(READ, 0);
-            match self.stream.try_read(scratch) {
-                Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(len) => {
-                    self.frames.received(&scratch[..len]);
-                    Ok(())
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-                Err(error) => Err(error),
-            }
+    /// Frames over a stream that is connected.
+    pub(crate) fn over(wire: Wire, framing: Framing) -> Tcp {
+        Tcp { wire, frames: FrameBuffers::new(framing) }
+    }
+
+    fn read_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        wire::with_scratch(|scratch| {
+            let len = ready!(self.wire.poll_read(cx, scratch))?;
+            self.frames.received(&scratch[..len]);
+            Poll::Ready(if len > 0 { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) })
         })
     }
 }
 
 impl Link for Tcp {
     fn name(&self) -> &'static str {
-        "tcp"
+        self.wire.name("tcp", "tls")
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<Received>> {
@@ -74,8 +60,7 @@ impl Link for Tcp {
             if let Some(len) = self.frames.take(buf)? {
                 return Poll::Ready(Ok(Received { len, at: None }));
             }
-            ready!(self.stream.poll_read_ready(cx))?;
-            self.read_more()?;
+            ready!(self.read_more(cx))?;
         }
     }
 
@@ -84,18 +69,19 @@ impl Link for Tcp {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.frames.queued() > 0 {
-            match self.stream.try_write(self.frames.outgoing()) {
-                Ok(len) => self.frames.sent(len),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.stream.poll_write_ready(cx))?,
-                Err(error) => return Poll::Ready(Err(error)),
-            }
+        while !self.frames.outgoing().is_empty() {
+            let len = ready!(self.wire.poll_write(cx, self.frames.outgoing()))?;
+            self.frames.sent(len);
         }
-        Poll::Ready(Ok(()))
+        self.wire.poll_flush(cx)
     }
 
     fn queued(&self) -> usize {
-        self.frames.queued()
+        self.frames.queued() + self.wire.queued()
+    }
+
+    fn close(&mut self) {
+        self.wire.close();
     }
 
     fn max_message(&self) -> usize {

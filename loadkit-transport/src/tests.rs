@@ -16,12 +16,12 @@ use tokio::time::Instant;
 
 use crate::driver::Core;
 use crate::{
-    Bytes, Calls, Channel, Codec, Connection, Datagram, Dial, Event, Framed, Plain, Raw, Request, Rudp, malformed, mem,
-    rudp,
+    Boundary, Bytes, Calls, Channel, Codec, Connection, Datagram, Dial, Endpoint, Event, Framed, Framing, Kcp, Plain,
+    Prefix, Raw, Request, Rudp, kcp, malformed, mem, rudp,
 };
 
 /// Real time, with tokio's own timers.
-struct Real;
+pub(crate) struct Real;
 
 impl Host for Real {
     fn timer(&self) -> Box<dyn WakeTimer> {
@@ -79,7 +79,31 @@ macro_rules! bots {
     ($bots:expr, $target:expr, $server:expr, $host:expr, |$cx:ident| $body:block) => {
         play($bots, $target, $server, Arc::new($host), Box::new(|$cx: &Cx| Box::pin(async move { $body })))
     };
+    ($bots:expr, $target:expr, $server:expr, $host:expr, move |$cx:ident, $own:ident| $body:block) => {
+        play(
+            $bots,
+            $target,
+            $server,
+            Arc::new($host),
+            Box::new(move |$cx: &Cx| {
+                let $own = $own.clone();
+                Box::pin(async move { $body })
+            }),
+        )
+    };
 }
+
+mod enet;
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "quic")]
+mod quic;
+#[cfg(any(feature = "tls", feature = "ws", feature = "http"))]
+mod servers;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "ws")]
+mod ws;
 
 fn at(scheme: &str, addr: SocketAddr) -> Target {
     Target::new(format!("{scheme}{addr}"), vec![addr])
@@ -99,7 +123,7 @@ fn echo_udp() -> SocketAddr {
 }
 
 /// Answers on one connection after the other.
-fn serve_tcp(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Clone + 'static) -> SocketAddr {
+pub(crate) fn serve_tcp(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Clone + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -153,7 +177,23 @@ fn frames_echo_over_tcp_and_refusals_name_the_target() {
         assert!(game.recv().await? == long);
         assert_eq!(game.recv().await?, &b"short"[..]);
         game.send(&b"bye"[..])?;
-        game.close().await
+        game.close().await?;
+
+        let boundaries = [Boundary::LengthOfAll(Prefix::U16Le), Boundary::Varint, Boundary::Line, Boundary::Byte(b';')];
+        for boundary in boundaries {
+            let game = cx.connect(Framed::new(Raw).framing(Framing { boundary, max: 1_000 })).await?;
+            game.send(&b"one"[..])?;
+            game.send(vec![7; 1_000])?;
+            assert_eq!((game.recv().await?, game.recv().await?), (Bytes::from("one"), vec![7; 1_000].into()));
+            assert_eq!(game.send(vec![7; 1_001]).unwrap_err().kind(), Kind::TOO_LARGE);
+            game.close().await?;
+        }
+        let lines = Framing { boundary: Boundary::Line, max: 1_000 };
+        let game = cx.connect(Framed::new(Raw).framing(lines)).await?;
+        assert_eq!(game.send(&b"two\nlines"[..]).unwrap_err().kind(), Kind::MALFORMED);
+        game.send(&b"and it goes on"[..])?;
+        assert_eq!(game.recv().await?, &b"and it goes on"[..]);
+        Ok(())
     });
     assert_eq!((totals.finished, totals.failed()), (5, 0), "{:?}", totals.samples);
 
@@ -323,6 +363,76 @@ fn calls_find_their_replies_in_virtual_time() {
         "{:?}",
         totals.counts
     );
+}
+
+/// A KCP server that echoes, in memory, on the shard's own thread.
+fn kcp_echo() {
+    tokio::task::spawn_local(async {
+        let server = kcp::Server::new(kcp::Config::FAST, 1_000, [3, 4]);
+        let mut host = kcp::Host::new(server, Endpoint::listen_mem("kcp").unwrap());
+        while let Ok((peer, event)) = host.next().await {
+            if let Event::Message { channel, payload } = event {
+                host.send(peer, channel, &payload).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn kcp_bots_play_in_virtual_time() {
+    let totals = bots!(100, Target::new("mem://kcp", vec![]), Some(kcp_echo), Virtual, |cx| {
+        let game = cx.connect(Kcp::new(Raw)).await?;
+        let slow = kcp::Config { conv: Some(cx.seat().index() as u32), ..kcp::Config::NORMAL };
+        let other = cx.connect(Kcp::new(Raw).config(slow)).await?;
+        assert_ne!(game.with_protocol(kcp::Session::conv), 0);
+        assert_eq!(u64::from(other.with_protocol(kcp::Session::conv)), cx.seat().index());
+        let refused = game.send_on(Channel::UNRELIABLE, Bytes::new()).unwrap_err();
+        assert_eq!(refused.kind(), Kind::TARGET);
+        for len in [0, 1, 1_376, 1_377, 50_000] {
+            let message = Bytes::from(vec![len as u8; len]);
+            for (name, game) in [("fast", &game), ("normal", &other)] {
+                let echo = cx.step(name, async {
+                    game.send(message.clone())?;
+                    game.recv().await
+                });
+                assert_eq!(echo.await?, message);
+            }
+        }
+        other.close().await?;
+        game.close().await
+    });
+    assert_eq!((totals.finished, totals.failed()), (100, 0), "{:?}", totals.samples);
+    assert!(totals.trends["net.rtt"].values.count() >= 1_000);
+    assert!(!totals.counts.contains_key("net.resends"), "{:?}", totals.counts);
+}
+
+#[test]
+fn kcp_bots_share_a_socket() {
+    let (tell, addr) = std::sync::mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let endpoint = Endpoint::bind_udp("127.0.0.1:0".parse().unwrap()).unwrap();
+            tell.send(endpoint.local_addr().unwrap()).unwrap();
+            let mut host = kcp::Host::new(kcp::Server::new(kcp::Config::FAST, 100, [3, 4]), endpoint);
+            let mut from = std::collections::HashSet::new();
+            while let Ok((peer, event)) = host.next().await {
+                from.extend(host.server().addr(peer));
+                if let Event::Message { channel, .. } = event {
+                    host.send(peer, channel, &[from.len() as u8]).unwrap();
+                }
+            }
+        });
+    });
+    let totals = bots!(50, at("", addr.recv().unwrap()), None, Real, |cx| {
+        let game = cx.connect(Kcp::new(Raw).shared(std::num::NonZeroU32::MIN)).await?;
+        for _ in 0..5 {
+            game.send(&b"from how many?"[..])?;
+            assert_eq!(game.recv().await?, &[1][..]);
+        }
+        game.close().await
+    });
+    assert_eq!((totals.finished, totals.failed()), (50, 0), "{:?}", totals.samples);
 }
 
 #[test]

@@ -17,13 +17,22 @@ pub(crate) struct Traffic {
     packets: [u32; 2],
     /// Packets sent, received; bytes sent, received.
     reported: [u32; 4],
-    /// Resends, lost, discarded.
-    protocol: [u16; 3],
+    /// Those of [`PROTOCOL_NAMES`].
+    protocol: [u16; PROTOCOL_NAMES.len()],
     refused: u16,
 }
 
 const NAMES: [&str; 4] = ["net.packets_sent", "net.packets_received", "net.bytes_sent", "net.bytes_received"];
-const PROTOCOL_NAMES: [&str; 3] = ["net.resends", "net.lost", "net.discarded"];
+const PROTOCOL_NAMES: [&str; 8] = [
+    "net.resends",
+    "net.lost",
+    "net.lost_received",
+    "net.duplicates",
+    "net.reordered",
+    "net.discarded",
+    "net.incomplete",
+    "net.held_back",
+];
 
 impl Traffic {
     pub(crate) fn sent(&mut self, len: usize) {
@@ -54,11 +63,26 @@ impl Traffic {
                 cx.count_part(name, label, fresh.into());
             }
         }
-        let totals = [stats.resends, stats.lost, stats.discarded].map(|total| total as u16);
+        let totals = [
+            stats.resends,
+            stats.lost,
+            stats.lost_received,
+            stats.duplicates,
+            stats.reordered,
+            stats.discarded,
+            stats.incomplete,
+            stats.held_back,
+        ];
+        let totals = totals.map(|total| total as u16);
         for ((total, reported), name) in totals.into_iter().zip(&mut self.protocol).zip(PROTOCOL_NAMES) {
             let fresh = total.wrapping_sub(std::mem::replace(reported, total));
             if fresh > 0 {
                 cx.count_part(name, label, fresh.into());
+            }
+        }
+        for (name, time) in [("net.jitter", stats.jitter), ("net.queue_age", stats.queue_age)] {
+            if let Some(time) = time {
+                cx.trend_part(name, label, time);
             }
         }
         let refused = u64::from(std::mem::take(&mut self.refused)) + losses.refused;

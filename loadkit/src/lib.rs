@@ -31,7 +31,12 @@
 //!
 //! # Features
 //! - `cli` (default): the command line of a client binary, [`main!`].
+//! - `derive` (default): `#[derive(Packed)]`, messages in bits ([`transport::bits`]).
 //! - `prost` (default): the Protobuf codec.
+//! - `tls`: TLS under streams, for `tls://` targets.
+//! - `ws`: WebSockets, for `ws://` targets, and with `tls` for `wss://`.
+//! - `quic`: QUIC, for `quic://` targets.
+//! - `http`: HTTP requests for the services beside the game, with `tls` also `https://`.
 
 #[cfg(feature = "cli")]
 pub mod cli;

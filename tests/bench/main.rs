@@ -2,18 +2,22 @@
 //!
 //! Each stands beside a baseline measured in the same run where there can be one, because machines are noisy.
 
+mod codecs;
 mod conditions;
 mod metrics;
 mod round_trip;
 mod spawn;
+mod transports;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     loadkit_tests::bench::main(&[
-        ("record", metrics::record),
-        ("spawn", spawn::spawn),
-        ("round_trip", round_trip::round_trip),
-        ("conditions", conditions::conditions),
+        ("bits", &codecs::bits),
+        ("record", &metrics::record),
+        ("spawn", &spawn::spawn),
+        ("round_trip", &round_trip::round_trip),
+        ("conditions", &conditions::conditions),
+        ("transports", &transports::transports),
     ])
 }

@@ -9,8 +9,7 @@ use bytes::Bytes;
 use loadkit::core::{Failure, Kind, Stage, names};
 use loadkit::transport::{Datagram, Raw};
 use loadkit::{Bot, Cx, Hz, Result, Scenario, Seat};
-use loadkit_tests::bench::{EchoServer, Figure, plan, play};
-use nix::sys::resource::{UsageWho, getrusage};
+use loadkit_tests::bench::{EchoServer, Figure, Over, Used, plan, play};
 use serde_json::json;
 
 const BOTS: u64 = 5_000;
@@ -19,45 +18,8 @@ const RAMP: Duration = Duration::from_secs(2);
 const HOLD: Duration = Duration::from_secs(10);
 const PAYLOAD: [u8; 64] = [7; 64];
 
-/// What this process has used so far, or what each round trip used.
-#[derive(Clone, Copy, Default)]
-struct Used {
-    user_us: f64,
-    system_us: f64,
-    sleeps: f64,
-}
-
-impl Used {
-    fn now() -> Used {
-        let us = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 * 1e6 + time.tv_usec() as f64;
-        getrusage(UsageWho::RUSAGE_SELF).map_or(Used::default(), |usage| Used {
-            user_us: us(usage.user_time()),
-            system_us: us(usage.system_time()),
-            sleeps: usage.voluntary_context_switches() as f64,
-        })
-    }
-
-    /// What each of so many round trips used since then.
-    fn each(before: Used, trips: u64) -> Used {
-        let (now, n) = (Used::now(), trips.max(1) as f64);
-        Used {
-            user_us: (now.user_us - before.user_us) / n,
-            system_us: (now.system_us - before.system_us) / n,
-            sleeps: (now.sleeps - before.sleeps) / n,
-        }
-    }
-
-    fn us(self) -> f64 {
-        self.user_us + self.system_us
-    }
-
-    fn notes(self) -> serde_json::Value {
-        json!({ "us": self.us(), "user_us": self.user_us, "system_us": self.system_us, "sleeps": self.sleeps })
-    }
-}
-
 /// The same by hand: a task and a socket per bot on one thread, with tokio's own timers.
-fn by_hand(server: SocketAddr) -> (Used, u64) {
+pub(crate) fn by_hand(server: SocketAddr) -> (Used, u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default());
     let Ok(runtime) = runtime else { return (Used::default(), 0) };
     let trips = Rc::new(Cell::new(0));
@@ -122,7 +84,7 @@ impl Bot for Echoer {
 
 /// CPU per round trip, and the lag of the ticks at that CPU.
 pub(crate) fn round_trip() -> Vec<Figure> {
-    let server = EchoServer::start();
+    let server = EchoServer::start(Over::Udp);
     let (hand, hand_trips) = by_hand(server.addr());
     let before = Used::now();
     let collector = play(Echo, plan([Stage::ramp(BOTS, RAMP), Stage::hold(HOLD)]), server.target());

@@ -1,9 +1,13 @@
 //! What the benchmarks share: figures, whole runs for real, and an echo server in a process of its own.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, UdpSocket};
-use std::process::{Child, Command, ExitCode, Stdio};
+mod echo_server;
+mod used;
+
+use std::process::ExitCode;
 use std::sync::Arc;
+
+pub use self::echo_server::{EchoServer, HEARTBEATS, Over};
+pub use self::used::Used;
 
 use loadkit::core::{Collector, Control, Job, RunId, Seed, Stage, Target, run};
 use loadkit::{Os, Plan, Scenario};
@@ -63,13 +67,13 @@ impl Figure {
 }
 
 /// A benchmark: its name, and what it measures.
-pub type Benchmark = (&'static str, fn() -> Vec<Figure>);
+pub type Benchmark<'a> = (&'static str, &'a dyn Fn() -> Vec<Figure>);
 
 /// Runs the benchmarks that the arguments name, or all, and prints a line a figure. Code 1 when a promise is missed.
-pub fn main(benchmarks: &[Benchmark]) -> ExitCode {
+pub fn main(benchmarks: &[Benchmark<'_>]) -> ExitCode {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    if wanted.first().is_some_and(|first| first == EchoServer::ARGUMENT) {
-        return EchoServer::serve().map_or_else(|error| fail("the echo server", error), |()| ExitCode::SUCCESS);
+    if let Some(served) = EchoServer::serve(&wanted) {
+        return served.map_or_else(|error| fail("the echo server", error), |()| ExitCode::SUCCESS);
     }
     if let Some(unknown) = wanted.iter().find(|name| benchmarks.iter().all(|(known, _)| known != name)) {
         let known: Vec<_> = benchmarks.iter().map(|(name, _)| *name).collect();
@@ -109,67 +113,4 @@ pub fn play<S: Scenario>(scenario: S, plan: Plan, target: Target) -> Collector {
 /// A plan of these stages.
 pub fn plan(stages: impl IntoIterator<Item = Stage>) -> Plan {
     set_up("the benchmark's plan", Plan::builder().stages(stages).build())
-}
-
-/// The echo server, in a process of its own so that its CPU time is not counted as ours.
-pub struct EchoServer {
-    child: Child,
-    addr: SocketAddr,
-}
-
-impl EchoServer {
-    /// The argument with which a benchmark starts itself as the server.
-    const ARGUMENT: &str = "echo-server";
-
-    /// Starts it. It ends with this value, and with this process.
-    pub fn start() -> EchoServer {
-        set_up("the echo server", EchoServer::spawn())
-    }
-
-    /// It as a target.
-    pub fn target(&self) -> Target {
-        Target::new(self.addr.to_string(), vec![self.addr])
-    }
-
-    /// Where it is.
-    pub fn addr(&self) -> SocketAddr {
-        self.addr
-    }
-
-    fn spawn() -> std::io::Result<EchoServer> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg(EchoServer::ARGUMENT)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        let stdout = child.stdout.take().ok_or_else(|| std::io::Error::other("no output of the echo server"))?;
-        BufReader::new(stdout).read_line(&mut line)?;
-        let addr = line.trim().parse().map_err(std::io::Error::other)?;
-        Ok(EchoServer { child, addr })
-    }
-
-    /// The server's own body: it ends when its standard input does, that is with the process that started it.
-    fn serve() -> std::io::Result<()> {
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
-        println!("{}", socket.local_addr()?);
-        std::io::stdout().flush()?;
-        std::thread::spawn(|| {
-            let _ = std::io::stdin().read_line(&mut String::new());
-            std::process::exit(0);
-        });
-        let mut buffer = [0; 2_048];
-        loop {
-            if let Ok((len, from)) = socket.recv_from(&mut buffer) {
-                let _ = socket.send_to(&buffer[..len], from);
-            }
-        }
-    }
-}
-
-impl Drop for EchoServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

@@ -3,10 +3,14 @@
 pub mod bench;
 mod child;
 mod echo;
+pub mod samples;
+pub mod schema;
 mod servers;
+mod streams;
 mod virtually;
 
 pub use child::{Child, Output};
 pub use echo::{Echo, Ping, Way, Word};
 pub use servers::{Datagrams, Peer, Seen, echo_frames, frame, rudp_server, tcp_server};
+pub use streams::Served;
 pub use virtually::{Delay, Delayed, Simulation};

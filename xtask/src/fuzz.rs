@@ -25,7 +25,7 @@ const COVERAGE: &[&str] = &[
 const LIMITS: &[&str] = &["-rss_limit_mb=2048", "-timeout=10", "-max_len=4096", "-print_final_stats=1"];
 
 /// What a target may keep in `fuzz/corpus`: files, and bytes in all.
-const KEPT: (usize, u64) = (300, 200 * 1024);
+const KEPT: (usize, u64) = (200, 100 * 1024);
 
 const BUILT: &str = "target/fuzz";
 const SCRATCH: &str = "target/fuzz/corpus";
@@ -159,7 +159,7 @@ fn keep(binary: &Path, name: &str, scratch: &Path, corpus: &Path) -> Result<Stri
         fs::create_dir_all(folder).map_err(|why| said(folder, why))?;
     }
     let mut merge = process::command(binary);
-    merge.env("LOADKIT_FUZZ_TARGET", name).args(LIMITS).arg("-merge=1").arg(&merged).arg(corpus).arg(scratch);
+    merge.env("LOADKIT_FUZZ_TARGET", name).args(LIMITS).arg("-set_cover_merge=1").arg(&merged).arg(corpus).arg(scratch);
     process::output(&mut merge).map_err(|why| format!("the corpus could not be minimised: {why}"))?;
 
     let mut kept: Vec<(u64, PathBuf)> =
@@ -205,7 +205,7 @@ fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -3,6 +3,7 @@
 //! On a fresh machine this crate compiles before anything else can start, so it uses the standard library only.
 
 mod fuzz;
+mod languages;
 mod process;
 mod purity;
 mod setup;
@@ -25,7 +26,8 @@ The chores of the loadkit repository.
 
 test
     Installs the Debian packages that some tests need (as root, or by sudo without a
-    password), then runs these steps. All of them run, also after one has failed:
+    password), fetches packages of Python and Node into target/languages, then runs these
+    steps. All of them run, also after one has failed:
         fmt     cargo fmt --all --check
         tidy    cargo xtask tidy
         purity  loadkit-core depends on no socket, TLS, HTTP or AWS crate
@@ -36,10 +38,13 @@ test
     left out for it stands in the last lines. With CI=true in the environment, leaving
     anything out is a failure. The last line counts the tests: '12 passed, 0 failed'.
 
-    Two variables tell the tests where the programs are that they drive. Set one
-    yourself to use a program that is somewhere else:
-        LOADKIT_TEST_TEEWORLDS  a Teeworlds 0.7 server
-        LOADKIT_TEST_CHROMIUM   a Chromium browser
+    These variables tell the tests where the programs are that they drive, and the
+    packages that those need. Set one yourself to use what is somewhere else:
+        LOADKIT_TEST_TEEWORLDS        a Teeworlds 0.7 server
+        LOADKIT_TEST_CHROMIUM         a Chromium browser
+        LOADKIT_TEST_PROTOBUF_PYTHON  a folder for PYTHONPATH, with protobuf
+        LOADKIT_TEST_PROTOBUF_NODE    a folder whose node_modules have google-protobuf
+                                      and @bufbuild/protobuf
 
 tidy
     Each fault is one line: 'file:line: what; why; what to do'. The rules are in

@@ -68,6 +68,11 @@ pub(crate) fn stream(command: &mut Command, mut see: impl FnMut(&str)) -> Result
     if status.success() { Ok(()) } else { Err(format!("it ended with {status}")) }
 }
 
+/// The last line of what a program has said, which says most of why it failed.
+pub(crate) fn last_line(text: &str) -> String {
+    text.lines().last().unwrap_or_default().trim().to_string()
+}
+
 fn cannot_start(command: &Command, why: &std::io::Error) -> String {
     format!("`{}` could not be started: {why}", command.get_program().to_string_lossy())
 }

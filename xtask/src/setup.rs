@@ -1,10 +1,10 @@
-//! What the tests need and a fresh Debian machine has not: found, installed or named.
+//! What the tests need and a fresh Debian machine has not: found, installed, fetched or named.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process;
+use crate::{languages, process};
 
 /// A program that tests drive. They are told where it is by `variable`; without it they say "left out" and pass.
 struct Program {
@@ -39,7 +39,7 @@ pub(crate) struct Setup {
     pub(crate) left_out: Vec<String>,
 }
 
-/// Finds the programs, and installs those that are missing. Prints nothing, because it runs beside the first steps.
+/// Finds the programs and packages, and gets those that are missing. Prints nothing, because it runs beside the first steps.
 pub(crate) fn prepare() -> Setup {
     let given = |variable: &str| env::var_os(variable).map(PathBuf::from);
     let missing: Vec<&str> = PROGRAMS
@@ -48,7 +48,11 @@ pub(crate) fn prepare() -> Setup {
         .map(|program| program.package)
         .collect();
     let installed = if missing.is_empty() { Ok(()) } else { install(&missing) };
-    found(given, Path::exists, installed.err().as_deref())
+    let mut setup = found(given, Path::exists, installed.err().as_deref());
+    let (variables, left_out) = languages::prepare();
+    setup.variables.extend(variables);
+    setup.left_out.extend(left_out);
+    setup
 }
 
 /// `why_not` is why the packages could not be installed, if they could not.
@@ -84,7 +88,7 @@ fn install(packages: &[&str]) -> Result<(), String> {
     let apt_get = |args: &[&str]| {
         let mut command = if root { process::command("env") } else { sudo_env() };
         command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]).args(BOUNDS).args(args);
-        process::output(&mut command).map(drop).map_err(|why| last_line(&why))
+        process::output(&mut command).map(drop).map_err(|why| process::last_line(&why))
     };
     // A fresh machine has old package lists or none. A source that cannot be read need not be the one that we need.
     let updated = apt_get(&["update"]);
@@ -103,10 +107,6 @@ fn sudo_env() -> Command {
     let mut command = process::command("sudo");
     command.args(["-n", "env"]);
     command
-}
-
-fn last_line(text: &str) -> String {
-    text.lines().last().unwrap_or_default().trim().to_string()
 }
 
 #[cfg(test)]

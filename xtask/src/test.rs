@@ -32,7 +32,7 @@ pub(crate) fn run() -> bool {
     });
 
     if !setting_up.is_finished() {
-        println!("\n== setup: waiting for Debian packages");
+        println!("\n== setup: waiting for packages");
     }
     let (variables, outcome_of_setup, seconds) = match setting_up.join() {
         Ok((setup, seconds)) if setup.left_out.is_empty() => (setup.variables, Outcome::Ok, seconds),

@@ -99,6 +99,10 @@ impl Teeworlds {
 }
 
 impl Protocol for Teeworlds {
+    fn name(&self) -> &'static str {
+        "teeworlds"
+    }
+
     fn open(&mut self, now: Instant) {
         if self.phase == Phase::Idle {
             self.opened = Some(now);

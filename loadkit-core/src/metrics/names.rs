@@ -27,6 +27,8 @@ pub const NAMES_LEFT_OUT: &str = "loadkit.names_left_out";
 pub const PACKETS_RECEIVED: &str = "net.packets_received";
 /// Count: datagrams that the kernel refused to send.
 pub const SENDS_REFUSED: &str = "net.sends_refused";
+/// Count: connections under TLS whose server's certificate was not verified, because the run or the bot said so.
+pub const TLS_UNVERIFIED: &str = "net.tls_unverified";
 /// Gauge: CPU cores in use by this process.
 pub const CPU: &str = "loadkit.cpu_cores";
 /// Gauge: open descriptors of this process.
@@ -59,6 +61,7 @@ pub(crate) const COUNTS: &[&str] = &[
     PACKETS_RECEIVED,
     "net.bytes_sent",
     "net.bytes_received",
+    TLS_UNVERIFIED,
 ];
 /// The same of gauges.
 pub(crate) const GAUGES: &[&str] = &[CPU, DESCRIPTORS, MEMORY];

@@ -110,6 +110,11 @@ fn warn(totals: &Totals, conditions: &Conditions, warnings: &mut Vec<String>) {
         warnings
             .push(format!("{records} were left out: there are more metric names than the kit keeps; use fewer names"));
     }
+    let unverified = totals.count(names::TLS_UNVERIFIED);
+    if unverified > 0 {
+        let connections = format::counted(unverified, "connection was", "connections were");
+        warnings.push(format!("{connections} made without verifying the server's certificate: it may be anybody's"));
+    }
     if !conditions.sharp_timers {
         warnings.push(
             "there is no high-resolution timer here: ticks, and with them response times, are up to 1 ms late".into(),

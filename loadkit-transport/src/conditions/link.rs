@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use loadkit_core::network::Profile;
@@ -42,6 +42,8 @@ pub struct Conditioned<L: Link> {
     new_address: Option<NewAddress>,
     /// Why the link beneath has ended, until all that came before is handed out.
     ended: Option<io::Error>,
+    /// The link's goodbye is to be said when all that was sent before is gone.
+    is_closing: bool,
     /// Datagrams for which the link beneath had no room when they were due.
     refused: u64,
     report: Option<Box<Report>>,
@@ -107,7 +109,7 @@ impl<L: Link> Conditioned<L> {
             let next = began + every.mul_f64(share("address"));
             NewAddress { every, next: after(next, every, Instant::now()), from: None, changes: 0, failures: 0 }
         });
-        Conditioned { link, up, down, new_address, ended: None, refused: 0, report: None }
+        Conditioned { link, up, down, new_address, ended: None, is_closing: false, refused: 0, report: None }
     }
 
     /// With new addresses from this pool, from that of `seat` on; otherwise only the port is new.
@@ -242,12 +244,20 @@ impl<L: Link> Link for Conditioned<L> {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.pump(Instant::now());
+        if self.is_closing && self.up.is_empty() {
+            self.is_closing = false;
+            self.link.close();
+        }
         self.link.poll_flush(cx)
     }
 
+    fn close(&mut self) {
+        self.is_closing = true;
+    }
+
     fn queued(&self) -> usize {
-        // An empty datagram counts too.
-        self.link.queued() + self.up.bytes().max(self.up.len())
+        // An empty datagram counts too, and a goodbye that is to be said.
+        self.link.queued() + self.up.bytes().max(self.up.len()) + usize::from(self.is_closing)
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -269,6 +279,10 @@ impl<L: Link> Drop for Conditioned<L> {
     fn drop(&mut self) {
         while let Some((_, message)) = self.up.take() {
             self.pass_on(&message);
+        }
+        if self.is_closing {
+            self.link.close();
+            let _ = self.link.poll_flush(&mut Context::from_waker(Waker::noop()));
         }
         if let Some(report) = &mut self.report {
             let now = Instant::now();

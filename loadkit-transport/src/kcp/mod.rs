@@ -33,13 +33,16 @@ use rand::Rng;
 use tokio::time::Instant;
 
 use crate::codec::Codec;
-use crate::dial::{Dial, Speak};
+use crate::dial::Dial;
 pub use crate::peers::PeerId;
+use crate::speak::{Routed, Speak};
 pub use config::{Config, Mode, NoDelay};
 pub use server::{Server, ServerStats};
 pub use session::Session;
 pub use wire::conv_of;
 
+/// A [`Server`] with its endpoint.
+pub type Host = crate::host::Host<Server>;
 /// KCP: `Kcp::new(codec)`.
 pub type Kcp<C> = Dial<Config, C>;
 
@@ -51,6 +54,17 @@ impl Speak for Config {
     fn protocol(self, cx: &Cx) -> Session {
         let conv = self.conv.unwrap_or_else(|| cx.rng().next_u32().max(1));
         Session::new(&self, conv, Instant::now())
+    }
+
+    /// By the conversation, if each bot takes one of its own.
+    fn routed(&self) -> Option<Routed<Session>> {
+        let config = Some(self.clone()).filter(|config| config.conv.is_none())?;
+        let begin = move |cx: &Cx| {
+            let session = config.clone().protocol(cx);
+            let conv = session.conv();
+            (session, conv)
+        };
+        Some(Routed::new(0, conv_of, begin))
     }
 }
 

@@ -11,6 +11,7 @@ use super::session::Session;
 use super::wire::{Command, Segments, conv_of};
 use crate::peers::{PeerId, Peers};
 use crate::protocol::{Channel, Event, Protocol, Stats};
+use crate::serve::Serve;
 
 /// Events that nobody has fetched, at most; until then packets are dropped as if they had been lost.
 const MAX_EVENTS: usize = 1 << 18;
@@ -30,12 +31,12 @@ pub struct ServerStats {
 ///
 /// KCP has no handshake, so a peer comes with its first datagram: one with the beginning of a conversation's data.
 /// Nobody has shown then that it can be reached at its address; what it is sent before it acks is no more than
-/// the acks of its own datagrams, which are never longer than these, and what the game itself sends. And KCP
+/// the acks of its own datagrams, which are never longer than these, the probes of [`Config::keep_alive`], and what the
+/// game itself sends. And KCP
 /// has no goodbye: a peer that leaves is forgotten after [`Config::time_out`], or 60 s without one. Until then it
 /// counts among `max_peers`.
 ///
-/// **After every change, drain [`poll_transmit`](Server::poll_transmit) and [`poll_event`](Server::poll_event), then
-/// wait for the next datagram or for [`deadline`](Server::deadline).** Idle peers cost no time.
+/// It is driven by a [`Host`](super::Host), or by hand as [`Serve`] says. Idle peers cost no time.
 #[derive(Debug)]
 pub struct Server {
     config: Rc<Config>,
@@ -82,20 +83,6 @@ impl Server {
         self.peers.get(id).map(|(_, session)| session.stats())
     }
 
-    /// Takes a datagram.
-    pub fn input(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
-        let segments = Segments::read(datagram).filter(|_| self.peers.events() < MAX_EVENTS);
-        let Some(segments) = segments else {
-            self.stats.discarded += 1;
-            return;
-        };
-        let Some(conv) = conv_of(datagram) else { return };
-        let Some(id) = self.peers.find(&(from, conv)).or_else(|| self.accept(now, from, conv, segments)) else {
-            return;
-        };
-        self.peers.change(id, |session| session.input(now, datagram));
-    }
-
     /// A new peer, if its datagram is a conversation's first. The remains of one that is over are none: they would be
     /// acked, and never handed out, because their beginning is missing. Of a new one that comes in disorder, what came
     /// before the first is sent again.
@@ -114,53 +101,64 @@ impl Server {
         id
     }
 
-    /// Does what is due at `now`.
-    pub fn timeout(&mut self, now: Instant) {
-        self.peers.timeout(now);
-    }
-
-    /// When [`Server::timeout`] is to be called next.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.peers.deadline()
-    }
-
-    /// Queues a message to a peer.
-    ///
-    /// # Errors
-    /// As [`Protocol::send`]; `CLOSED` also when the peer has left.
-    pub fn send(&mut self, now: Instant, to: PeerId, channel: Channel, message: &[u8]) -> Result<(), Failure> {
-        let sent = self.peers.change(to, |session| session.send(now, channel, message));
-        sent.unwrap_or_else(|| Err(Failure::new(Kind::CLOSED, "the peer has left")))
-    }
-
-    /// Forgets a peer when it has acked what was sent to it; [`Event::Closed`] follows. The peer does not learn of it:
-    /// KCP has no word for it. What it goes on sending is answered by nobody.
-    pub fn disconnect(&mut self, now: Instant, id: PeerId) {
-        self.peers.change(id, |session| session.close(now));
-    }
-
-    /// Forgets all peers.
-    pub fn disconnect_all(&mut self, now: Instant) {
-        for id in self.peers.ids().collect::<Vec<_>>() {
-            self.disconnect(now, id);
-        }
-    }
-
-    /// Appends the next packet to `packet`, which is empty; where it goes. `None` when there is none.
-    pub fn poll_transmit(&mut self, now: Instant, packet: &mut Vec<u8>) -> Option<SocketAddr> {
-        self.peers.poll_transmit(now, packet).map(|(addr, _)| addr)
-    }
-
-    /// The next event, and whose it is. After [`Event::Closed`] the peer is gone.
-    pub fn poll_event(&mut self) -> Option<(PeerId, Event)> {
-        self.peers.poll_event()
-    }
-
     #[cfg(test)]
     pub(super) fn check_bounds(&self) {
         self.peers.check_bounds();
         for id in self.ids() {
             self.peers.get(id).unwrap().1.check_bounds();
         }
+    }
+}
+
+impl Serve for Server {
+    type Peer = PeerId;
+    /// KCP has no word for it.
+    type Reason = ();
+
+    fn input(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) {
+        let segments = Segments::read(datagram).filter(|_| self.peers.events() < MAX_EVENTS);
+        let Some(segments) = segments else {
+            self.stats.discarded += 1;
+            return;
+        };
+        let Some(conv) = conv_of(datagram) else { return };
+        let Some(id) = self.peers.find(&(from, conv)).or_else(|| self.accept(now, from, conv, segments)) else {
+            return;
+        };
+        self.peers.change(id, |session| session.input(now, datagram));
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        self.peers.timeout(now);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.peers.deadline()
+    }
+
+    fn send(&mut self, now: Instant, to: PeerId, channel: Channel, message: &[u8]) -> Result<(), Failure> {
+        let sent = self.peers.change(to, |session| session.send(now, channel, message));
+        sent.unwrap_or_else(|| Err(Failure::new(Kind::CLOSED, "the peer has left")))
+    }
+
+    /// Forgets a peer when it has acked what was sent to it; [`Event::Closed`] follows. The peer does not learn of it:
+    /// KCP has no word for it. What it goes on sending is answered by nobody.
+    fn disconnect(&mut self, now: Instant, id: PeerId, (): &()) {
+        self.peers.change(id, |session| session.close(now));
+    }
+
+    /// Forgets all peers.
+    fn disconnect_all(&mut self, now: Instant, (): &()) {
+        for id in self.peers.ids().collect::<Vec<_>>() {
+            self.disconnect(now, id, &());
+        }
+    }
+
+    fn poll_transmit(&mut self, now: Instant, packet: &mut Vec<u8>) -> Option<SocketAddr> {
+        self.peers.poll_transmit(now, packet).map(|(addr, _)| addr)
+    }
+
+    fn poll_event(&mut self) -> Option<(PeerId, Event)> {
+        self.peers.poll_event()
     }
 }

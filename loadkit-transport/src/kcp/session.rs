@@ -216,6 +216,10 @@ impl Session {
 }
 
 impl Protocol for Session {
+    fn name(&self) -> &'static str {
+        "kcp"
+    }
+
     fn open(&mut self, now: Instant) {
         if self.state == State::Fresh {
             (self.state, self.tell_open) = (State::Open, true);
@@ -374,6 +378,7 @@ impl Protocol for Session {
             packets_received: self.packets[1],
             bytes_sent: self.bytes[0],
             bytes_received: self.bytes[1],
+            ..Stats::default()
         }
     }
 }

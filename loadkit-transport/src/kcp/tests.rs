@@ -1,14 +1,15 @@
 //! Both ends over a bad network, in virtual time.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use loadkit_core::Kind;
+use loadkit_core::network::{Direction, Jitter, Reorder, Spread};
 use tokio::time::Instant;
 
 use super::wire::{Command, OVERHEAD, Segment, Segments};
 use super::{Config, Mode, NoDelay, Session};
+use crate::conditions::Path;
 use crate::framing::{Boundary, Framing};
 use crate::protocol::{Channel, Event, Protocol};
 
@@ -22,39 +23,31 @@ const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// SplitMix64 (Steele et al., 2014).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ z >> 31) % n
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Weather {
-    loss_percent: u64,
-    twice_percent: u64,
-    delay: Duration,
-    jitter: Duration,
-}
-
-const CALM: Weather = Weather { loss_percent: 0, twice_percent: 0, delay: ms(20), jitter: ms(0) };
-const STORM: Weather = Weather { loss_percent: 20, twice_percent: 5, delay: ms(20), jitter: ms(50) };
+const CALM: Direction = Direction { latency: ms(20), ..NOTHING };
+const STORM: Direction = Direction {
+    jitter: Some(Jitter { spread: Spread::Uniform(ms(50)), wanders: ms(0) }),
+    loss: 0.2,
+    duplicate: 0.05,
+    reorder: Some(Reorder { share: 0.2, by: ms(50) }),
+    ..CALM
+};
+const NOTHING: Direction = Direction {
+    latency: ms(0),
+    jitter: None,
+    loss: 0.0,
+    bursts: None,
+    duplicate: 0.0,
+    reorder: None,
+    line: None,
+    mtu: None,
+};
 
 /// Two ends and the network between them.
 struct World {
     now: Instant,
     ends: [Session; 2],
-    weather: Weather,
-    dice: Dice,
-    /// By time and a number: to whom, and what.
-    flying: BTreeMap<(Instant, u64), (usize, Vec<u8>)>,
-    thrown: u64,
+    /// To each.
+    paths: [Path; 2],
     /// Packets that each has sent.
     packets: [Vec<Vec<u8>>; 2],
     /// Nothing gets through to it.
@@ -65,7 +58,7 @@ struct World {
 }
 
 impl World {
-    fn new(weather: Weather, seed: u64, configs: [&Config; 2]) -> World {
+    fn new(weather: Direction, seed: u64, configs: [&Config; 2]) -> World {
         let now = Instant::now();
         let mut ends = configs.map(|config| Session::new(config, CONV, now));
         for end in &mut ends {
@@ -75,10 +68,7 @@ impl World {
         World {
             now,
             ends,
-            weather,
-            dice: Dice(seed),
-            flying: BTreeMap::new(),
-            thrown: 0,
+            paths: [seed, seed + 1_000].map(|seed| Path::new(&weather, seed)),
             packets: [Vec::new(), Vec::new()],
             cut: [false; 2],
             asleep: [false; 2],
@@ -91,7 +81,9 @@ impl World {
             let mut packet = Vec::new();
             while self.ends[from].poll_transmit(self.now, &mut packet) {
                 assert!(!packet.is_empty() && packet.len() <= self.ends[from].config().mtu, "{}", packet.len());
-                self.throw(1 - from, &packet);
+                if !self.cut[1 - from] {
+                    self.paths[1 - from].send(self.now, &packet);
+                }
                 self.packets[from].push(std::mem::take(&mut packet));
             }
             while !self.asleep[from]
@@ -103,20 +95,6 @@ impl World {
         }
     }
 
-    fn throw(&mut self, to: usize, packet: &[u8]) {
-        let copies = match self.dice.below(100) {
-            _ if self.cut[to] => 0,
-            roll if roll < self.weather.loss_percent => 0,
-            roll if roll < self.weather.loss_percent + self.weather.twice_percent => 2,
-            _ => 1,
-        };
-        for _ in 0..copies {
-            let jitter = Duration::from_micros(self.dice.below(self.weather.jitter.as_micros() as u64 + 1));
-            self.thrown += 1;
-            self.flying.insert((self.now + self.weather.delay + jitter, self.thrown), (to, packet.to_vec()));
-        }
-    }
-
     /// Lets `time` pass.
     fn run(&mut self, time: Duration) {
         let end = self.now + time;
@@ -124,16 +102,15 @@ impl World {
         loop {
             self.drain();
             let deadlines = self.ends.iter().map(Session::deadline);
-            let next = deadlines.chain([self.flying.keys().next().map(|key| key.0)]).flatten().min();
+            let next = deadlines.chain(self.paths.iter().map(Path::deadline)).flatten().min();
             let Some(next) = next.filter(|&next| next <= end) else { break };
             stuck = if next > self.now { 0 } else { stuck + 1 };
             assert!(stuck < 5, "a deadline that has come stays: {:?}", self.ends);
             self.now = self.now.max(next);
-            while let Some(entry) = self.flying.first_entry()
-                && entry.key().0 <= self.now
-            {
-                let (to, packet) = entry.remove();
-                self.ends[to].input(self.now, &packet);
+            for (end, path) in self.ends.iter_mut().zip(&mut self.paths) {
+                while let Some((at, packet)) = path.poll(self.now) {
+                    end.input(at, &packet);
+                }
             }
             for end in &mut self.ends {
                 end.timeout(self.now);
@@ -250,7 +227,7 @@ fn sequence_numbers_and_times_wrap_around() {
     world.ends[1].start_at(i32::MAX as u32 - 40, u32::MAX - 50);
     // The clock in the segments begins anew 2^32 ms after the opening: nothing has a deadline until then.
     world.run(ms(u64::from(u32::MAX) - 300));
-    assert_eq!((world.thrown, world.ends[0].deadline()), (0, None));
+    assert_eq!((world.packets[0].len(), world.ends[0].deadline()), (0, None));
     let world = all_arrive(world, 300);
     let times: Vec<u32> =
         world.packets[0].iter().map(|packet| Segments::read(packet).unwrap().last().unwrap().ts).collect();
@@ -271,7 +248,7 @@ fn an_idle_hour_costs_nothing_and_a_message_after_it_arrives() {
     world.send(1, b"still there?").unwrap();
     world.run(ms(100));
     assert_eq!((world.messages(1), world.messages(0)), (vec![Bytes::from("hello")], vec![Bytes::from("still there?")]));
-    assert!(size_of::<Session>() <= 576, "{}", size_of::<Session>());
+    assert!(size_of::<Session>() <= 488, "{}", size_of::<Session>());
 }
 
 #[test]
@@ -526,7 +503,7 @@ fn what_cannot_be_true_spoils_its_datagram() {
 #[test]
 fn a_resent_segment_measures_the_sending_that_was_acked() {
     // The first time-out, 200 ms, is far below the round trip of 600 ms.
-    let mut world = World::new(Weather { delay: ms(300), ..CALM }, 1, [&Config::FAST, &Config::FAST]);
+    let mut world = World::new(Direction { latency: ms(300), ..CALM }, 1, [&Config::FAST, &Config::FAST]);
     for _ in 0..20 {
         world.send(0, b"x").unwrap();
         world.run(ms(700));

@@ -20,7 +20,8 @@ use crate::protocol::Channel;
 /// Messages on both sides are bounded: Protobuf bytes can decode to a multiple of their number, so the bound on bytes
 /// is the bound on memory.
 pub struct Enveloped<W> {
-    max: usize,
+    /// Every connection has one: 4 bytes are enough.
+    max: u32,
     table: PhantomData<fn() -> W>,
 }
 
@@ -31,7 +32,7 @@ impl<W> Enveloped<W> {
     }
 
     /// With messages of at most `max` bytes both ways, their envelopes included.
-    pub const fn max(mut self, max: usize) -> Self {
+    pub const fn max(mut self, max: u32) -> Self {
         self.max = max;
         self
     }
@@ -44,7 +45,7 @@ impl<W: Opcodes> Codec for Enveloped<W> {
     fn encode(&mut self, message: &Envelope<W::Out>, out: &mut Vec<u8>) -> Result<(), Failure> {
         let body = message.body.encoded_len();
         let len = message.len_around(body);
-        check_len(len, self.max)?;
+        check_len(len, self.max as usize)?;
         out.reserve(len);
         message.encode_around(body, out);
         message.body.encode(out);
@@ -52,7 +53,7 @@ impl<W: Opcodes> Codec for Enveloped<W> {
     }
 
     fn decode(&mut self, bytes: &[u8]) -> Result<Envelope<W>, Failure> {
-        check_len(bytes.len(), self.max)?;
+        check_len(bytes.len(), self.max as usize)?;
         let Envelope { opcode, seq, reply_to, body } =
             Envelope::open(bytes).map_err(|error| malformed("an envelope", error))?;
         let body = W::decode(opcode, body).map_err(|error| malformed(W::name(opcode).unwrap_or("a message"), error))?;

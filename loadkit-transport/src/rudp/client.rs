@@ -1,5 +1,6 @@
 //! The end that connects.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -7,10 +8,17 @@ use loadkit_core::{Failure, Kind};
 use tokio::time::Instant;
 
 use super::config::Config;
+#[cfg(feature = "encryption")]
+use super::crypto::{Crypto, TAG_LEN};
 use super::path::Path;
+use super::sealing::Sealing;
 use super::session::{Ids, Session};
 use super::wire::{Packet, Response, Welcome, begin_response, client_id, pad_response, write_request};
 use crate::protocol::{Channel, Event, Protocol, Stats};
+
+thread_local! {
+    static LAST: RefCell<Option<Rc<Config>>> = const { RefCell::new(None) };
+}
 
 #[derive(Debug)]
 enum State {
@@ -49,7 +57,7 @@ impl Client {
     /// A connection to be opened. `salt` is random, and its low half ([`Client::id`]) not the same for two connections
     /// from one socket.
     pub fn new(config: &Config, salt: u64) -> Client {
-        let config = (*config != Config::DEFAULT).then(|| Rc::new(config.clone().bounded()));
+        let config = (*config != Config::DEFAULT).then(|| shared(config.clone().bounded()));
         Client { config, salt, state: State::Fresh, news: None }
     }
 
@@ -100,14 +108,18 @@ impl Client {
         self.state = State::Over(Some(Box::new(Failure::new(kind, what))));
     }
 
-    fn accepted(&mut self, now: Instant, welcome: &Welcome) {
+    fn accepted(&mut self, now: Instant, welcome: &Welcome, sealing: Sealing) {
         let mut config = self.config.take();
         if let Some(config) = config.as_mut().and_then(Rc::get_mut) {
-            // It has been said.
+            // They have been said.
             config.payload = None;
+            #[cfg(feature = "encryption")]
+            {
+                config.token = None;
+            }
         }
         let ids = Ids { own: self.id(), other: welcome.session };
-        let mut session = Box::new(Session::new(config, ids, false, now));
+        let mut session = Box::new(Session::new(config, ids, false, now).sealed(sealing));
         session.path = Some(Path::new(welcome.secret, now));
         self.state = State::Connected(session);
         if !welcome.answer.is_empty() {
@@ -118,12 +130,51 @@ impl Client {
     fn write_response(&self, cookie: u64, packet: &mut Vec<u8>) {
         let (config, start) = (self.config(), packet.len());
         let payload = config.payload.as_deref().unwrap_or_default();
-        let response =
-            Response { protocol: config.protocol, salt: self.salt, cookie, token: &[], payload, before: &[] };
-        begin_response(packet, config.magic, &response, payload.len());
+        let plain = Response { protocol: config.protocol, salt: self.salt, cookie, token: &[], payload, before: &[] };
+        #[cfg(feature = "encryption")]
+        if let Some(token) = &config.token {
+            let shown = token.shown();
+            begin_response(packet, config.magic, &Response { token: &shown, ..plain }, payload.len() + TAG_LEN);
+            let body = packet.len();
+            packet.extend_from_slice(payload);
+            token.keys.of_session(self.salt).seal_response(config.protocol, cookie, packet, start, body);
+            return pad_response(packet, start);
+        }
+        begin_response(packet, config.magic, &plain, payload.len());
         packet.extend_from_slice(payload);
         pad_response(packet, start);
     }
+
+    /// Takes an accept whose salt is right.
+    fn take_accept(&mut self, now: Instant, welcome: &[u8], before: &[u8]) {
+        #[cfg(feature = "encryption")]
+        if let Some(token) = &self.config().token {
+            let (keys, protocol) = (token.keys.of_session(self.salt), self.config().protocol);
+            let opened = keys.open_accept(protocol, self.salt, before, welcome);
+            if let Some(welcome) = opened.as_deref().and_then(Welcome::read) {
+                let sealing = Sealing(Some(Box::new(Crypto::new(keys, false, protocol))));
+                self.accepted(now, &welcome, sealing);
+            }
+            return;
+        }
+        let _ = before;
+        if let Some(welcome) = Welcome::read(welcome) {
+            self.accepted(now, &welcome, Sealing::default());
+        }
+    }
+}
+
+/// The same knobs as those of the client before it on this thread, or new ones: bots of one kind share theirs.
+fn shared(config: Config) -> Rc<Config> {
+    LAST.with_borrow_mut(|last| match last {
+        Some(last) if **last == config => last.clone(),
+        _ => {
+            let config = Rc::new(config);
+            // What only one client says is not for the next.
+            *last = config.is_common().then(|| config.clone());
+            config
+        }
+    })
 }
 
 impl Protocol for Client {
@@ -135,10 +186,12 @@ impl Protocol for Client {
         if !matches!(self.state, State::Fresh) {
             return;
         }
-        let (max, len) = (self.config().max_payload(), self.config().payload.as_ref().map_or(0, |bytes| bytes.len()));
-        if len > max {
-            return self
-                .end(Kind::TOO_LARGE, format!("a handshake payload of {len} bytes; a packet has room for {max}"));
+        let config = self.config();
+        let len = config.response_len(config.payload.as_ref().map_or(0, |bytes| bytes.len()));
+        if len > config.packet {
+            let what =
+                format!("with its payload the handshake needs packets of {len} bytes; they are {}", config.packet);
+            return self.end(Kind::TOO_LARGE, what);
         }
         let give_up = now + self.config().time_out;
         self.state = State::Asking(Box::new(Asking { cookie: None, send_at: now, give_up }));
@@ -157,10 +210,8 @@ impl Protocol for Client {
                 let is_news = asking.cookie.replace(cookie) != Some(cookie);
                 asking.send_at = if is_news { now } else { asking.send_at };
             }
-            Some(Packet::Accept { salt, welcome }) if salt == self.salt && asking.cookie.is_some() => {
-                if let Some(welcome) = Welcome::read(welcome) {
-                    self.accepted(now, &welcome);
-                }
+            Some(Packet::Accept { salt, welcome, before }) if salt == self.salt && asking.cookie.is_some() => {
+                self.take_accept(now, welcome, before);
             }
             Some(Packet::Denied { salt, code, reason }) if salt == self.salt && asking.cookie.is_some() => {
                 self.news = Some(Box::new(News { answer: Bytes::new(), code: Some(code) }));

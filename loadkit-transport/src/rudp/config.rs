@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::frame::{MAX_FRAME_HEADER, MAX_PIECES, MAX_WHOLE_HEADER};
-use super::wire::{MAX_HEADER, kind, kind_and_id};
+use super::wire::{MAX_HEADER, RESPONSE_HEADER, kind, kind_and_id};
 use crate::protocol::Delivery;
 
 /// The knobs of a connection. Both ends need the same [`protocol`](Config::protocol), [`magic`](Config::magic),
@@ -70,6 +70,9 @@ pub struct Config {
     /// A client's own word in the handshake: a build number, a ticket of the lobby, … The server gets it with the
     /// connect event. As long as a packet has room for it: see [`Config::max_payload`].
     pub payload: Option<Arc<[u8]>>,
+    /// A client's connect token: it is shown to the server, and all packets are sealed. Each costs 16 bytes more.
+    #[cfg(feature = "encryption")]
+    pub token: Option<Arc<super::token::Token>>,
     /// On a server: newcomers wait for [`Server::admit`](super::Server::admit) or
     /// [`Server::deny`](super::Server::deny). Without it all are admitted.
     pub ask: bool,
@@ -111,6 +114,8 @@ impl Config {
         bytes_per_flush: 256 * 1024,
         bytes_per_second: 0,
         payload: None,
+        #[cfg(feature = "encryption")]
+        token: None,
         ask: false,
     };
 
@@ -146,7 +151,16 @@ impl Config {
 
     /// The longest [`payload`](Config::payload): what a packet holds beside the rest of a response.
     pub fn max_payload(&self) -> usize {
-        self.packet.saturating_sub(self.magic.as_bytes().len() + 26)
+        self.packet.saturating_sub(self.response_len(0))
+    }
+
+    /// A response's length, before it is padded.
+    pub(super) fn response_len(&self, payload: usize) -> usize {
+        #[cfg(feature = "encryption")]
+        let token = self.token.as_ref().map_or(0, |token| token.shown_len() + super::crypto::TAG_LEN);
+        #[cfg(not(feature = "encryption"))]
+        let token = 0;
+        self.magic.as_bytes().len() + RESPONSE_HEADER + token + payload
     }
 
     /// With sizes brought into what the wire format can carry, and times into what clocks can.
@@ -162,6 +176,15 @@ impl Config {
         self.message = self.message.min(self.fragment * MAX_PIECES).max(self.whole());
         self.bytes_per_flush = self.bytes_per_flush.max(self.packet as u32);
         self
+    }
+
+    /// Whether nothing in it is of one client alone.
+    pub(super) fn is_common(&self) -> bool {
+        #[cfg(feature = "encryption")]
+        if self.token.is_some() {
+            return false;
+        }
+        self.payload.is_none()
     }
 
     /// What a packet holds beside its header.

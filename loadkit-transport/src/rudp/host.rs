@@ -115,4 +115,21 @@ mod tests {
             echo = echo(link) => assert_eq!(echo, b"echo"),
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn newcomers_are_asked_for() {
+        let config = Config { ask: true, ..Config::DEFAULT };
+        let server = Server::new(config, 10, [1, 2], Instant::now());
+        let mut host = Host::new(server, Endpoint::listen_mem("asks").unwrap());
+        let asks = async {
+            let (peer, event) = host.next().await.unwrap();
+            assert_eq!((event, host.server_mut().take_hello(peer).client), (Event::Connected, None));
+            host.server_mut().admit(peer, b"welcome").unwrap();
+            serve(host).await;
+        };
+        tokio::select! {
+            () = asks => panic!("the server ended"),
+            echo = echo(Mem::connect("asks").unwrap()) => assert_eq!(echo, b"echo"),
+        }
+    }
 }

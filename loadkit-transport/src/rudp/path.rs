@@ -8,8 +8,6 @@
 //! it answers with the session's secret, which it derives from its key: who has not seen the handshake cannot end a
 //! session so. A server with a new key cannot either; then the time-out ends it.
 
-use std::time::Duration;
-
 use loadkit_core::{Failure, Kind};
 use tokio::time::Instant;
 
@@ -49,10 +47,21 @@ impl Path {
 impl Session {
     /// Looks at a packet from elsewhere. Nothing changes.
     pub(super) fn stray(&self, datagram: &[u8]) -> Stray {
-        let opened = Envelope::read(self.config().magic, datagram);
-        let Some(envelope) = opened.filter(|envelope| envelope.id == self.id()) else {
+        let read = Envelope::read(self.config().magic, datagram);
+        let Some(envelope) = read.filter(|envelope| envelope.id == self.id()) else {
             return Stray::Forged;
         };
+        if !self.sealing.is_on() {
+            return self.opened_stray(&envelope);
+        }
+        let mut out = Vec::new();
+        match self.sealing.open(&envelope, &mut out) {
+            Ok(_) => self.opened_stray(&Envelope { body: &out, ..envelope }),
+            Err(_) => Stray::Forged,
+        }
+    }
+
+    fn opened_stray(&self, envelope: &Envelope) -> Stray {
         let mut body = envelope.body;
         let is_whole = match envelope.first & 0xF {
             kind::PATH_RESPONSE => match path_response_of(body) {
@@ -69,6 +78,7 @@ impl Session {
     /// 9.4).
     pub(super) fn moved(&mut self, now: Instant) {
         self.rtt = RoundTrip::default();
+        self.pace.moved();
         self.last_heard = self.last_heard.max(now);
     }
 
@@ -89,34 +99,26 @@ impl Session {
         true
     }
 
-    fn probe_after(&self) -> Duration {
-        self.config().keep_alive.saturating_mul(2)
-    }
-
-    /// When the server is to be asked whether it still knows the session.
-    pub(super) fn probe_at(&self) -> Option<Instant> {
-        let path = self.path.as_ref()?;
-        if path.token.is_some() {
-            return Some(self.last_heard);
-        }
-        Some(path.probed.max(self.last_heard) + self.probe_after())
-    }
-
-    /// Writes the echo of a challenge or a probe, where one is due.
+    /// Writes the echo of a challenge or a probe, where one is due. No deadline stands for them: whoever is idle pings,
+    /// whoever is not flushes, and each looks here.
     pub(super) fn write_path(&mut self, now: Instant, packet: &mut Vec<u8>) -> bool {
-        let is_due = self.probe_at().is_some_and(|at| now >= at);
-        let (magic, own, other) = (self.config().magic, self.id(), self.ids.other);
-        let Some(path) = self.path.as_mut().filter(|_| is_due) else { return false };
+        let config = Session::knobs(&self.config);
+        let (magic, ids) = (config.magic, self.ids);
+        let Some(path) = &mut self.path else { return false };
         if let Some(token) = path.token.take() {
             let secret = path.secret;
-            let body = self.begin_sealed(kind::PATH_RESPONSE, packet);
+            let begun = self.begin_sealed(kind::PATH_RESPONSE, packet);
             packet.extend_from_slice(&token.to_le_bytes());
             packet.extend_from_slice(&secret.to_le_bytes());
-            self.seal(packet, body);
-        } else {
-            path.probed = now;
-            write_probe(packet, magic, other, own);
+            self.seal(packet, &begun);
+            return true;
         }
-        true
+        let quiet_for = config.keep_alive.saturating_mul(2);
+        let is_due = now >= path.probed.max(self.last_heard) + quiet_for;
+        if is_due {
+            path.probed = now;
+            write_probe(packet, magic, ids.other, ids.own);
+        }
+        is_due
     }
 }

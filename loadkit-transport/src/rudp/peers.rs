@@ -30,6 +30,10 @@ impl PeerId {
 pub struct Hello {
     /// Its own word: [`Config::payload`](super::Config::payload).
     pub payload: Bytes,
+    /// Who it is, says its connect token.
+    pub client: Option<u64>,
+    /// What its connect token says besides.
+    pub user_data: Bytes,
 }
 
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use bytes::Bytes;
 use loadkit_core::{Failure, Kind};
 use tokio::time::Instant;
 
 use super::config::Config;
+use super::door::{CODE_FULL, Door, Stopped};
 use super::gate::Gate;
 use super::path::Stray;
 use super::peers::{Hello, Peer, PeerId, Peers};
@@ -25,8 +25,6 @@ const MAX_REPLIES: usize = 4_096;
 const MAX_EVENTS: usize = 1 << 18;
 /// The longest answer to a newcomer: an accept is never longer than the response that asks for it.
 pub const MAX_ANSWER: usize = 200;
-/// The code of a denial because the server is full.
-pub const CODE_FULL: u32 = 1;
 
 #[derive(Debug)]
 enum Reply {
@@ -70,6 +68,7 @@ pub struct Server {
     config: Rc<Config>,
     max_peers: usize,
     gate: Gate,
+    door: Door,
     peers: Peers,
     /// Sessions ever begun.
     count: u64,
@@ -84,11 +83,21 @@ impl Server {
             config: Rc::new(config.bounded()),
             max_peers: max_peers.min(u32::MAX as usize / 2),
             gate: Gate::new(key, now),
+            door: Door::default(),
             peers: Peers::default(),
             count: 0,
             replies: VecDeque::new(),
             stats: ServerStats::default(),
         }
+    }
+
+    /// From now on, lets in only those that show a connect token made with `key`, and seals all packets of their
+    /// sessions. `unix` is the time now, in seconds since 1970; `addrs` are the server's own addresses as tokens name
+    /// them, or none if any will do. A token may be used again until it expires: a game that wants one session a
+    /// player looks at [`Hello::client`].
+    #[cfg(feature = "encryption")]
+    pub fn require_tokens(&mut self, now: Instant, unix: u64, key: super::token::TokenKey, addrs: &[SocketAddr]) {
+        self.door = Door(Some(super::door::Tokens { key, at: (unix, now), addrs: addrs.to_vec() }));
     }
 
     /// Peers connected now.
@@ -215,12 +224,21 @@ impl Server {
             self.reply(from, Reply::Denied { salt, code: CODE_FULL, reason: "full".into() });
             return;
         }
+        let passed = match self.door.check(now, response) {
+            Ok(passed) => passed,
+            Err(Stopped::Denied(code, reason)) => {
+                self.stats.denied += 1;
+                return self.reply(from, Reply::Denied { salt, code, reason: reason.into() });
+            }
+            Err(Stopped::Forged) => {
+                self.stats.discarded += 1;
+                return;
+            }
+        };
         let ids = Ids { own: self.new_session(), other: client_id(salt) };
-        let session = Session::new(Some(self.config.clone()), ids, true, now);
+        let session = Session::new(Some(self.config.clone()), ids, true, now).sealed(passed.sealing);
         let mut peer = Peer::new(from, salt, origin, session);
-        if !response.payload.is_empty() {
-            peer.hello = Some(Box::new(Hello { payload: Bytes::copy_from_slice(response.payload) }));
-        }
+        peer.hello = passed.hello;
         peer.admitted = !self.config.ask;
         let Some(id) = self.peers.insert(peer) else { return };
         if !self.config.ask {
@@ -336,8 +354,11 @@ impl Server {
                 let Some(peer) = self.peers.get(*id) else { return false };
                 let session = peer.session.id();
                 let secret = self.gate.secret(session, client_id(peer.salt));
+                let start = packet.len();
                 begin_accept(packet, magic, peer.salt);
+                let body = packet.len();
                 Welcome { session, secret, answer: peer.answer.as_deref().unwrap_or_default() }.write(packet);
+                peer.session.sealing.seal_accept(self.config.protocol, peer.salt, packet, start, body);
             }
         }
         true

@@ -24,19 +24,20 @@ impl Unreliable {
         self.0.is_empty()
     }
 
-    /// Queues a frame; false when more than `limit` bytes would wait.
-    pub(super) fn push(&mut self, frame: &Frame, limit: usize) -> bool {
-        let len = frame.len();
-        let Ok(prefix) = u16::try_from(len) else { return false };
-        if self.0.len() + len + 2 > limit {
+    /// Queues frames, all or none; false when more than `limit` bytes would wait.
+    pub(super) fn push<'a>(&mut self, frames: impl Iterator<Item = Frame<'a>> + Clone, limit: usize) -> bool {
+        let len: usize = frames.clone().map(|frame| frame.len() + 2).sum();
+        if self.0.len() + len > limit {
             return false;
         }
         if self.0.capacity() == 0 {
             self.0 = BUFFERS.with(Pool::take);
         }
-        self.0.reserve(2 + len);
-        self.0.extend_from_slice(&prefix.to_le_bytes());
-        frame.write(&mut self.0);
+        self.0.reserve(len);
+        for frame in frames {
+            self.0.extend_from_slice(&u16::try_from(frame.len()).unwrap_or(0).to_le_bytes());
+            frame.write(&mut self.0);
+        }
         true
     }
 

@@ -26,7 +26,7 @@
 //! A client's id is the low half of its salt, so that **the four bytes after the kind of every packet to a client are
 //! that client's id**: many clients can share a socket.
 //!
-//! A reply is never longer than what asked for it: challenge (17) < request (256); accept (25 to 241) and denied (14
+//! A reply is never longer than what asked for it: challenge (17) < request (256); accept (23 to 239) and denied (14
 //! to 134) <= response (256 or more); path challenge (9) < ack (11 or more); reset (13) = probe (13). The magic counts
 //! on both sides.
 
@@ -36,6 +36,8 @@ use super::config::Magic;
 pub(super) const VERSION: u8 = 1;
 /// A request's length: padded, so that nobody can use a server to amplify. A response has at least as much.
 pub(super) const REQUEST_LEN: usize = 256;
+/// A response's length without magic, token and payload.
+pub(super) const RESPONSE_HEADER: usize = 26;
 /// What every packet of a session begins with, behind the magic.
 pub(super) const ENVELOPE_LEN: usize = 7;
 /// The longest header of a data packet, its envelope included.
@@ -81,7 +83,7 @@ pub(super) enum Packet<'a> {
     Request { protocol: u32, salt: u64 },
     Challenge { salt: u64, cookie: u64 },
     Response(Response<'a>),
-    Accept { salt: u64, welcome: &'a [u8] },
+    Accept { salt: u64, welcome: &'a [u8], before: &'a [u8] },
     Denied { salt: u64, code: u32, reason: &'a str },
     PathChallenge { client: u32, token: u32 },
     Probe { session: u32, client: u32 },
@@ -119,7 +121,10 @@ impl<'a> Packet<'a> {
                 rest = &[];
                 Packet::Response(Response { protocol, salt, cookie, token, payload, before })
             }
-            kind::ACCEPT => Packet::Accept { salt: u64_of(&mut rest)?, welcome: std::mem::take(&mut rest) },
+            kind::ACCEPT => {
+                let (salt, welcome) = (u64_of(&mut rest)?, std::mem::take(&mut rest));
+                Packet::Accept { salt, welcome, before: bytes.get(..bytes.len() - welcome.len())? }
+            }
             kind::DENIED => {
                 Packet::Denied { salt: u64_of(&mut rest)?, code: u32_of(&mut rest)?, reason: text_of(&mut rest)? }
             }
@@ -438,7 +443,7 @@ mod tests {
             let welcome = Welcome { session, secret, answer };
             let mut accept = written(|out| begin_accept(out, magic, salt));
             welcome.write(&mut accept);
-            let Some(Packet::Accept { salt: read, welcome: bytes }) = Packet::read(magic, &accept) else {
+            let Some(Packet::Accept { salt: read, welcome: bytes, .. }) = Packet::read(magic, &accept) else {
                 panic!("no accept")
             };
             prop_assert_eq!((read, Welcome::read(bytes)), (salt, Some(welcome)));

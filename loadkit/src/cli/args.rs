@@ -63,9 +63,13 @@ pub struct CheckArgs {
 pub struct RunArgs {
     /// A plan, as a TOML file; without one: 10 players for 10 seconds.
     pub plan: Option<PathBuf>,
-    /// The server under test: HOST:PORT, or with a scheme: udp://, tcp://, mem://NAME.
+    /// The server under test: HOST:PORT, or with a scheme: udp://, tcp://, tls://, ws://, wss://, quic://, http://,
+    /// https://, mem://NAME. What it can be depends on the scenario.
     #[arg(long, short)]
     pub target: Option<String>,
+    /// Accepts servers whose TLS certificate does not verify. The report says so.
+    #[arg(long)]
+    pub insecure: bool,
     /// Which scenario to play, if there are several.
     #[arg(long)]
     pub scenario: Option<String>,

@@ -28,6 +28,7 @@ impl Client {
         let plan = plan_of(args)?;
         let scenario = self.find(plan.scenario())?;
         let target = target_of(&plan)?;
+        let target = if args.insecure { target.unverified() } else { target };
         check_descriptors(scenario, &plan, &target)?;
         if !args.no_report {
             check_writable(&args.report).map_err(UseError::new)?;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::kcp::{PeerId, Server};
+use crate::serve::Serve;
 
 fn addr(n: u16) -> SocketAddr {
     ([10, 0, 0, 1], n).into()
@@ -165,7 +166,7 @@ fn a_flood_of_made_up_peers_is_bounded_and_not_amplified() {
     assert_eq!((server.peers(), server.stats().denied), (500, 19_500));
     assert!(went <= came / 40, "{went} of {came}");
     server.check_bounds();
-    server.disconnect_all(now);
+    server.disconnect_all(now, &());
     while server.poll_transmit(now, &mut packet).is_some() {}
     assert_eq!(server.peers(), 0);
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::rudp::config::MIN_PACKET;
+use crate::rudp::frame::Piece;
 
 /// Valid packets that are kept to be mutated.
 const KEPT: usize = 64;
@@ -134,7 +135,7 @@ impl Fuzz {
                 }
             }
             Deed::Send { from_server, channel, len } => {
-                let channel = [Channel::ORDERED, Channel::UNORDERED, Channel::UNRELIABLE, Channel::SEQUENCED][channel];
+                let channel = Channel { lane: (len % 3) as u8, ..PROMISES[channel] };
                 let (world, message) = (&mut self.world, vec![7; len]);
                 let peer = world.server.ids().next();
                 // Whether it is taken is not the question here.
@@ -146,13 +147,19 @@ impl Fuzz {
             }
             Deed::Burst { to_server, bytes, copies } => {
                 // Good data packets, each of them new: a header of this session, then whatever frames.
+                let dice = bytes.first().map_or(0, |&byte| u16::from(byte));
                 for sequence in 0..copies {
                     let id = if to_server { self.session() } else { self.world.client.id() };
                     let packet = data(id, sequence, |out| {
-                        Frame { delivery: Delivery::Ordered, more: sequence % 3 > 0, id: sequence, bytes: &bytes }
-                            .write(out);
-                        Frame { delivery: Delivery::Unordered, more: false, id: sequence * 2, bytes: &bytes }
-                            .write(out);
+                        // In order three pieces make a message; elsewhere anything goes.
+                        let three = Some(Piece { index: (sequence % 3) as u8, last: 2 });
+                        Frame { channel: Channel::ORDERED, piece: three, id: sequence, bytes: &bytes }.write(out);
+                        Frame { channel: Channel::UNORDERED, piece: None, id: sequence * 2, bytes: &bytes }.write(out);
+                        let channel = PROMISES[usize::from(dice + sequence) % 4];
+                        let last = 1 + (dice % 200) as u8;
+                        let piece = Some(Piece { index: (sequence % (u16::from(last) + 1)) as u8, last });
+                        let channel = Channel { lane: 1 + (dice / 16 % 7) as u8, ..channel };
+                        Frame { channel, piece, id: sequence / (dice % 9 + 1), bytes: &bytes }.write(out);
                     });
                     self.input(to_server, &packet);
                 }
@@ -170,14 +177,13 @@ impl Fuzz {
     }
 
     fn check(&mut self) {
-        let message = self.config.message;
         if let Some(session) = self.world.client.session_mut() {
-            session.check_bounds(message);
+            session.check_bounds();
         }
         let ids: Vec<_> = self.world.server.ids().collect();
         assert!(ids.len() <= 100);
         for id in ids {
-            self.world.server.session_mut(id).unwrap().check_bounds(message);
+            self.world.server.session_mut(id).unwrap().check_bounds();
         }
         self.world.server.check_bounds();
         self.world.to_client.clear();
@@ -241,13 +247,12 @@ fn datagrams_longer_than_agreed_are_dropped() {
     let before = world.client.stats().discarded;
     for (sequence, len, discarded) in [(900, 1_180, 0), (901, 1_181, 1), (902, 30_000, 2)] {
         let packet = data(world.client.id(), sequence, |out| {
-            Frame { delivery: Delivery::Ordered, more: false, id: sequence - 800, bytes: &[7; 30_000][..len] }
-                .write(out);
+            Frame { channel: Channel::ORDERED, piece: None, id: sequence - 800, bytes: &[7; 30_000][..len] }.write(out);
         });
         world.client.input(world.now, &packet);
         assert_eq!(world.client.stats().discarded, before + discarded, "{len}");
     }
-    world.client.session_mut().unwrap().check_bounds(Config::DEFAULT.message);
+    world.client.session_mut().unwrap().check_bounds();
 }
 
 #[test]

@@ -200,7 +200,7 @@ fn a_flood_from_forged_addresses_moves_nothing() {
     for n in 2..20_000_u16 {
         // Packets that an eavesdropper may have made, and guesses at the echo.
         let genuine = data(session, n, |out| {
-            Frame { delivery: Delivery::Ordered, more: false, id: 1, bytes: b"forged" }.write(out);
+            Frame { channel: Channel::ORDERED, piece: None, id: 1, bytes: b"forged" }.write(out);
         });
         crowd.server.input(crowd.now, addr(n), &genuine);
         let mut guess = Vec::new();
