@@ -15,7 +15,7 @@ use self::inbox::Inbox;
 use crate::any_link::AnyLink;
 use crate::codec::Codec;
 use crate::failures;
-use crate::link::{Link, MAX_DATAGRAM};
+use crate::link::{Link, MAX_DATAGRAM, STREAM_QUEUE};
 use crate::protocol::{Channel, Event, Protocol, Stats};
 use crate::traffic::Traffic;
 
@@ -23,8 +23,6 @@ use crate::traffic::Traffic;
 const READS_PER_TURN: usize = 64;
 /// Counts go to the recorder so often at most: a look-up by name is dear beside a packet.
 const REPORT_EVERY_MS: u32 = 250;
-/// A stream takes packets from its protocol only while fewer bytes wait for the kernel.
-const STREAM_QUEUE: usize = 64 * 1024;
 /// Tasks other than the bot's own that wait for messages, at most; further ones must poll anew.
 const MAX_WAITING: usize = 64;
 

@@ -5,6 +5,7 @@ use std::io;
 use loadkit_core::{Failure, Kind};
 
 use crate::codec::malformed;
+use crate::link::STREAM_QUEUE;
 
 /// Bytes that wait for the kernel, at most; a message beyond that is refused.
 const MAX_QUEUED: usize = 512 * 1024;
@@ -343,7 +344,8 @@ impl FrameBuffers {
 
     /// Queues a message, unless too much waits already.
     pub(crate) fn push(&mut self, message: &[u8]) -> io::Result<()> {
-        if self.queued() + message.len() > MAX_QUEUED && self.queued() > 0 {
+        // While little waits any message goes, however long it is: the driver offers none otherwise.
+        if self.queued() + message.len() > MAX_QUEUED && self.queued() >= STREAM_QUEUE {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let written = self.decoder.framing.write(message, &mut self.outgoing);

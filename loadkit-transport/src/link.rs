@@ -98,6 +98,9 @@ pub struct Losses {
     pub strays: u64,
 }
 
+/// A stream is offered messages only while fewer bytes wait for the kernel.
+pub(crate) const STREAM_QUEUE: usize = 64 * 1024;
+
 /// No UDP datagram is longer (its length field has 16 bits).
 pub const MAX_DATAGRAM: usize = 65_535;
 

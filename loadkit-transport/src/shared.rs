@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::batch::Batch;
 use crate::link::{Link, Losses, Received};
 use crate::pool::Pool;
+use crate::udp;
 
 /// Datagrams that wait for a bot, at most. What comes then is lost and counted, as in a kernel's buffer.
 const INBOX: usize = 256;
@@ -50,6 +51,8 @@ pub(crate) struct Place {
 
 /// A socket and its bots.
 struct Hub {
+    to: SocketAddr,
+    is_connected: bool,
     batch: RefCell<Batch>,
     bots: RefCell<FxHashMap<u32, Rc<Inbox>>>,
     route_of: RouteOf,
@@ -104,6 +107,8 @@ impl Hub {
             socket.connect(&place.to.into())?;
         }
         let hub = Rc::new(Hub {
+            to: place.to,
+            is_connected: !place.is_sourced,
             batch: Batch::new(socket, !place.is_sourced)?.into(),
             bots: RefCell::default(),
             route_of: route_of(),
@@ -129,7 +134,10 @@ impl Hub {
                 Poll::Ready(Ok(())) => {
                     let bots = self.bots.borrow();
                     while let Some(datagram) = batch.next() {
-                        match (self.route_of)(datagram.bytes).and_then(|number| bots.get(&number)) {
+                        // A connected socket hears nobody else.
+                        let is_theirs = self.is_connected || datagram.from == self.to;
+                        let number = is_theirs.then(|| (self.route_of)(datagram.bytes)).flatten();
+                        match number.and_then(|number| bots.get(&number)) {
                             Some(inbox) => inbox.put(datagram.at, datagram.bytes),
                             None => self.strays.set(self.strays.get() + 1),
                         }
@@ -175,7 +183,8 @@ async fn serve(hub: Weak<Hub>) {
         hub.waker.set(Some(cx.waker().clone()));
         while let Some(Poll::Ready(error)) = fault.as_mut().as_pin_mut().map(|fault| fault.poll(cx)) {
             hub.fail(error);
-            fault.set(faults());
+            // Of a runtime that shuts down nothing more is to be heard.
+            fault.set(if error == io::ErrorKind::Other { None } else { faults() });
         }
         hub.read(cx);
         hub.flush();
@@ -204,6 +213,9 @@ impl Shared {
         route_of: impl FnOnce() -> RouteOf,
         mut begin: impl FnMut() -> (T, u32),
     ) -> io::Result<(Shared, T)> {
+        if let Some(from) = from {
+            udp::check_family(from, place.to)?;
+        }
         let hub = Hub::at(place, route_of)?;
         for _ in 0..TRIES {
             let (with, number) = begin();
@@ -259,6 +271,18 @@ impl Link for Shared {
             self.hub.waker.set(Some(waker));
         }
         Ok(())
+    }
+
+    /// Where each player has an address of its own, it can have another; the socket stays.
+    fn rebind(&mut self, from: Option<IpAddr>) -> io::Result<()> {
+        match (self.from, from) {
+            (Some(_), Some(from)) => {
+                udp::check_family(from, self.to)?;
+                self.from = Some(from);
+                Ok(())
+            }
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 
     /// What the socket lost for others too is told to whoever asks first.

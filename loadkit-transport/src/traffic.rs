@@ -9,7 +9,7 @@ use crate::protocol::Stats;
 ///
 /// A look-up of a metric by its name is dear beside a packet, so counts gather here first. What was reported is kept
 /// in its lowest bits only: between two reports there is never more than fits.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub(crate) struct Traffic {
     /// Bytes: sent, received.
     bytes: [u64; 2],
@@ -17,9 +17,15 @@ pub(crate) struct Traffic {
     packets: [u32; 2],
     /// Packets sent, received; bytes sent, received.
     reported: [u32; 4],
-    /// Those of [`PROTOCOL_NAMES`].
-    protocol: [u16; PROTOCOL_NAMES.len()],
-    refused: u16,
+    /// What few connections have; made when there is something.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
+    /// Those of [`PROTOCOL_NAMES`] that have been reported.
+    reported: [u64; PROTOCOL_NAMES.len()],
+    refused: u64,
 }
 
 const NAMES: [&str; 4] = ["net.packets_sent", "net.packets_received", "net.bytes_sent", "net.bytes_received"];
@@ -45,7 +51,7 @@ impl Traffic {
 
     /// The link had no room.
     pub(crate) fn refused(&mut self) {
-        self.refused = self.refused.saturating_add(1);
+        self.rare.get_or_insert_default().refused += 1;
     }
 
     fn count(&mut self, way: usize, len: usize) {
@@ -73,11 +79,14 @@ impl Traffic {
             stats.incomplete,
             stats.held_back,
         ];
-        let totals = totals.map(|total| total as u16);
-        for ((total, reported), name) in totals.into_iter().zip(&mut self.protocol).zip(PROTOCOL_NAMES) {
-            let fresh = total.wrapping_sub(std::mem::replace(reported, total));
-            if fresh > 0 {
-                cx.count_part(name, label, fresh.into());
+        if totals.iter().any(|&total| total > 0) {
+            let rare = self.rare.get_or_insert_default();
+            for ((total, reported), name) in totals.into_iter().zip(&mut rare.reported).zip(PROTOCOL_NAMES) {
+                let fresh = total.saturating_sub(*reported);
+                *reported = total.max(*reported);
+                if fresh > 0 {
+                    cx.count_part(name, label, fresh);
+                }
             }
         }
         for (name, time) in [("net.jitter", stats.jitter), ("net.queue_age", stats.queue_age)] {
@@ -85,7 +94,7 @@ impl Traffic {
                 cx.trend_part(name, label, time);
             }
         }
-        let refused = u64::from(std::mem::take(&mut self.refused)) + losses.refused;
+        let refused = self.rare.as_mut().map_or(0, |rare| std::mem::take(&mut rare.refused)) + losses.refused;
         let lost =
             [(names::SENDS_REFUSED, refused), ("net.receive_dropped", losses.dropped), ("net.strays", losses.strays)];
         for (name, n) in lost.into_iter().filter(|&(_, n)| n > 0) {

@@ -33,12 +33,7 @@ impl Udp {
         let socket = Socket::new(Domain::for_address(to), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         if let Some(from) = from {
-            if from.is_ipv4() != to.is_ipv4() {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    format!("the source address {from} and the target {to} are of different families"),
-                ));
-            }
+            check_family(from, to)?;
             socket.bind(&SocketAddr::new(from, 0).into())?;
         }
         if let Some(size) = buffers.recv {
@@ -59,6 +54,15 @@ impl Udp {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
     }
+}
+
+/// Whether `to` can be reached from there at all.
+pub(crate) fn check_family(from: IpAddr, to: SocketAddr) -> io::Result<()> {
+    if from.is_ipv4() == to.is_ipv4() {
+        return Ok(());
+    }
+    let what = format!("the source address {from} and the target {to} are of different families");
+    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
 }
 
 impl Link for Udp {

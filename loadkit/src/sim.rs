@@ -41,7 +41,7 @@
 //!     loop {
 //!         let received = std::future::poll_fn(|cx| endpoint.poll_recv_from(cx, &mut buffer)).await;
 //!         let Ok((received, from)) = received else { return };
-//!         let _ = endpoint.try_send_to(&buffer[..received.len], from);
+//!         endpoint.send_to(&buffer[..received.len], from);
 //!     }
 //! }
 //!

@@ -16,7 +16,7 @@ const BOTS: u64 = 5_000;
 const RATE: f64 = 2.0;
 const RAMP: Duration = Duration::from_secs(2);
 const HOLD: Duration = Duration::from_secs(10);
-const PAYLOAD: [u8; 64] = [7; 64];
+pub(crate) const PAYLOAD: [u8; 64] = [7; 64];
 
 /// The same by hand: a task and a socket per bot on one thread, with tokio's own timers.
 pub(crate) fn by_hand(server: SocketAddr) -> (Used, u64) {

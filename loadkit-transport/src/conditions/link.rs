@@ -13,12 +13,10 @@ use tokio::time::Instant;
 use super::Path;
 use super::report::Reported;
 use crate::failures;
-use crate::link::{Link, Losses, Received};
+use crate::link::{Link, Losses, Received, STREAM_QUEUE};
 
 /// Datagrams taken from the link beneath in one go, at most; then others have their turn.
 const READS: usize = 64;
-/// Bytes that a stream beneath has queued; with more, what is due waits.
-const STREAM_QUEUE: usize = 64 * 1024;
 /// Counts go to the recorder so often at most.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 /// What leaves later than this after it was due is the kit's lag.
@@ -257,13 +255,17 @@ impl<L: Link> Link for Conditioned<L> {
 
     fn queued(&self) -> usize {
         // An empty datagram counts too, and a goodbye that is to be said.
-        self.link.queued() + self.up.bytes().max(self.up.len()) + usize::from(self.is_closing)
+        let queued = self.link.queued() + self.up.bytes().max(self.up.len()) + usize::from(self.is_closing);
+        // A stream that takes no more is full, however small its messages are.
+        if self.link.is_stream() && !self.up.has_room() { queued.max(STREAM_QUEUE) } else { queued }
     }
 
     fn deadline(&self) -> Option<Instant> {
         let new_address = self.new_address.as_ref().map(|new_address| new_address.next);
         let up = self.up.deadline().filter(|_| !self.link.is_stream() || self.link.queued() < STREAM_QUEUE);
-        [up, self.down.deadline(), new_address, self.link.deadline()].into_iter().flatten().min()
+        // An end that is to be told is due at once.
+        let ended = (self.ended.is_some() && self.down.is_empty()).then(Instant::now);
+        [up, ended, self.down.deadline(), new_address, self.link.deadline()].into_iter().flatten().min()
     }
 
     fn max_message(&self) -> usize {

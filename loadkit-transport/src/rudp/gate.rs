@@ -59,7 +59,7 @@ impl Gate {
         self.of(b's', count) as u32
     }
 
-    fn bucket(&self, now: Instant) -> u64 {
+    pub(super) fn bucket(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.began).as_secs() / BUCKET.as_secs()
     }
 

@@ -93,6 +93,9 @@ impl Hasher for AsItIs {
     }
 }
 
+/// Peers that have gone and are remembered, at most; of more, the oldest are forgotten.
+const MAX_ENDED: usize = 16_384;
+
 type Table<K> = HashMap<K, u32, BuildHasherDefault<AsItIs>>;
 
 /// The peers of a server.
@@ -102,6 +105,9 @@ pub(super) struct Peers {
     free: Vec<u32>,
     by_session: Table<u32>,
     by_origin: Table<u64>,
+    /// Origins of peers that have gone, and when that was noticed; the newest ones not yet dated.
+    ended: VecDeque<(u64, u64)>,
+    undated: Vec<u64>,
     dirty: VecDeque<u32>,
     deadlines: BinaryHeap<Reverse<(Instant, u32)>>,
     pub(super) events: VecDeque<(PeerId, Event)>,
@@ -167,6 +173,16 @@ impl Peers {
         Some(id)
     }
 
+    /// Whether a peer of this origin has gone while its handshake's cookie may still be good: in this bucket of time, or
+    /// the two before.
+    pub(super) fn has_ended(&mut self, origin: u64, bucket: u64) -> bool {
+        self.ended.extend(self.undated.drain(..).map(|origin| (origin, bucket)));
+        while self.ended.front().is_some_and(|(_, at)| at + 2 < bucket) || self.ended.len() > MAX_ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.iter().any(|(ended, _)| *ended == origin)
+    }
+
     /// Changes a peer's session, and sees to what follows.
     pub(super) fn change<T>(&mut self, index: u32, change: impl FnOnce(&mut Session) -> T) -> Option<T> {
         let peer = self.at(index)?;
@@ -192,6 +208,9 @@ impl Peers {
         if peer.session.is_closed() {
             self.by_session.remove(&peer.session.id());
             self.by_origin.remove(&peer.origin);
+            if self.undated.len() < MAX_ENDED {
+                self.undated.push(peer.origin);
+            }
             slot.code = peer.session.code();
             slot.peer = None;
             slot.generation = slot.generation.wrapping_add(1);

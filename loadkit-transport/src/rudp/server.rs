@@ -224,6 +224,11 @@ impl Server {
             self.reply(from, Reply::Denied { salt, code: CODE_FULL, reason: "full".into() });
             return;
         }
+        // A repeat that comes after the session has gone would begin another with the same keys.
+        if self.peers.has_ended(origin, self.gate.bucket(now)) {
+            self.stats.discarded += 1;
+            return;
+        }
         let passed = match self.door.check(now, response) {
             Ok(passed) => passed,
             Err(Stopped::Denied(code, reason)) => {
@@ -319,8 +324,12 @@ impl Server {
 
     /// Sends a peer away with a code of the game's own; [`Event::Closed`] follows.
     pub fn disconnect_with(&mut self, now: Instant, id: PeerId, code: u32, reason: &str) {
-        if self.peers.get(id).is_some() {
-            self.peers.change(id.index() as u32, |session| session.disconnect(now, code, reason));
+        match self.peers.get(id) {
+            Some(peer) if !peer.admitted => self.deny(now, id, code, reason),
+            Some(_) => {
+                self.peers.change(id.index() as u32, |session| session.disconnect(now, code, reason));
+            }
+            None => {}
         }
     }
 

@@ -178,10 +178,12 @@ impl Session {
             (self.state, self.ending) = (State::Closed, None);
             self.events.push(Event::Closed(failure));
             // What it has counted is asked for after its end.
-            let resends = self.outgoing.lanes.resends;
+            let (resends, lost) = (self.outgoing.lanes.resends, self.outgoing.lost);
             self.outgoing = Outgoing::default();
-            self.outgoing.lanes.resends = resends;
+            (self.outgoing.lanes.resends, self.outgoing.lost) = (resends, lost);
+            let incomplete = self.incoming.incomplete;
             self.incoming = Incoming::default();
+            self.incoming.incomplete = incomplete;
             self.unreliable = Unreliable::default();
             self.ack_due = AckDue::default();
         }

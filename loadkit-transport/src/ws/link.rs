@@ -10,7 +10,7 @@ use super::frames::{self, Came, Reader, Wrong};
 use super::upgrade::Upgrade;
 use crate::address::Address;
 use crate::failures::told;
-use crate::link::{Link, Received};
+use crate::link::{Link, Received, STREAM_QUEUE};
 use crate::wire::{self, Wire};
 
 /// Bytes that wait for the kernel, at most; a message beyond that is refused.
@@ -156,7 +156,8 @@ impl Link for WebSocket {
         if self.goodbye != Goodbye::Unsaid {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        if self.outgoing.len() + message.len() > MAX_QUEUED && !self.outgoing.is_empty() {
+        // While little waits any message goes, however long it is: the driver offers none otherwise.
+        if self.outgoing.len() + message.len() > MAX_QUEUED && self.outgoing.len() >= STREAM_QUEUE {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if message.len() > self.max {
