@@ -57,10 +57,10 @@ mod tests {
         let stream = Ok(Carrier::Stream { is_secure: false });
         for (scheme, speech, carrier) in [
             (None, Speech::Datagrams, Ok(Carrier::Datagrams)),
-            (None, Speech::Frames, stream.clone()),
-            (None, Speech::WebSocket, stream.clone()),
+            (None, Speech::Frames, stream),
+            (None, Speech::WebSocket, stream),
             (None, Speech::Quic, Ok(Carrier::Datagrams)),
-            (Some("tcp"), Speech::Datagrams, stream.clone()),
+            (Some("tcp"), Speech::Datagrams, stream),
             (Some("ws"), Speech::WebSocket, stream),
             (Some("quic"), Speech::Quic, Ok(Carrier::Datagrams)),
             (Some("quic"), Speech::Frames, Err("see Quic")),

@@ -48,12 +48,15 @@ pub trait Speak {
     }
 }
 
+/// Makes one end, and tells its number.
+type Begin<P> = Box<dyn Fn(&Cx) -> (P, u32)>;
+
 /// How the datagrams of many connections on one socket are told apart: each connection has a number of its own, which
 /// the server writes into every datagram to it.
 pub struct Routed<P> {
     pub(crate) tag: u64,
     pub(crate) route_of: RouteOf,
-    pub(crate) begin: Box<dyn Fn(&Cx) -> (P, u32)>,
+    pub(crate) begin: Begin<P>,
 }
 
 impl<P> Routed<P> {

@@ -116,8 +116,8 @@ fn snapshot() -> Snapshot {
             place: [turn * 20.0 - 200.0, 1.5 * turn, 300.0 - turn * 30.0],
             facing: [0.0, (turn / 10.0).sin(), 0.0, (turn / 10.0).cos()],
             health: 100 - id as u8,
-            shoots: id % 3 == 0,
-            target: (id % 3 == 0).then_some(id + 1),
+            shoots: id.is_multiple_of(3),
+            target: id.is_multiple_of(3).then_some(id + 1),
         }
     };
     Snapshot { tick: 123_456, players: (0..20).map(player).collect() }

@@ -115,6 +115,9 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// The heap when all are idle.
 static IDLE: AtomicI64 = AtomicI64::new(0);
+/// The heap when the first of them was: what the shard has once for all its bots is there then.
+static FIRST: AtomicI64 = AtomicI64::new(0);
+/// How many have come.
 static THERE: AtomicI64 = AtomicI64::new(0);
 
 impl Scenario for How {
@@ -169,6 +172,7 @@ fn connected<'a, S: Speak + 'a>(
 /// The last who came takes the measure when all are idle.
 async fn stay(cx: &Cx, how: How) {
     let (bots, _) = how.bots();
+    let _ = FIRST.compare_exchange(0, heap(), Ordering::Relaxed, Ordering::Relaxed);
     if THERE.fetch_add(1, Ordering::Relaxed) + 1 == bots as i64 {
         Box::pin(cx.sleep(SETTLE)).await;
         IDLE.store(heap(), Ordering::Relaxed);
@@ -191,12 +195,16 @@ fn idle(how: How) -> Vec<Figure> {
 
 /// Plays them: the heap each, how many came, and the run's figures.
 fn play_idle(how: How, server: &EchoServer, hold: Duration) -> (f64, i64, Totals) {
-    (IDLE.store(0, Ordering::Relaxed), THERE.store(0, Ordering::Relaxed));
+    for figure in [&FIRST, &IDLE, &THERE] {
+        figure.store(0, Ordering::Relaxed);
+    }
     let before = heap();
     let target = if let How::Engine = how { Target::default() } else { server.target() };
     let (bots, ramp) = how.bots();
     let stages = [Stage::ramp(bots, Duration::from_secs(ramp)), Stage::hold(hold)];
     let collector = play(how, plan(stages), target);
+    // Of few bots, what the shard has once would be a part of each.
+    let before = if let How::Stream(_) = how { FIRST.load(Ordering::Relaxed) } else { before };
     let each = (IDLE.load(Ordering::Relaxed) - before) as f64 / bots as f64;
     (each, THERE.load(Ordering::Relaxed), collector.totals().clone())
 }

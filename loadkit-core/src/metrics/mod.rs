@@ -6,9 +6,11 @@ mod interval;
 pub mod names;
 mod recorder;
 mod snapshot;
+mod table;
 
 pub use collect::{Applied, Collector, MetricSink, Point, SeriesStep, Totals};
 pub use histogram::{Histogram, HistogramDelta};
-pub use recorder::{GaugeReading, MetricId, Recorder, Sample, StepTotals, TrendTotals, TrendUnit};
+pub use recorder::{GaugeReading, Recorder, Sample, StepTotals, TrendTotals, TrendUnit};
 pub(crate) use recorder::{count_kind, micros, unit_of};
 pub use snapshot::{FailureSample, GaugeDelta, RunId, Snapshot, SnapshotKey, StepDelta, TrendDelta};
+pub use table::MetricId;

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
 use super::interval::IntervalHistogram;
 use super::snapshot::{FailureSample, GaugeDelta, StepDelta, TrendDelta};
+use super::table::{MetricId, Table};
 use crate::split::Label;
 
-/// At most so many names of each kind (steps, trends, counts, gauges); what comes after is counted as left out.
-pub(super) const MAX_NAMES: usize = 256;
 /// At most so many kinds of failure a step; what comes after counts under [`OTHER_KINDS`].
 const MAX_KINDS: usize = 32;
 /// Where failures of further kinds are counted.
@@ -20,15 +18,6 @@ const OTHER_KINDS: &str = "other-kinds";
 pub(crate) const MAX_SAMPLES: usize = 20;
 /// Longer messages are cut.
 const MAX_MESSAGE: usize = 300;
-
-/// A metric's index in the recorder that gave it out. What is recorded under an id of no metric is dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MetricId(u32);
-
-impl MetricId {
-    /// The id that a full table gives out.
-    const NOWHERE: MetricId = MetricId(u32::MAX);
-}
 
 /// What a trend's values are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -165,89 +154,6 @@ pub(crate) fn count_kind(failures: &mut Vec<(String, u64)>, kind: &str, count: u
         Ok(at) => failures[at].1 = failures[at].1.saturating_add(count),
         Err(_) if failures.len() >= MAX_KINDS && kind != OTHER_KINDS => count_kind(failures, OTHER_KINDS, count),
         Err(at) => failures.insert(at, (kind.to_owned(), count)),
-    }
-}
-
-/// Names that were asked for lately, a power of two.
-const RECENT: usize = 64;
-
-/// Names and what was gathered under them, bounded.
-struct Table<T> {
-    ids: FxHashMap<Box<str>, u32>,
-    rows: Vec<(Box<str>, T)>,
-    /// What a name is split into: its id and the label's, and the id of the part.
-    parts: FxHashMap<(u32, u64), u32>,
-    /// Where the text of a name stood that was asked for, and its id. Bots name their steps by literals, so the place
-    /// nearly always gives the id away, at a third of what hashing the text takes; the text is compared all the same.
-    recent: [(usize, u32); RECENT],
-}
-
-impl<T: Default> Table<T> {
-    fn new() -> Table<T> {
-        Table {
-            ids: FxHashMap::default(),
-            rows: Vec::new(),
-            parts: FxHashMap::default(),
-            recent: [(0, u32::MAX); RECENT],
-        }
-    }
-
-    /// The id of a name, given out on first use; counts in `left_out` when the table is full.
-    #[inline]
-    fn id(&mut self, name: &str, left_out: &mut u64) -> MetricId {
-        let place = name.as_ptr() as usize;
-        let (known, id) = self.recent[(place ^ (place >> 6)) % RECENT];
-        if known == place && self.rows.get(id as usize).is_some_and(|(text, _)| **text == *name) {
-            return MetricId(id);
-        }
-        self.look_up(name, left_out)
-    }
-
-    #[cold]
-    fn look_up(&mut self, name: &str, left_out: &mut u64) -> MetricId {
-        let place = name.as_ptr() as usize;
-        let id = match self.ids.get(name) {
-            Some(&id) => MetricId(id),
-            None => self.intern(name, left_out),
-        };
-        self.recent[(place ^ (place >> 6)) % RECENT] = (place, id.0);
-        id
-    }
-
-    fn intern(&mut self, name: &str, left_out: &mut u64) -> MetricId {
-        if self.rows.len() >= MAX_NAMES {
-            *left_out += 1;
-            return MetricId::NOWHERE;
-        }
-        let id = self.rows.len() as u32;
-        self.ids.insert(name.into(), id);
-        self.rows.push((name.into(), T::default()));
-        MetricId(id)
-    }
-
-    /// The id of a metric's part, as `name{label}`.
-    fn part(&mut self, of: MetricId, label: &Label, left_out: &mut u64) -> MetricId {
-        if let Some(&id) = self.parts.get(&(of.0, label.id())) {
-            return MetricId(id);
-        }
-        let Some((name, _)) = self.rows.get(of.0 as usize) else { return MetricId::NOWHERE };
-        let name = format!("{name}{{{label}}}");
-        let id = match self.ids.get(&*name) {
-            Some(&id) => MetricId(id),
-            None => self.intern(&name, left_out),
-        };
-        self.parts.insert((of.0, label.id()), id.0);
-        id
-    }
-
-    #[inline]
-    fn get(&mut self, id: MetricId) -> Option<&mut T> {
-        self.rows.get_mut(id.0 as usize).map(|(_, row)| row)
-    }
-
-    /// The rows with something in them since the last take, emptied.
-    fn take<D>(&mut self, mut take: impl FnMut(&mut T) -> Option<D>) -> Vec<(String, D)> {
-        self.rows.iter_mut().filter_map(|(name, row)| Some((name.to_string(), take(row)?))).collect()
     }
 }
 

@@ -163,9 +163,9 @@ impl Session {
 
     /// Tells the other side how it is to throttle what it sends; see the knobs of the same names in [`Config`].
     pub fn configure_throttle(&mut self, interval: Duration, acceleration: u32, deceleration: u32) {
-        let interval_ms = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
-        self.pace.rates = ThrottleRates { interval_ms, acceleration, deceleration };
         if self.is_connected() {
+            let interval_ms = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
+            self.pace.rates = ThrottleRates { interval_ms, acceleration, deceleration };
             self.outgoing.push_control(Control::ThrottleConfigure);
         }
     }
@@ -206,8 +206,13 @@ impl Session {
 
     /// The end as this side wants it.
     fn end_by_us(&mut self) {
+        self.fail(Kind::CLOSED, "closed by this side");
+    }
+
+    /// An end of which the other side has not said anything.
+    fn fail(&mut self, kind: Kind, what: impl Into<std::borrow::Cow<'static, str>>) {
         self.agreed.goodbye = 0;
-        self.end(Failure::new(Kind::CLOSED, "closed by this side"));
+        self.end(Failure::new(kind, what));
     }
 
     /// The end is told once, and no answer awaited. A server that has not answered yet cannot be told.
@@ -285,7 +290,7 @@ impl Protocol for Session {
         let Config { time_out_limit, time_out_min, time_out_max, ping, .. } = *self.config();
         let (min_us, max_us) = (micros(time_out_min), micros(time_out_max));
         if !self.outgoing.expire(now_us, Patience { limit: time_out_limit, min_us, max_us }) {
-            self.end(Failure::new(Kind::TIMED_OUT, self.silence()));
+            self.fail(Kind::TIMED_OUT, self.silence());
             return;
         }
         self.move_on(now_us);

@@ -71,10 +71,12 @@ impl Header {
         Some((Header { peer: first & NO_PEER, session, sent_time }, rest))
     }
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    /// Its bytes, and how many of them there are.
+    pub(super) fn bytes(&self) -> ([u8; 4], usize) {
         let time = if self.sent_time.is_some() { WITH_TIME } else { 0 };
-        out.extend_from_slice(&(self.peer | u16::from(self.session) << SESSION_SHIFT | time).to_be_bytes());
-        out.extend(self.sent_time.into_iter().flat_map(u16::to_be_bytes));
+        let [a, b] = (self.peer | u16::from(self.session) << SESSION_SHIFT | time).to_be_bytes();
+        let [c, d] = self.sent_time.unwrap_or_default().to_be_bytes();
+        ([a, b, c, d], if self.sent_time.is_some() { 4 } else { 2 })
     }
 }
 
@@ -413,9 +415,9 @@ mod tests {
             connect_id in any::<u32>(),
         ) {
             let header = Header { peer, session, sent_time };
-            let mut datagram = Vec::new();
-            header.write(&mut datagram);
-            let (head, mut tail) = (datagram.clone(), Vec::new());
+            let (bytes, len) = header.bytes();
+            let (mut datagram, mut tail) = (bytes[..len].to_vec(), Vec::new());
+            let head = datagram.clone();
             let commands: Vec<_> = commands
                 .iter()
                 .map(|(kind, channel, sequence, flags, n, terms, bytes)| Command {

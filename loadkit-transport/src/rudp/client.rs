@@ -9,9 +9,11 @@ use tokio::time::Instant;
 
 use super::config::Config;
 #[cfg(feature = "encryption")]
-use super::crypto::{Crypto, TAG_LEN};
+use super::crypto::Crypto;
 use super::path::Path;
 use super::sealing::Sealing;
+#[cfg(feature = "encryption")]
+use super::sealing::TAG_LEN;
 use super::session::{Ids, Session};
 use super::wire::{Packet, Response, Welcome, begin_response, client_id, pad_response, write_request};
 use crate::protocol::{Channel, Event, Protocol, Stats};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::frame::{MAX_FRAME_HEADER, MAX_PIECES, MAX_WHOLE_HEADER};
+use super::sealing::TAG_LEN;
 use super::wire::{MAX_HEADER, RESPONSE_HEADER, kind, kind_and_id};
 use crate::protocol::Delivery;
 
@@ -157,7 +158,7 @@ impl Config {
     /// A response's length, before it is padded.
     pub(super) fn response_len(&self, payload: usize) -> usize {
         #[cfg(feature = "encryption")]
-        let token = self.token.as_ref().map_or(0, |token| token.shown_len() + super::crypto::TAG_LEN);
+        let token = self.token.as_ref().map_or(0, |token| token.shown_len() + TAG_LEN);
         #[cfg(not(feature = "encryption"))]
         let token = 0;
         self.magic.as_bytes().len() + RESPONSE_HEADER + token + payload
@@ -172,8 +173,9 @@ impl Config {
         }
         self.packet = self.packet.clamp(MIN_PACKET, 16 * 1024);
         self.goodbyes = self.goodbyes.max(1);
-        self.fragment = self.fragment.clamp(1, self.room() - MAX_FRAME_HEADER);
-        self.message = self.message.min(self.fragment * MAX_PIECES).max(self.whole());
+        // With room for a tag, so that a message has as many pieces sealed and plain.
+        self.fragment = self.fragment.clamp(1, self.room() - MAX_FRAME_HEADER - TAG_LEN);
+        self.message = self.message.min(self.fragment * MAX_PIECES);
         self.bytes_per_flush = self.bytes_per_flush.max(self.packet as u32);
         self
     }

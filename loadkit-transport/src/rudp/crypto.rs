@@ -8,10 +8,8 @@ use std::fmt;
 
 use chacha20poly1305::{AeadInOut, ChaCha20Poly1305, Key, KeyInit, Nonce, Tag};
 
+use super::sealing::TAG_LEN;
 use super::wire::Envelope;
-
-/// What sealing adds to a packet.
-pub(super) const TAG_LEN: usize = 16;
 
 /// What a nonce is for: its first four bytes.
 const PACKET: u32 = 0;

@@ -1,8 +1,11 @@
 //! Whether a session's packets are sealed. Without the feature `encryption` none ever is, and it costs nothing.
 
 #[cfg(feature = "encryption")]
-use super::crypto::{Crypto, TAG_LEN};
+use super::crypto::Crypto;
 use super::wire::Envelope;
+
+/// What sealing adds to a packet (RFC 8439, section 2.8).
+pub(super) const TAG_LEN: usize = 16;
 
 /// The sealing of one end of a session, if there is one.
 #[derive(Debug, Default)]

@@ -22,7 +22,7 @@ impl Session {
     /// The longest message that travels whole, and the length of the pieces of longer ones.
     fn lengths(&self) -> (usize, usize) {
         let whole = self.config().whole() - self.sealing.overhead();
-        (whole, self.config().fragment.min(whole - 2))
+        (whole, self.config().fragment)
     }
 
     /// Begins a packet; what it takes along of acks needs no packet of its own.

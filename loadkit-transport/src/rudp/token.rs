@@ -20,7 +20,8 @@ use chacha20poly1305::{AeadInOut, Key, KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use loadkit_core::{Failure, Kind};
 use rand::Rng;
 
-use super::crypto::{Keys, TAG_LEN};
+use super::crypto::Keys;
+use super::sealing::TAG_LEN;
 use super::wire::{bytes_of, take, u16_of, u32_of, u64_of};
 
 const NAME: &[u8; 8] = b"LKTOKEN1";

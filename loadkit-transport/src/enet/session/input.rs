@@ -105,7 +105,7 @@ impl Session {
             Verdict::Malformed => Follows::End,
             Verdict::TooLarge => {
                 let what = format!("the other side sent a message of more than {} bytes", limits.message);
-                self.end(Failure::new(Kind::TOO_LARGE, what));
+                self.fail(Kind::TOO_LARGE, what);
                 Follows::End
             }
         }
@@ -164,7 +164,7 @@ impl Session {
         }
         if self.agreed.verify(terms, self.pace.rates).is_err() {
             let what = "the server verified a connection that was not asked for";
-            self.end(Failure::new(Kind::MALFORMED, what));
+            self.fail(Kind::MALFORMED, what);
             return Follows::End;
         }
         // It stands for the acknowledgement of the request, and tells no round trip: a ping does.

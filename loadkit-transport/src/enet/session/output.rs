@@ -7,7 +7,7 @@ use crate::enet::bandwidth;
 use crate::enet::config::{Config, THROTTLE_SCALE};
 use crate::enet::outgoing::{Datagram, MAX_COMMANDS};
 use crate::enet::reliable::{Control, Reliable};
-use crate::enet::wire::{ACKNOWLEDGE_LEN, Body, CONNECTION, Command, Header, MAX_HEADER, checksum};
+use crate::enet::wire::{ACKNOWLEDGE_LEN, Body, CONNECTION, Command, Header, checksum};
 use crate::protocol::{Channel, Delivery};
 
 /// Pieces of a message, at most: with so many all of them lie in the receiver's window, wherever it begins.
@@ -62,20 +62,27 @@ impl Session {
 
     /// Appends the next datagram, if there is one.
     pub(super) fn write(&mut self, now_us: u64, packet: &mut Vec<u8>) -> bool {
-        let start = packet.len();
-        let has_reliable = match self.state {
+        match self.state {
             State::Closed => return false,
             State::Leaving if self.acks.is_empty() => {
                 self.end_by_them();
                 return false;
             }
-            State::Parting => {
-                self.part(packet);
-                false
-            }
-            _ => self.fill(now_us, packet, start + self.agreed.room()),
+            _ => {}
+        }
+        let start = packet.len();
+        // Room for the header, of which only the commands tell how long it is.
+        let limit = start + usize::from(self.agreed.mtu);
+        packet.resize(limit - self.agreed.room(), 0);
+        let commands = packet.len();
+        let has_reliable = if self.state == State::Parting {
+            self.part(packet);
+            false
+        } else {
+            self.fill(now_us, packet, limit)
         };
-        if packet.len() == start {
+        if packet.len() == commands {
+            packet.truncate(start);
             return false;
         }
         self.seal(now_us, has_reliable, packet, start);
@@ -106,19 +113,24 @@ impl Session {
         self.outgoing.fill(now_us, &mut self.pace, datagram, |control| agreed.say(control, rates))
     }
 
-    /// Puts a header before the commands, which begin at `start`.
+    /// Writes a datagram's header into the room before its commands.
     fn seal(&self, now_us: u64, with_time: bool, packet: &mut Vec<u8>, start: usize) {
         let is_known = self.agreed.is_known();
         let session = if is_known { self.agreed.sessions[1] } else { 0 };
         let sent_time = with_time.then_some((now_us / 1_000) as u16);
-        let mut head = Vec::with_capacity(MAX_HEADER);
-        Header { peer: self.agreed.their_id, session, sent_time }.write(&mut head);
-        if self.config().checksum {
+        let (head, len) = Header { peer: self.agreed.their_id, session, sent_time }.bytes();
+        packet.drain(start + len..start + head.len());
+        let Some((header, rest)) = packet.get_mut(start..).and_then(|datagram| datagram.split_at_mut_checked(len))
+        else {
+            return;
+        };
+        header.copy_from_slice(&head[..len]);
+        if self.config().checksum
+            && let Some((crc, commands)) = rest.split_first_chunk_mut()
+        {
             let connect_id = if is_known { self.agreed.connect_id } else { 0 };
-            let crc = checksum(&head, connect_id, packet.get(start..).unwrap_or_default());
-            head.extend_from_slice(&crc);
+            *crc = checksum(header, connect_id, commands);
         }
-        packet.splice(start..start, head);
     }
 
     /// A goodbye that is said once and never acknowledged.

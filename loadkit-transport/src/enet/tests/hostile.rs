@@ -7,8 +7,7 @@ use super::*;
 
 /// A datagram of these commands to whoever gave the sender this number.
 fn datagram(peer: u16, session: u8, commands: &[Command]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    Header { peer, session, sent_time: Some(1) }.write(&mut bytes);
+    let mut bytes = Header { peer, session, sent_time: Some(1) }.bytes().0.to_vec();
     commands.iter().for_each(|command| command.write(&mut bytes));
     bytes
 }

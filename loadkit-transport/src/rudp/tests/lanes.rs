@@ -93,6 +93,23 @@ fn a_long_queue_on_one_lane_does_not_hold_up_another() {
 }
 
 #[test]
+fn the_longest_message_has_256_pieces() {
+    let config = Config { fragment: usize::MAX, message: usize::MAX, ..Config::DEFAULT };
+    let (mut world, _) = World::connected_with(CALM, 1, &config);
+    // A packet of 1,200 bytes less its header (15), a frame's (7) and a tag (16), 256 times.
+    let longest: Vec<u8> = (0..1_162 * 256_u32).map(|i| (i * 7 % 251) as u8).collect();
+    for channel in [Channel::ORDERED, Channel::UNORDERED] {
+        world.client.send(world.now, channel, &longest).unwrap();
+        world.run(ms(3_000));
+        assert!(world.server_messages() == [(channel, Bytes::from(longest.clone()))]);
+        let more = [&longest[..], b"x"].concat();
+        assert_eq!(world.client.send(world.now, channel, &more).unwrap_err().kind(), Kind::TOO_LARGE);
+    }
+    // An unreliable one does not even fit into the flush's buffer.
+    assert_eq!(world.client.send(world.now, Channel::UNRELIABLE, &longest).unwrap_err().kind(), Kind::BACKLOG);
+}
+
+#[test]
 fn only_channels_of_the_set_exist() {
     let channels = Channels { unreliable: 1, sequenced: 0, ordered: 200, unordered: 2 };
     let config = Config { channels, ..Config::DEFAULT };

@@ -6,7 +6,7 @@ use rand_pcg::Pcg64Mcg;
 use rand_pcg::rand_core::SeedableRng;
 
 use super::*;
-use crate::rudp::crypto::TAG_LEN;
+use crate::rudp::sealing::TAG_LEN;
 use crate::rudp::{CODE_EXPIRED, CODE_TOKEN, Grant, Token, TokenKey};
 
 const KEY: [u8; 32] = [3; 32];

@@ -108,7 +108,8 @@ fn the_packets_of_a_session() {
 #[cfg(feature = "encryption")]
 mod sealed {
     use super::*;
-    use crate::rudp::crypto::{Crypto, Keys, TAG_LEN};
+    use crate::rudp::crypto::{Crypto, Keys};
+    use crate::rudp::sealing::TAG_LEN;
     use crate::rudp::{Grant, Token, TokenKey};
 
     /// 0, 1, 2, …
