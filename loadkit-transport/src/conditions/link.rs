@@ -128,11 +128,6 @@ impl<L: Link> Conditioned<L> {
         &self.down
     }
 
-    /// The link beneath.
-    pub fn link(&self) -> &L {
-        &self.link
-    }
-
     /// Does what is due: a new address, and what has come to the end of the way up.
     fn pump(&mut self, now: Instant) {
         if let Some(new_address) = self.new_address.as_mut().filter(|new_address| new_address.next <= now) {
