@@ -27,6 +27,7 @@ mod teeworlds_session;
 mod teeworlds_snapshot;
 mod teeworlds_varint;
 mod threshold;
+mod ws_frames;
 
 /// A fuzz target.
 pub type Target = fn(&[u8]);
@@ -55,6 +56,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("teeworlds_snapshot", teeworlds_snapshot::target),
     ("teeworlds_varint", teeworlds_varint::target),
     ("threshold", threshold::target),
+    ("ws_frames", ws_frames::target),
 ];
 
 /// The target of this name.

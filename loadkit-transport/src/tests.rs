@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Real time, with tokio's own timers.
-struct Real;
+pub(crate) struct Real;
 
 impl Host for Real {
     fn timer(&self) -> Box<dyn WakeTimer> {
@@ -123,7 +123,7 @@ fn echo_udp() -> SocketAddr {
 }
 
 /// Answers on one connection after the other.
-fn serve_tcp(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Clone + 'static) -> SocketAddr {
+pub(crate) fn serve_tcp(answer: impl Fn(&[u8]) -> Vec<u8> + Send + Clone + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     std::thread::spawn(move || {

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         ("record", &metrics::record),
         ("spawn", &spawn::spawn),
         ("round_trip", &round_trip::round_trip),
-        ("transports", &transports::transports),
         ("conditions", &conditions::conditions),
+        ("transports", &transports::transports),
     ])
 }

@@ -23,13 +23,15 @@ impl Scenario for Arena {
     }
 
     fn personas(&self) -> Result<Weights, WeightsError> {
-        Weights::new([("casual", 7.0), ("competitive", 3.0)])
+        // Who lounges is there when a plan says so: see plans/lobby.toml.
+        Weights::new([("casual", 7.0), ("competitive", 3.0), ("lounger", 0.0)])
     }
 
     fn bot(&self, seat: Seat) -> Player {
         match seat.persona() {
-            "competitive" => Player { pace: Hz(20.0), in_party: true, seat },
-            _ => Player { pace: Hz(10.0), in_party: false, seat },
+            "competitive" => Player { pace: Hz(20.0), in_party: true, rest: Duration::ZERO, seat },
+            "lounger" => Player { pace: Hz(10.0), in_party: false, rest: Duration::from_secs(60), seat },
+            _ => Player { pace: Hz(10.0), in_party: false, rest: Duration::ZERO, seat },
         }
     }
 }
@@ -39,6 +41,8 @@ pub struct Player {
     seat: Seat,
     pace: Hz,
     in_party: bool,
+    /// In the lobby before each match.
+    rest: Duration,
 }
 
 /// How it talks to the server.
@@ -56,6 +60,9 @@ impl Bot for Player {
         for _ in 0..MATCHES {
             if cx.stopping() {
                 break;
+            }
+            if !self.rest.is_zero() {
+                cx.think(Think::log_normal(self.rest, 0.5)).await;
             }
             let Some(found) = self.find_match(cx, &game).await? else { break };
             let Some(over) = self.play(cx, &game, me.player, found).await? else { break };

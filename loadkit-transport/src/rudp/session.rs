@@ -177,7 +177,10 @@ impl Session {
         if self.state != State::Closed {
             (self.state, self.ending) = (State::Closed, None);
             self.events.push(Event::Closed(failure));
+            // What it has counted is asked for after its end.
+            let resends = self.outgoing.lanes.resends;
             self.outgoing = Outgoing::default();
+            self.outgoing.lanes.resends = resends;
             self.incoming = Incoming::default();
             self.unreliable = Unreliable::default();
             self.ack_due = AckDue::default();

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::sync::mpsc::SyncSender;
 
+use loadkit_core::network::Profile;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ClientConfig, Endpoint as Quinn, RecvStream, SendStream, ServerConfig, VarInt};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -143,6 +144,22 @@ fn quinns_certificate_is_verified_unless_the_flag_says_otherwise() {
         Ok(())
     });
     assert_eq!(totals.steps["connect"].failures, [("timed-out".to_owned(), 1)], "{:?}", totals.samples);
+}
+
+#[test]
+fn all_that_is_ordered_comes_through_a_bad_network_in_virtual_time() {
+    let target = Target::new("mem://quic", vec![]).unverified();
+    let totals = bots!(10, target, Some(serve_in_memory), Virtual, |cx| {
+        let game = cx.connect(Quic::new(Raw).server_name("localhost").conditions(Profile::train_3g())).await?;
+        for n in 0..50_u8 {
+            game.send(vec![n; 700])?;
+        }
+        for n in 0..50_u8 {
+            assert_eq!(game.recv().await?, vec![n; 700]);
+        }
+        game.close().await
+    });
+    assert_eq!((totals.finished, totals.failed()), (10, 0), "{:?}", totals.samples);
 }
 
 #[test]

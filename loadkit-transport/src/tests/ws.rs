@@ -3,6 +3,7 @@
 use std::sync::mpsc::SyncSender;
 
 use futures_util::{SinkExt, StreamExt};
+use loadkit_core::network::Profile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::accept_hdr_async;
@@ -82,6 +83,21 @@ fn messages_echo_and_both_sides_say_goodbye() {
     let mut left: Vec<u16> = (0..10).map(|_| log.next().unwrap().code.into()).collect();
     left.sort_unstable();
     assert_eq!(left, [[1_000; 5], [4_001; 5]].concat());
+}
+
+#[test]
+fn the_last_message_and_the_goodbye_come_through_a_bad_network() {
+    let (told, log) = Log::new();
+    let addr = serve(move |stream| echo(stream, told.clone()));
+    let totals = bots!(3, at("ws://", addr), None, Real, |cx| {
+        let socket = cx.connect(game(false).conditions(Profile::lte())).await?;
+        socket.send(&b"hello"[..])?;
+        assert_eq!(socket.recv().await?, &b"hello"[..]);
+        socket.send(&b"the last"[..])?;
+        socket.close().await
+    });
+    assert_eq!((totals.finished, totals.failed()), (3, 0), "{:?}", totals.samples);
+    (0..3).for_each(|_| assert_eq!(log.next().map(|how| u16::from(how.code)), Some(1_000)));
 }
 
 #[test]

@@ -10,7 +10,7 @@ const MAX_CONTROL: usize = 125;
 
 /// What has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Came {
+pub enum Came {
     /// A whole message, of so many bytes at the start of the buffer that was lent.
     Message(usize),
     /// A ping with its payload: to be answered.
@@ -21,7 +21,7 @@ pub(super) enum Came {
 
 /// Why what has come cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub enum Wrong {
     /// It breaks the protocol.
     Protocol(&'static str),
     /// A text is not UTF-8.
@@ -32,7 +32,7 @@ pub(super) enum Wrong {
 
 /// Frames out of a server's bytes. Without a buffer while nothing has come in part.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub struct Reader {
     /// Has come and is not taken, from `taken` on.
     bytes: Vec<u8>,
     taken: usize,
@@ -48,12 +48,16 @@ struct Parts {
 
 impl Reader {
     /// Takes what has come.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// The next message or control frame, `None` until it is whole. `buf` has room for a message of `max` bytes.
-    pub(super) fn next(&mut self, buf: &mut [u8], max: usize) -> Result<Option<Came>, Wrong> {
+    /// The next message or control frame, `None` until it is whole. `buf` has room for a message of `max` bytes, and what
+    /// does not fit into it is cut off.
+    ///
+    /// # Errors
+    /// When what comes next cannot be taken: then nothing more can.
+    pub fn next(&mut self, buf: &mut [u8], max: usize) -> Result<Option<Came>, Wrong> {
         loop {
             let waiting = self.bytes.get(self.taken..).unwrap_or_default();
             let Some((header, begin, end)) = frame(waiting, self.message.as_deref(), max)? else {
@@ -86,8 +90,8 @@ impl Reader {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
+    /// Bytes of heap that it holds.
+    pub fn held(&self) -> usize {
         self.bytes.capacity() + self.message.as_ref().map_or(0, |parts| parts.bytes.capacity())
     }
 }

@@ -11,7 +11,7 @@
 //! and the layout of headers are tungstenite's; the socket is our own, because an idle one here holds no buffer: that of
 //! tungstenite keeps what it has ever needed.
 
-mod frames;
+pub mod frames;
 mod link;
 mod upgrade;
 

@@ -102,8 +102,8 @@ pub struct RunArgs {
     /// descriptors are few.
     #[arg(long, value_name = "N")]
     pub sockets: Option<u64>,
-    /// Shows figures for each persona too.
-    #[arg(long, value_parser = split, value_name = "persona")]
+    /// Tells figures apart by this too: persona, or network. May be given more than once.
+    #[arg(long, value_parser = split, value_name = "WHAT")]
     pub split: Vec<Split>,
     /// What must hold, for example 'p99(login) < 250ms'. Beside those of the plan; may be given more than once.
     #[arg(long, value_parser = threshold, value_name = "RULE")]
