@@ -207,6 +207,10 @@ impl<K: Copy + Eq + Hash, P: Protocol> Peers<K, P> {
             slot.peer = None;
             slot.generation = slot.generation.wrapping_add(1);
             self.free.push(index);
+            if self.by_key.is_empty() {
+                // What is left stands for nobody, and would only wake the server.
+                self.deadlines.clear();
+            }
             return;
         }
         // A dirty peer is settled once more when it has sent: then is the time to look at its deadline.
