@@ -142,12 +142,7 @@ impl Bot for How {
             How::Stream(Served::Tcp | Served::Tls) => connected(cx, *self, Framed::new(Raw)).await?,
             How::Stream(Served::Ws | Served::Wss) => connected(cx, *self, Ws::new(Raw)).await?,
             How::Stream(Served::Quic) => connected(cx, *self, Quic::new(Raw)).await?,
-            How::Stream(Served::Http) => {
-                let service = cx.connect(Http::target()).await?;
-                service.get("/").send().await?;
-                stay(cx, *self).await;
-                drop(service);
-            }
+            How::Stream(Served::Http) => asked(cx, *self).await?,
         }
         Ok(())
     }
@@ -165,6 +160,17 @@ fn connected<'a, S: Speak + 'a>(
         server.recv().await?;
         stay(cx, how).await;
         drop(server);
+        Ok(())
+    })
+}
+
+/// The same with a request over HTTP.
+fn asked(cx: &Cx, how: How) -> Pin<Box<dyn Future<Output = Result> + '_>> {
+    Box::pin(async move {
+        let service = cx.connect(Http::target()).await?;
+        Box::pin(service.get("/").send()).await?;
+        stay(cx, how).await;
+        drop(service);
         Ok(())
     })
 }
