@@ -16,6 +16,7 @@ mod kcp_server;
 mod pair;
 mod plan;
 mod proto;
+mod quic_server;
 mod rudp_client;
 mod rudp_server;
 mod rudp_session;
@@ -28,6 +29,7 @@ mod teeworlds_snapshot;
 mod teeworlds_varint;
 mod threshold;
 mod ws_frames;
+mod ws_upgrade;
 
 /// A fuzz target.
 pub type Target = fn(&[u8]);
@@ -45,6 +47,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("kcp_server", kcp_server::target),
     ("plan", plan::target),
     ("proto", proto::target),
+    ("quic_server", quic_server::target),
     ("rudp_client", rudp_client::target),
     ("rudp_server", rudp_server::target),
     ("rudp_session", rudp_session::target),
@@ -57,6 +60,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("teeworlds_varint", teeworlds_varint::target),
     ("threshold", threshold::target),
     ("ws_frames", ws_frames::target),
+    ("ws_upgrade", ws_upgrade::target),
 ];
 
 /// The target of this name.

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use loadkit_core::{
-    Bot, Collector, Control, Cx, Error, Failure, Host, Job, Kind, Plan, Result, RunId, RunInfo, Scenario, Seat, Seed,
-    Target, TokioTimer, Totals, Usage, Virtual, WakeTimer, run,
+    Bot, Collector, Control, Cx, Error, Failure, Host, Job, Kind, Plan, PlanBuilder, Result, RunId, RunInfo, Scenario,
+    Seat, Seed, Target, TokioTimer, Totals, Usage, Virtual, WakeTimer, run,
 };
 use tokio::time::Instant;
 
@@ -66,7 +66,15 @@ impl Scenario for Game {
 
 /// Plays with so many bots on one shard until all are done.
 pub(crate) fn play(bots: u64, target: Target, server: Option<fn()>, host: Arc<dyn Host>, play: Play) -> Totals {
-    let plan = Plan::builder().bots(bots).total(bots).duration(Duration::from_secs(30)).refill(None).build().unwrap();
+    play_plan(each_once(bots).build().unwrap(), target, server, host, play)
+}
+
+/// Each of so many bots plays once.
+pub(crate) fn each_once(bots: u64) -> PlanBuilder {
+    Plan::builder().bots(bots).total(bots).duration(Duration::from_secs(30)).refill(None)
+}
+
+pub(crate) fn play_plan(plan: Plan, target: Target, server: Option<fn()>, host: Arc<dyn Host>, play: Play) -> Totals {
     let mut collector = Collector::new(plan.interval());
     let job = Job { shards: 1, ..Job::whole(RunId(1), plan, target, Seed(7)) };
     let ended =

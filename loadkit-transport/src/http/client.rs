@@ -167,6 +167,7 @@ impl HttpClient {
     /// Over the idle connection if there is one, else over a new one.
     async fn exchange(&self, request: Request<Bytes>) -> Result<Reply, Failure> {
         self.cx.count("net.http_requests", 1);
+        self.pass_network().await;
         let mut idle = self.idle.borrow_mut().take();
         if idle.as_mut().is_some_and(|io| !io.is_fresh()) {
             self.cx.count("net.http_reconnects", 1);
@@ -213,7 +214,9 @@ impl HttpClient {
 
     /// A new connection.
     async fn open(&self) -> Result<Box<Io>, Failure> {
-        let source = self.service.sources.as_ref().map(|pool| pool.addr(self.cx.seat().index()));
+        self.pass_network().await;
+        let pool = self.service.sources.as_ref().or_else(|| self.cx.run().plan().sources());
+        let source = pool.map(|pool| pool.addr(self.cx.seat().index()));
         let opened = async {
             let stream = wire::connect(source, self.addr).await?;
             #[cfg(feature = "tls")]
@@ -225,6 +228,13 @@ impl HttpClient {
         };
         let wire = opened.await.map_err(|error| failures::failure(&error, &self.url))?;
         Ok(Box::new(Io::new(wire)))
+    }
+
+    /// Waits for a round trip over the bot's network: what that is to a request, which is small and over a stream.
+    async fn pass_network(&self) {
+        if let Some(profile) = self.cx.network_profile().filter(|profile| !profile.is_perfect()) {
+            self.cx.timers().sleep_until(Instant::now() + profile.mean_round_trip()).await;
+        }
     }
 
     fn silent(&self) -> Failure {

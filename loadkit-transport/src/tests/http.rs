@@ -8,6 +8,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use loadkit_core::SourcePool;
+use loadkit_core::network::Profile;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -68,6 +70,35 @@ fn lobby_server() -> (SocketAddr, Arc<AtomicU32>) {
 /// A target that no bot here plays against.
 fn elsewhere() -> Target {
     Target::new("mem://elsewhere", vec![])
+}
+
+#[test]
+fn requests_come_from_the_plans_addresses_and_over_its_network() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let addr = serve({
+        let seen = seen.clone();
+        move |stream: TcpStream| {
+            seen.lock().unwrap().push(stream.peer_addr().unwrap().ip().to_string());
+            serve_http(stream)
+        }
+    });
+    let pool: SourcePool = "127.0.0.21-127.0.0.22".parse().unwrap();
+    let plan = each_once(2).sources(pool).network(Profile::lte(), 1.0).build().unwrap();
+    let play: Play = Box::new(move |cx| {
+        Box::pin(async move {
+            let lobby = cx.connect(Http::to(format!("http://{addr}"))).await?;
+            cx.step("ask", lobby.get("/api/who?am=i").send()).await?;
+            Ok(())
+        })
+    });
+    let totals = play_plan(plan, elsewhere(), None, Arc::new(Real), play);
+    seen.lock().unwrap().sort();
+    assert_eq!(*seen.lock().unwrap(), ["127.0.0.21", "127.0.0.22"]);
+    let least = Profile::lte().mean_round_trip().as_micros() as u64;
+    for step in ["connect", "ask"] {
+        assert_eq!(totals.steps[step].succeeded(), 2);
+        assert!(totals.steps[step].response.min() >= least, "{step}");
+    }
 }
 
 #[test]

@@ -49,14 +49,8 @@ impl Upgrade {
         loop {
             let len = poll_fn(|cx| wire.poll_read(cx, &mut buf)).await?;
             answer.extend_from_slice(&buf[..len]);
-            let parsed = Response::try_parse(&answer)
-                .map_err(|error| told(Kind::MALFORMED, format!("the answer is not HTTP: {error}")))?;
-            match parsed {
-                Some((len, response)) => {
-                    let rest = answer.split_off(len);
-                    self.check(&response, &key, &rest).map_err(io::Error::other)?;
-                    return Ok(rest);
-                }
+            match self.answered(&key, &answer).map_err(io::Error::other)? {
+                Some(len) => return Ok(answer.split_off(len)),
                 None if len == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 None if answer.len() > MAX_ANSWER => {
                     return Err(told(Kind::TOO_LARGE, format!("an answer to the upgrade of over {MAX_ANSWER} bytes")));
@@ -64,6 +58,18 @@ impl Upgrade {
                 None => {}
             }
         }
+    }
+
+    /// How long the answer to a request with this key is, which agrees to it; `None` until it is whole.
+    ///
+    /// # Errors
+    /// `MALFORMED` when it is none, or does not agree to what was asked for; with another status, as that says.
+    pub fn answered(&self, key: &str, bytes: &[u8]) -> Result<Option<usize>, Failure> {
+        let parsed = Response::try_parse(bytes)
+            .map_err(|error| Failure::new(Kind::MALFORMED, format!("the answer is not HTTP: {error}")))?;
+        let Some((len, response)) = parsed else { return Ok(None) };
+        self.check(&response, key, bytes.get(len..).unwrap_or_default())?;
+        Ok(Some(len))
     }
 
     fn request(&self, target: &Address<'_>, key: &str) -> Result<Vec<u8>, Failure> {
