@@ -146,7 +146,7 @@ impl World {
         if is_hardy {
             // Which tells us not to throttle, too.
             world.peer_mut().set_throttle(5_000, 2, 0);
-            world.peer_mut().set_timeout(1 << 20, 30_000, 60_000);
+            world.peer_mut().set_timeout(1 << 20, 30_000, 3_600_000);
         }
         world
     }
