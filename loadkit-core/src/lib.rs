@@ -58,5 +58,5 @@ pub use think::Think;
 pub use threshold::{Clock, Comparison, Limit, Metric, Outcome, Percentile, Stat, Threshold, ThresholdError, Unit};
 pub use ticks::{Hz, Tick, Ticks};
 pub use timer::{Alarm, Sleep, Timers, TokioTimer, WakeTimer};
-pub use verdict::{Check, Checked, Conditions, Judgement, Reason, Verdict, judge};
+pub use verdict::{Check, Checked, Conditions, Judge, Judgement, Reason, Verdict};
 pub use weights::{Weights, WeightsError};

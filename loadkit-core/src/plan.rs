@@ -131,6 +131,7 @@ impl Plan {
         replace(&mut draft.sockets, overrides.sockets);
         draft.sources = overrides.sources.map(Arc::new).or(draft.sources);
         draft.split.extend(overrides.split.into_iter().filter(|split| !self.draft.split.contains(split)));
+        draft.thresholds.extend(overrides.thresholds);
         draft.seed = overrides.seed.or(draft.seed);
         if let Some(text) = &overrides.network {
             let networks = Networks::parse(text, &draft.profiles);
@@ -241,7 +242,7 @@ fn replace<T>(part: &mut Option<Located<T>>, value: Option<T>) {
 }
 
 /// What a command line says instead of a plan; see [`Plan::with`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
     /// The scenario to run.
     pub scenario: Option<String>,
@@ -257,6 +258,8 @@ pub struct Overrides {
     pub arrivals: Option<Rate>,
     /// Addresses from which players connect.
     pub sources: Option<SourcePool>,
+    /// Thresholds beside the plan's own.
+    pub thresholds: Vec<Threshold>,
     /// Sockets that the bots of a thread share.
     pub sockets: Option<u64>,
     /// By what figures are told apart, beside those of the plan.

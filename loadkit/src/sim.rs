@@ -60,8 +60,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use loadkit_core::{
-    Collector, Conditions, Control, Host, Job, Plan, Report, Result, RunError, RunFacts, RunId, RunInfo, Scenario,
-    Seat, Seed, Target, Totals, Virtual, Weights, WeightsError, judge, run,
+    Conditions, Control, Host, Job, Judge, Plan, Report, Result, RunError, RunFacts, RunId, RunInfo, Scenario, Seat,
+    Seed, Target, Totals, Virtual, Weights, WeightsError, run,
 };
 use loadkit_transport::Endpoint;
 
@@ -141,12 +141,12 @@ impl<S: Scenario> Simulation<S> {
         let job = Job { shards, ..whole };
         let scenario = Arc::new(WithServer { scenario, server });
         let host: Arc<dyn Host> = Arc::new(Virtual);
-        let mut collector = Collector::new(job.plan.interval());
-        let ended = run(&scenario, &job, &host, &Control::new(), &mut collector)?;
-        let conditions = Conditions::new(job.plan.duration(), &ended, 0, true);
-        let judgement = judge(job.plan.thresholds(), collector.totals(), &conditions);
-        let report = Report::new(RunFacts::new(&job, scenario.name(), 0), &collector, judgement);
-        Ok(Outcome { report, totals: collector.totals().clone() })
+        let control = Control::new();
+        let mut judge = Judge::new(job.plan.thresholds(), job.plan.interval()).with_control(&control);
+        let ended = run(&scenario, &job, &host, &control, &mut judge)?;
+        let judgement = judge.judgement(&Conditions::new(job.plan.duration(), &ended, 0, true));
+        let report = Report::new(RunFacts::new(&job, scenario.name(), 0), judge.collector(), judgement);
+        Ok(Outcome { report, totals: judge.collector().totals().clone() })
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::HistogramDelta;
-use super::recorder::{GaugeReading, TrendUnit, micros};
+use super::recorder::{GaugeReading, TrendUnit, count_kind, micros};
 
 /// A run's name among all runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,6 +77,17 @@ pub struct StepDelta {
     pub response: HistogramDelta,
     /// Failures by kind.
     pub failures: Vec<(String, u64)>,
+}
+
+impl StepDelta {
+    /// Joins another to this one, as if both had been one interval.
+    pub fn merge(&mut self, other: &StepDelta) {
+        self.service.merge(&other.service);
+        self.response.merge(&other.response);
+        for (kind, count) in &other.failures {
+            count_kind(&mut self.failures, kind, *count);
+        }
+    }
 }
 
 /// What a trend gained in an interval.

@@ -92,14 +92,16 @@ impl DraftStage {
 
 impl Draft {
     /// Checks everything and makes the plan.
-    pub(super) fn finish(self) -> Result<Plan, Vec<Problem>> {
+    pub(super) fn finish(mut self) -> Result<Plan, Vec<Problem>> {
         let mut problems = Vec::new();
+        self.split_for_thresholds();
         self.check_settings(&mut problems);
         self.check_personas(&mut problems);
         let networks = self.networks(&mut problems);
         let shape = self.shape(&mut problems);
         if let Some(shape) = &shape {
             self.check_parties(shape, &mut problems);
+            self.check_times_of_thresholds(shape.duration(), &mut problems);
         }
         match shape {
             Some(shape) if problems.is_empty() => Ok(Plan { draft: self, shape, networks }),
@@ -325,6 +327,37 @@ impl Draft {
                 problems.push(Problem::new(error.to_string(), span));
                 None
             }
+        }
+    }
+
+    /// A threshold on a share of the players needs the figures of that share.
+    fn split_for_thresholds(&mut self) {
+        for split in [Split::Persona, Split::Network] {
+            let is_meant = |name: &str| name.contains(&format!("{{{split}="));
+            let is_needed = self.thresholds.iter().any(|threshold| threshold.metric().name().is_some_and(is_meant));
+            if is_needed && !self.split.contains(&split) {
+                self.split.push(split);
+            }
+        }
+    }
+
+    /// What comes too late in a run, or is longer than it, could never be judged.
+    fn check_times_of_thresholds(&self, run: Duration, problems: &mut Vec<Problem>) {
+        for threshold in &self.thresholds {
+            let after = threshold.after().unwrap_or_default();
+            let left = run.saturating_sub(after);
+            let too_long = threshold.over().is_some_and(|over| over > left);
+            if !left.is_zero() && !too_long {
+                continue;
+            }
+            let message = format!("`{threshold}` would never be judged: the run is {} long", format_duration(run));
+            let help = match threshold.over() {
+                Some(_) if too_long && !left.is_zero() => {
+                    format!("a window can be as long as {}; or let the run go on for longer", format_duration(left))
+                }
+                _ => "what it is after must be less than that; or let the run go on for longer".to_owned(),
+            };
+            problems.push(Problem::new(message, None).help(help));
         }
     }
 

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loadkit_core::format;
 use loadkit_core::{
-    Conditions, Control, Host, Job, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed, Table, Target, Threshold,
-    check_writable, format_duration, judge, names, summary, write_json, write_report,
+    Conditions, Control, Host, Job, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed, Table, Target,
+    check_writable, format_duration, names, summary, write_json, write_report,
 };
 
 use super::args::{CheckArgs, RunArgs};
@@ -33,11 +33,10 @@ impl Client {
         if !args.no_report {
             check_writable(&args.report).map_err(UseError::new)?;
         }
-        let thresholds: Vec<Threshold> = plan.thresholds().iter().chain(&args.threshold).cloned().collect();
         let seed = plan.seed().unwrap_or_else(|| Seed(random()));
         let mut job = Job::whole(RunId(random()), plan, target, seed);
         job.shards = args.shards.unwrap_or(job.shards);
-        let report = play(scenario, &job, &thresholds, args)?;
+        let report = play(scenario, &job, args)?;
         Ok(hand_over(report, args))
     }
 
@@ -76,6 +75,7 @@ fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
         sources: args.sources.clone(),
         sockets: args.sockets,
         split: args.split.clone(),
+        thresholds: args.threshold.clone(),
         ..Overrides::default()
     };
     plan.with(overrides).map_err(UseError::new)
@@ -122,23 +122,23 @@ fn check_rows(plan: &Plan) -> Result<(), UseError> {
 }
 
 /// Runs the job to its end and judges it.
-fn play(scenario: &dyn AnyScenario, job: &Job, thresholds: &[Threshold], args: &RunArgs) -> Result<Report, UseError> {
+fn play(scenario: &dyn AnyScenario, job: &Job, args: &RunArgs) -> Result<Report, UseError> {
     let control = Control::new();
     signals::listen(&control);
     let host: Arc<dyn Host> = Arc::new(Os);
     let facts = RunFacts::new(job, scenario.name(), unix_now());
-    let mut live = Live::new(job, &scenario.name(), args.quiet);
+    let mut live = Live::new(job, &scenario.name(), &control, args.quiet);
     let ended = scenario.run(job, &host, &control, &mut live).map_err(|error| match error {
         RunError::Setup(_) | RunError::System(_) => UseError::invalid(error),
         _ => UseError::new(error),
     })?;
-    let collector = live.finish();
-    let totals = collector.totals();
+    let judge = live.finish();
+    let totals = judge.collector().totals();
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let sharp = totals.count(names::COARSE_TIMERS) == 0;
     let conditions = Conditions::new(job.plan.duration(), &ended, cores, sharp);
-    let judgement = judge(thresholds, totals, &conditions);
-    Ok(Report::new(facts, &collector, judgement))
+    let judgement = judge.judgement(&conditions);
+    Ok(Report::new(facts, judge.collector(), judgement))
 }
 
 /// Writes the report and prints the summary. What cannot be written is said, and the rest comes all the same.
