@@ -55,7 +55,7 @@ pub use sources::SourcePool;
 pub use split::{Label, Split};
 pub use step::Step;
 pub use think::Think;
-pub use threshold::{Clock, Comparison, Limit, Metric, Outcome, Percentile, Stat, Threshold, ThresholdError, Unit};
+pub use threshold::{Clock, Comparison, Limit, Metric, Percentile, Stat, Threshold, ThresholdError, Unit};
 pub use ticks::{Hz, Tick, Ticks};
 pub use timer::{Alarm, Sleep, Timers, TokioTimer, WakeTimer};
 pub use verdict::{Check, Checked, Conditions, Judge, Judgement, Reason, Verdict};

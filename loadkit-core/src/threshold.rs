@@ -24,6 +24,7 @@
 //! - `drift` is the slope of the median line (Theil and Sen) through the run's intervals, an hour, divided by their median.
 //! - `else abort` ends the run when the threshold has been missed for 10 s on end, `else abort after 1m` for a minute.
 
+mod limit;
 mod metric;
 mod parse;
 
@@ -80,23 +81,6 @@ pub enum Limit {
     PercentPer(f64, Duration),
 }
 
-/// What came out of a [`Threshold`]. Actual values are in the unit of the metric.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Outcome {
-    /// The result is as it must be.
-    Met {
-        /// What was measured.
-        actual: f64,
-    },
-    /// It is not.
-    Missed {
-        /// What was measured.
-        actual: f64,
-    },
-    /// Nothing was measured under that name.
-    NoData,
-}
-
 impl Threshold {
     /// Reads a threshold.
     ///
@@ -139,15 +123,6 @@ impl Threshold {
     /// Whether it can be judged by the totals of a run, and not only by how it went over time.
     pub(crate) fn is_of_totals(&self) -> bool {
         self.over.is_none() && self.after.is_none() && !self.metric.drift
-    }
-
-    /// Compares with what `look` finds for the metric, in the metric's [`Unit`]. What is no number is no data.
-    pub fn evaluate(&self, look: impl Fn(&Metric) -> Option<f64>) -> Outcome {
-        match look(&self.metric).filter(|actual| !actual.is_nan()) {
-            None => Outcome::NoData,
-            Some(actual) if self.holds(actual) => Outcome::Met { actual },
-            Some(actual) => Outcome::Missed { actual },
-        }
     }
 
     /// Whether it is met by this value, in the metric's [`Unit`].

@@ -204,6 +204,12 @@ impl Judge {
         Judge { control: Some(control.clone()), ..self }
     }
 
+    /// For tests: one of figures that are there already; thresholds over time have seen none of them.
+    #[cfg(test)]
+    pub(crate) fn of(collector: &Collector, thresholds: &[Threshold]) -> Judge {
+        Judge { collector: collector.clone(), ..Judge::new(thresholds, collector.width()) }
+    }
+
     /// What was collected so far.
     pub fn collector(&self) -> &Collector {
         &self.collector
@@ -233,7 +239,7 @@ impl Judge {
         for rule in &mut self.rules {
             let Some(grace) = rule.threshold.abort() else { continue };
             let now = match &rule.watch {
-                Some(watch) => watch.now(),
+                Some(watch) => watch.now(now_us),
                 None => evaluate(&rule.threshold, None, totals, now_us as f64 / 1e6).value.ok(),
             };
             let Some(missed) = now.filter(|value| !rule.threshold.holds(*value)) else {
@@ -334,3 +340,5 @@ fn how_far_off(threshold: &Threshold, actual: f64, evidence: Option<&str>) -> St
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod time_tests;

@@ -7,7 +7,7 @@ use crate::engine::Stop;
 use crate::metrics::{Collector, Recorder, RunId, Snapshot, SnapshotKey, names};
 use crate::seed::Seed;
 use crate::threshold::Threshold;
-use crate::verdict::{Conditions, judge};
+use crate::verdict::{Conditions, Judge};
 use rand::RngExt as _;
 
 const SHARDS: u32 = 2;
@@ -95,7 +95,7 @@ pub(super) fn report_of(collector: &Collector, thresholds: &[&str]) -> Report {
         cores: 2,
         sharp_timers: true,
     };
-    let judgement = judge(&thresholds, collector.totals(), &conditions);
+    let judgement = Judge::of(collector, &thresholds).judgement(&conditions);
     let plan = PlanSummary {
         stages: vec!["ramp to 1000 over 20s".into(), "hold for 1m10s".into()],
         duration_s: 90.0,

@@ -1,19 +1,18 @@
 use std::time::Duration;
 
 use super::*;
-use crate::metrics::{Collector, Recorder, RunId, Snapshot, SnapshotKey, names};
+use crate::metrics::{Recorder, RunId, Snapshot, SnapshotKey, names};
 
 /// A run of ten seconds in which ten players finished, and what `record` does besides.
-fn run(record: impl FnOnce(&mut Recorder)) -> Totals {
+fn run(record: impl FnOnce(&mut Recorder)) -> Snapshot {
     run_of([10, 10, 0], record)
 }
 
-fn run_of([started, finished, failed]: [u64; 3], record: impl FnOnce(&mut Recorder)) -> Totals {
+fn run_of([started, finished, failed]: [u64; 3], record: impl FnOnce(&mut Recorder)) -> Snapshot {
     let mut recorder = Recorder::new();
     record(&mut recorder);
     let taken = recorder.take();
-    let mut collector = Collector::new(Duration::from_secs(1));
-    collector.apply(&Snapshot {
+    Snapshot {
         key: SnapshotKey { run: RunId(1), worker: 0, shard: 0, attempt: 0, seq: 0 },
         from_us: 0,
         to_us: 12_000_000,
@@ -29,8 +28,7 @@ fn run_of([started, finished, failed]: [u64; 3], record: impl FnOnce(&mut Record
         counts: taken.counts,
         gauges: taken.gauges,
         samples: taken.samples,
-    });
-    collector.totals().clone()
+    }
 }
 
 fn ok(recorder: &mut Recorder, step: &str, n: u64, ms: u64) {
@@ -55,9 +53,11 @@ fn fine() -> Conditions {
     }
 }
 
-fn judged(thresholds: &[&str], totals: &Totals, conditions: &Conditions) -> Judgement {
+fn judged(thresholds: &[&str], run: &Snapshot, conditions: &Conditions) -> Judgement {
     let thresholds: Vec<Threshold> = thresholds.iter().map(|text| Threshold::parse(text).unwrap()).collect();
-    judge(&thresholds, totals, conditions)
+    let mut judge = Judge::new(&thresholds, Duration::from_secs(1));
+    judge.apply(run);
+    judge.judgement(conditions)
 }
 
 /// The verdict and all its reasons in one text.
@@ -69,12 +69,15 @@ fn words(judgement: &Judgement) -> String {
 #[test]
 fn thresholds_are_met_or_missed_by_the_figures_they_name() {
     let totals = run_of([10, 9, 1], |recorder| {
-        ok(recorder, "login", 90, 100);
+        ok(recorder, "login", 180, 100);
         let login = recorder.step_id("login");
-        (0..10).for_each(|_| recorder.step_failed(login, "refused"));
+        (0..20).for_each(|_| recorder.step_failed(login, "refused"));
         lag(recorder, "age", 10, 40);
         let size = recorder.trend_id("size");
         recorder.trend(size, 500_u64);
+        recorder.trend(size, 500_u64);
+        recorder.gauge("queue", 7.0, Duration::from_secs(1));
+        recorder.gauge("queue", 3.0, Duration::from_secs(2));
         let gold = recorder.count_id("gold");
         recorder.count(gold, 250);
     });
@@ -85,17 +88,21 @@ fn thresholds_are_met_or_missed_by_the_figures_they_name() {
         "mean(login) >= 100ms",
         "errors(login) <= 10%",
         "errors <= 10%",
-        "rate(login) >= 9/s",
-        "rate(login) <= 9/s",
-        "count(login) >= 90",
+        "rate(login) >= 18/s",
+        "rate(login) <= 18/s",
+        "count(login) >= 180",
         "p50(age) < 41ms",
         "p50(size) > 499",
         "count(gold) >= 250",
         "rate(gold) >= 25/s",
+        "min(login) >= 100ms",
+        "last(queue) <= 3",
+        "max(queue) <= 7",
+        "min(queue) >= 3",
     ];
     let judgement = judged(&met, &totals, &fine());
     assert_eq!(words(&judgement), "PASS: ");
-    assert_eq!(judgement.headline(), "all 13 thresholds are met");
+    assert_eq!(judgement.headline(), "all 17 thresholds are met");
     let judgement = judged(&["p99(login) < 80ms", "errors < 5%", "rate(gold) > 100/s"], &totals, &fine());
     assert_eq!((judgement.verdict, judgement.verdict.exit_code(), judgement.reasons.len()), (Verdict::Fail, 1, 3));
     assert_eq!(judgement.reasons[0].text, "p99(login) < 80ms was missed: 100ms, which is 20ms (25 %) too much");
@@ -109,6 +116,7 @@ fn a_threshold_without_data_is_invalid_and_says_what_there_is() {
         ok(recorder, "login", 5, 10);
         let buy = recorder.step_id("buy");
         recorder.step_failed(buy, "no-gold");
+        recorder.gauge("queue", 7.0, Duration::from_secs(1));
         let size = recorder.trend_id("size");
         recorder.trend(size, 500_u64);
     });
@@ -117,6 +125,15 @@ fn a_threshold_without_data_is_invalid_and_says_what_there_is() {
         ("p99(buy) < 1s", "no buy succeeded (1 failed)"),
         ("p99(login) < 5", "login is a step: compare it with a time"),
         ("p99(size) < 5ms", "size is a plain number"),
+        ("p50(login) after 5s < 1s", "nothing of it came so late"),
+        (
+            "p90(login) < 1s",
+            "p90 needs 10 samples, and there are 5: let it run longer, or ask for a lower percentile, such as p50",
+        ),
+        ("last(quue) < 1", "no gauge quue was ever set; did you mean queue? (there are: queue)"),
+        ("p50(queue) < 1", "queue is a gauge: write last(queue)"),
+        ("drift(queue) < 1%/h", "a drift needs ten intervals"),
+        ("drift(quue) < 1%/h", "did you mean queue?"),
         ("errors(size) < 1%", "size is a trend, which has no errors"),
     ] {
         let judgement = judged(&[threshold, "count(login) > 100"], &totals, &fine());
@@ -211,10 +228,9 @@ fn a_run_in_which_nothing_happened_is_invalid() {
 fn a_run_in_which_most_players_failed_does_not_pass_unsaid() {
     let steps = |recorder: &mut Recorder| ok(recorder, "login", 200, 1);
     let conditions = Conditions::new(Duration::from_secs(10), &Ended::default(), 2, true);
-    let judgement = judge(&[], &run_of([10, 4, 6], steps), &conditions);
+    let judgement = judged(&[], &run_of([10, 4, 6], steps), &conditions);
     assert_eq!(judgement.verdict, Verdict::Fail);
     assert!(judgement.reasons[0].text.starts_with("6 of 10 players failed, most of them by `refused`"));
-    assert_eq!(judge(&[], &run_of([10, 5, 5], steps), &conditions).verdict, Verdict::Pass);
-    let allowed = [Threshold::parse("errors < 90%").unwrap()];
-    assert_eq!(judge(&allowed, &run_of([10, 4, 6], steps), &conditions).verdict, Verdict::Pass);
+    assert_eq!(judged(&[], &run_of([10, 5, 5], steps), &conditions).verdict, Verdict::Pass);
+    assert_eq!(judged(&["errors < 90%"], &run_of([10, 4, 6], steps), &conditions).verdict, Verdict::Pass);
 }

@@ -116,6 +116,11 @@ impl Watch {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.cells.len()
+    }
+
     fn max_cells(&self) -> usize {
         self.per_window.map_or(MAX_DRIFT_CELLS, |per_window| per_window + SLACK)
     }
@@ -216,17 +221,17 @@ impl Watch {
         drift(&points)
     }
 
-    /// What it comes to at this moment: in the latest window, or in all so far.
-    pub(super) fn now(&self) -> Option<f64> {
+    /// What it comes to when the run has come to `now_us`: in the latest window, or in all so far.
+    pub(super) fn now(&self, now_us: u64) -> Option<f64> {
         let metric = self.threshold.metric();
         if metric.is_drift() {
-            return self.drift(u64::MAX);
+            return self.drift(now_us);
         }
         let Some(per_window) = self.per_window else {
-            let (figures, seconds) = self.whole(u64::MAX);
+            let (figures, seconds) = self.whole(now_us);
             return measure(metric, &figures, seconds).filter(|_| samples(metric, &figures) >= samples_needed(metric));
         };
-        let at = self.whole_cells(self.to_us).checked_sub(per_window)?;
+        let at = self.whole_cells(now_us).checked_sub(per_window)?;
         let mut latest = Windows::default();
         self.judge_window(at, per_window, &mut latest);
         latest.worst.map(|worst| worst.value)
