@@ -26,6 +26,8 @@ use crate::timer::{Timers, after};
 
 /// A wait of a bot that has been asked to leave.
 const LEAVING_WAIT: Duration = Duration::from_millis(1);
+/// A turn that takes longer keeps the others of its shard waiting for as long as a tick may be late.
+pub(crate) const LONG_TURN: Duration = Duration::from_millis(10);
 /// The name of the step in which a bot connects.
 pub(crate) const CONNECT: &str = "connect";
 
@@ -344,10 +346,16 @@ impl Cx {
         // The same task has the same waker for its whole life.
         let waker = self.0.waker.take().filter(|known| known.will_wake(cx.waker()));
         self.0.waker.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
+        let began = Instant::now();
         self.each_drive(|drive| drive.before_turn(cx));
         self.0.arrived.set(None);
         let result = poll(cx);
         self.each_drive(|drive| drive.after_turn(cx));
+        let took = began.elapsed();
+        if took > LONG_TURN {
+            let shard = &self.0.shard;
+            shard.recorder.borrow_mut().trend(shard.builtin.long_turns, took);
+        }
         result
     }
 

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use control::{Control, Stop};
-pub use host::{Host, Usage, Virtual};
+pub use host::{Host, MachineUsage, Usage, Virtual};
 pub(crate) use panics::contain;
 pub(crate) use shard::Shard;
 
@@ -329,10 +329,18 @@ impl UsageMeter<'_> {
         let Some(usage) = self.host.and_then(|host| host.usage()) else { return };
         let now = Instant::now();
         let wall = now.saturating_duration_since(self.at).max(Duration::from_micros(1));
-        let cores = usage.cpu.saturating_sub(self.before.cpu).as_secs_f64() / wall.as_secs_f64();
+        let own = usage.cpu.saturating_sub(self.before.cpu);
+        let cores = |time: Duration| time.as_secs_f64() / wall.as_secs_f64();
         let mut recorder = shard.recorder.borrow_mut();
         let at = shard.elapsed();
-        recorder.gauge(names::CPU, cores, at);
+        recorder.gauge(names::CPU, cores(own), at);
+        if let (Some(machine), Some(before)) = (usage.machine, self.before.machine) {
+            let all = machine.cpu.saturating_sub(before.cpu);
+            recorder.gauge(names::CPU_OTHERS, cores(all.saturating_sub(own)), at);
+            recorder.gauge(names::CPU_STOLEN, cores(machine.stolen.saturating_sub(before.stolen)), at);
+            let drops = recorder.count_id(names::KERNEL_DROPS);
+            recorder.count(drops, machine.datagrams_dropped.saturating_sub(before.datagrams_dropped));
+        }
         recorder.gauge(names::DESCRIPTORS, usage.descriptors as f64, at);
         recorder.gauge(names::MEMORY, usage.memory as f64, at);
         (self.before, self.at) = (usage, now);

@@ -22,6 +22,7 @@ pub(crate) struct Builtin {
     pub(crate) tick_lag: MetricId,
     pub(crate) wake_lag: MetricId,
     pub(crate) start_lag: MetricId,
+    pub(crate) long_turns: MetricId,
     pub(crate) ticks: MetricId,
     pub(crate) ticks_behind: MetricId,
 }
@@ -32,6 +33,7 @@ impl Builtin {
             tick_lag: recorder.trend_id(names::TICK_LAG),
             wake_lag: recorder.trend_id(names::WAKE_LAG),
             start_lag: recorder.trend_id(names::START_LAG),
+            long_turns: recorder.trend_id(names::LONG_TURNS),
             ticks: recorder.count_id(names::TICKS),
             ticks_behind: recorder.count_id(names::TICKS_BEHIND),
         }
@@ -199,6 +201,7 @@ impl Shard {
             counts: taken.counts,
             gauges: taken.gauges,
             samples: taken.samples,
+            left_out: taken.left_out,
         }
     }
 }

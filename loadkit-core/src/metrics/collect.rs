@@ -6,8 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::histogram::HistogramDelta;
+use super::names::NAMES_LEFT_OUT;
 use super::recorder::{GaugeReading, MAX_SAMPLES, StepTotals, TrendTotals, count_kind};
 use super::snapshot::{FailureSample, GaugeDelta, Snapshot, StepDelta};
+use super::table::MAX_LEFT_OUT;
 use crate::failure::Failure;
 use crate::split::is_whole;
 
@@ -83,6 +85,8 @@ pub struct Totals {
     pub cut_off: u64,
     /// The earliest messages of failures, a bounded number.
     pub samples: BTreeSet<FailureSample>,
+    /// Some names for which there was no room, in a shard or here: the first by the alphabet.
+    pub left_out: BTreeSet<String>,
     /// The end of the latest interval, µs since the start of the run.
     pub to_us: u64,
 }
@@ -111,25 +115,32 @@ impl Totals {
     /// Adds what a snapshot gathered. The caller sees to it that each is added once.
     fn add(&mut self, snapshot: &Snapshot) {
         for (name, delta) in &snapshot.steps {
-            if let Some(step) = entry(&mut self.steps, name) {
-                step.apply(delta);
+            match entry(&mut self.steps, name) {
+                Some(step) => step.apply(delta),
+                None => self.leave_out(name, delta.response.count()),
             }
         }
         for (name, delta) in &snapshot.trends {
-            if let Some(trend) = entry(&mut self.trends, name) {
-                trend.unit = delta.unit;
-                trend.values.apply(&delta.values);
+            match entry(&mut self.trends, name) {
+                Some(trend) => {
+                    trend.unit = delta.unit;
+                    trend.values.apply(&delta.values);
+                }
+                None => self.leave_out(name, delta.values.count()),
             }
         }
         for (name, n) in &snapshot.counts {
-            if let Some(count) = entry(&mut self.counts, name) {
-                *count = count.saturating_add(*n);
+            match entry(&mut self.counts, name) {
+                Some(count) => *count = count.saturating_add(*n),
+                None => self.leave_out(name, 1),
             }
         }
         for (name, delta) in &snapshot.gauges {
             let merged = self.gauges.get(name).map_or(*delta, |old| old.merge(*delta));
             if self.gauges.len() < MAX_NAMES || self.gauges.contains_key(name) {
                 self.gauges.insert(name.clone(), merged);
+            } else {
+                self.leave_out(name, 1);
             }
         }
         for (kind, count) in &snapshot.failed {
@@ -142,6 +153,19 @@ impl Totals {
         self.samples.extend(snapshot.samples.iter().cloned());
         while self.samples.len() > MAX_SAMPLES {
             self.samples.pop_last();
+        }
+        snapshot.left_out.iter().for_each(|name| self.leave_out(name, 0));
+    }
+
+    /// Tells that there was no room for a name, and counts the records under it that are not counted yet.
+    fn leave_out(&mut self, name: &str, records: u64) {
+        if records > 0 {
+            let count = self.counts.entry(NAMES_LEFT_OUT.to_owned()).or_default();
+            *count = count.saturating_add(records);
+        }
+        self.left_out.insert(name.to_owned());
+        while self.left_out.len() > MAX_LEFT_OUT {
+            self.left_out.pop_last();
         }
     }
 }

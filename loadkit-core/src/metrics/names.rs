@@ -31,6 +31,14 @@ pub const SENDS_REFUSED: &str = "net.sends_refused";
 pub const TLS_UNVERIFIED: &str = "net.tls_unverified";
 /// Gauge: CPU cores in use by this process.
 pub const CPU: &str = "loadkit.cpu_cores";
+/// Gauge: CPU cores in use by other processes of this machine.
+pub const CPU_OTHERS: &str = "loadkit.cpu_others";
+/// Gauge: CPU cores that the host kept from this virtual machine though it had work for them.
+pub const CPU_STOLEN: &str = "loadkit.cpu_stolen";
+/// Trend, µs: turns of bots that took longer than 10 ms, in which nobody else on their shard had one.
+pub const LONG_TURNS: &str = "loadkit.long_turns";
+/// Count: datagrams for any process of this machine that the kernel threw away, because their socket was full.
+pub const KERNEL_DROPS: &str = "loadkit.kernel_drops";
 /// Gauge: open descriptors of this process.
 pub const DESCRIPTORS: &str = "loadkit.descriptors";
 /// Gauge: resident memory of this process, bytes.
@@ -62,6 +70,7 @@ pub(crate) const COUNTS: &[&str] = &[
     "net.bytes_sent",
     "net.bytes_received",
     TLS_UNVERIFIED,
+    KERNEL_DROPS,
 ];
 /// The same of gauges.
-pub(crate) const GAUGES: &[&str] = &[CPU, DESCRIPTORS, MEMORY];
+pub(crate) const GAUGES: &[&str] = &[CPU, CPU_OTHERS, CPU_STOLEN, DESCRIPTORS, MEMORY];

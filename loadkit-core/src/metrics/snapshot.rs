@@ -66,6 +66,9 @@ pub struct Snapshot {
     pub gauges: Vec<(String, GaugeDelta)>,
     /// Some messages of failures.
     pub samples: Vec<FailureSample>,
+    /// Some names for which there was no room.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// What a step gained in an interval. See [`super::StepTotals`].

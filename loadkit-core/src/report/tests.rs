@@ -81,6 +81,7 @@ fn snapshot(
         counts: taken.counts,
         gauges: taken.gauges,
         samples: taken.samples,
+        left_out: taken.left_out,
     }
 }
 

@@ -28,6 +28,7 @@ fn run_of([started, finished, failed]: [u64; 3], record: impl FnOnce(&mut Record
         counts: taken.counts,
         gauges: taken.gauges,
         samples: taken.samples,
+        left_out: taken.left_out,
     }
 }
 
@@ -147,7 +148,7 @@ fn a_threshold_without_data_is_invalid_and_says_what_there_is() {
 #[test]
 fn a_sick_generator_makes_the_run_invalid() {
     type Sickness = fn(&mut Recorder);
-    let table: [(Sickness, &str); 5] = [
+    let table: [(Sickness, &str); 9] = [
         (|r| lag(r, names::TICK_LAG, 100, 11), "1 % of ticks began 11 ms or more after their time"),
         (|r| lag(r, names::START_LAG, 1, 1_001), "players started"),
         (|r| lag(r, names::WAKE_LAG, 100, 51), "replies waited 51 ms"),
@@ -165,6 +166,35 @@ fn a_sick_generator_makes_the_run_invalid() {
                 r.gauge(names::CPU, 1.95, Duration::ZERO);
             },
             "no CPU left: at its highest it used 1.95 of 2 cores",
+        ),
+        (
+            |r| {
+                lag(r, names::TICK_LAG, 100, 11);
+                r.gauge(names::CPU_OTHERS, 1.25, Duration::ZERO);
+            },
+            "other processes on this machine used up to 1.25 of 2 cores",
+        ),
+        (
+            |r| {
+                lag(r, names::TICK_LAG, 100, 11);
+                r.gauge(names::CPU_STOLEN, 0.5, Duration::ZERO);
+            },
+            "the host of this machine kept up to 0.5 of 2 cores",
+        ),
+        (
+            |r| {
+                lag(r, names::TICK_LAG, 100, 11);
+                lag(r, names::LONG_TURNS, 3, 250);
+            },
+            "bots held up their shard: 3 turns took longer than 10 ms, the longest 250 ms",
+        ),
+        (
+            |r| {
+                let (received, dropped) = (r.count_id(names::PACKETS_RECEIVED), r.count_id(names::KERNEL_DROPS));
+                r.count(received, 1_000);
+                r.count(dropped, 11);
+            },
+            "kernel threw away 11 datagrams",
         ),
     ];
     for (sicken, part) in table {
@@ -191,6 +221,13 @@ fn a_little_of_it_does_not() {
         recorder.count(sent, 1_000);
         recorder.count(refused, 10);
         recorder.gauge(names::CPU, 2.0, Duration::ZERO);
+        // A machine that others use too, without harm.
+        recorder.gauge(names::CPU_OTHERS, 1.0, Duration::ZERO);
+        recorder.gauge(names::CPU_STOLEN, 1.0, Duration::ZERO);
+        lag(recorder, names::LONG_TURNS, 1, 50);
+        let (received, dropped) = (recorder.count_id(names::PACKETS_RECEIVED), recorder.count_id(names::KERNEL_DROPS));
+        recorder.count(received, 1_000);
+        recorder.count(dropped, 10);
     });
     let stopped = Conditions { asked: Stop::Drain, teardown: Some("no".into()), ..fine() };
     let judgement = judged(&[], &totals, &stopped);

@@ -34,6 +34,7 @@ fn seconds(count: u64, logins: impl Fn(u64) -> (u64, u64), more: impl Fn(u64, &m
             counts: taken.counts,
             gauges: taken.gauges,
             samples: taken.samples,
+            left_out: taken.left_out,
         }
     };
     (0..count).map(snapshot).collect()
