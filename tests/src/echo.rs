@@ -81,6 +81,10 @@ pub enum Way {
     Tcp,
     /// Reliable UDP, by players who never leave by themselves.
     Stubborn,
+    /// Reliable UDP, by players who keep their thread from all others for a while before they ask.
+    Blocking,
+    /// Datagrams, by players who take ten sockets each, and say that they take one.
+    Hoarding,
 }
 
 /// A player.
@@ -117,6 +121,25 @@ impl Bot for Pinger {
             Way::Tcp => {
                 let dial = Framed::new(Echo).time_out(CONNECT_WAIT).call_time_out(REPLY_WAIT);
                 play(cx, cx.connect(dial).await?).await
+            }
+            Way::Blocking => {
+                let game = cx.connect(Rudp::new(Echo).time_out(CONNECT_WAIT).call_time_out(REPLY_WAIT)).await?;
+                let mut ticks = cx.ticks(Hz(20.0));
+                while ticks.next().await.is_some() {
+                    std::thread::sleep(Duration::from_millis(30));
+                    cx.step("ping", game.call(Ping)).await?;
+                }
+                cx.step("leave", game.close()).await
+            }
+            Way::Hoarding => {
+                let mut games = Vec::new();
+                for _ in 0..10 {
+                    games.push(cx.connect(Datagram::new(Echo)).await?);
+                }
+                while let Some(game) = games.pop() {
+                    play(cx, game).await?;
+                }
+                Ok(())
             }
             Way::Stubborn => {
                 let game = cx.connect(Rudp::new(Echo).call_time_out(REPLY_WAIT)).await?;
