@@ -8,6 +8,7 @@ mod metrics;
 mod round_trip;
 mod spawn;
 mod transports;
+mod truth;
 
 use std::process::ExitCode;
 
@@ -19,5 +20,6 @@ fn main() -> ExitCode {
         ("round_trip", &round_trip::round_trip),
         ("conditions", &conditions::conditions),
         ("transports", &transports::transports),
+        ("truth", &truth::truth),
     ])
 }
