@@ -126,7 +126,7 @@ impl Bot for Pinger {
                 let game = cx.connect(Rudp::new(Echo).time_out(CONNECT_WAIT).call_time_out(REPLY_WAIT)).await?;
                 let mut ticks = cx.ticks(Hz(20.0));
                 while ticks.next().await.is_some() {
-                    std::thread::sleep(Duration::from_millis(30));
+                    std::thread::park_timeout(Duration::from_millis(30));
                     cx.step("ping", game.call(Ping)).await?;
                 }
                 cx.step("leave", game.close()).await

@@ -35,7 +35,7 @@ fn says(report: &Value, verdict: &str, what: &str) {
 
 /// An echo server that takes so long for each message.
 fn server(takes: Duration) -> SocketAddr {
-    rudp_server(move |_| std::thread::sleep(takes)).0
+    rudp_server(move |_| std::thread::park_timeout(takes)).0
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn median(values: &mut [f64]) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     let upper = values.get(middle)?;
-    Some(if values.len() % 2 == 0 { (upper + values.get(middle.checked_sub(1)?)?) / 2.0 } else { *upper })
+    Some(if values.len().is_multiple_of(2) { (upper + values.get(middle.checked_sub(1)?)?) / 2.0 } else { *upper })
 }
 
 #[cfg(test)]
