@@ -2,6 +2,8 @@
 //!
 //! Its keys and its server's are random, because TLS makes them: an input does the same each time, in other bytes.
 
+#![expect(clippy::panic, reason = "a target that cannot be set up has failed")]
+
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
