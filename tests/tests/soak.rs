@@ -56,7 +56,7 @@ impl Bot for Guest {
                 std::mem::forget(vec![0_u8; 1_024]);
             }
         }
-        if cx.elapsed().as_secs() % 5 == 0 {
+        if cx.elapsed().as_secs().is_multiple_of(5) {
             return Err(Failure::new(Kind::UNEXPECTED, "lost interest").into());
         }
         cx.step("leave", game.close()).await
