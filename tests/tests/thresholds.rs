@@ -41,7 +41,7 @@ fn windows_find_what_the_whole_run_hides() {
             "p90(ask, service) < 50ms",
             "p90(ask, service) over 10s < 50ms",
             "p90(ask, service) over 10s after 45s < 50ms",
-            "rate(ask) over 10s after 10s > 100/s",
+            "rate(ask) over 10s after 10s > 40/s",
             "last(rooms) >= 5",
             "min(rooms) after 50s >= 5",
         ],
