@@ -39,11 +39,7 @@ impl Bot for Mover {
 
 /// From 0.3 to 40 ms, and now and then for a second, so that the next tick waits.
 fn delay(nth: u64) -> Duration {
-    if nth % 47 == 46 {
-        Duration::from_millis(1_200)
-    } else {
-        Duration::from_micros(300 + nth * nth * 7_919 % 40_000)
-    }
+    if nth % 47 == 46 { Duration::from_millis(1_200) } else { Duration::from_micros(300 + nth * nth * 7_919 % 40_000) }
 }
 
 /// Plays, leaves the report in a folder, and gives it back.
