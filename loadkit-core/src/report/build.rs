@@ -42,6 +42,7 @@ impl Report {
             }),
             series,
             failures: totals.samples.iter().cloned().collect(),
+            beside: None,
             intervals,
             run,
         }

@@ -29,6 +29,7 @@ use hdrhistogram::Histogram as Hdr;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
+use super::Report;
 use super::intervals::{Intervals, MAX_BUCKETS, StepIntervals};
 use crate::metrics::{HistogramDelta, highest_of, lowest_of, most_buckets};
 
@@ -89,8 +90,14 @@ pub fn read(text: &str) -> Result<Intervals, LogError> {
     read_log(text).map(|log| log.intervals)
 }
 
+/// The log of a report.
+pub(super) fn of_report(report: &Report) -> io::Result<Vec<u8>> {
+    let lasted = Duration::try_from_secs_f64(report.lasted_s).unwrap_or_default();
+    write(&report.run.id, report.run.started_at_unix_s, lasted, &report.intervals)
+}
+
 /// The log as text.
-pub(super) fn write(run: &str, started_at_unix_s: u64, lasted: Duration, intervals: &Intervals) -> io::Result<Vec<u8>> {
+fn write(run: &str, started_at_unix_s: u64, lasted: Duration, intervals: &Intervals) -> io::Result<Vec<u8>> {
     let (mut text, mut serializer) = (Vec::new(), V2DeflateSerializer::new());
     let mut builder = IntervalLogWriterBuilder::new();
     builder.add_comment("[Histogram log format version 1.3]");

@@ -63,8 +63,9 @@ pub fn check_writable(dir: &Path) -> Result<(), ReportError> {
     written.and(removed).map_err(ReportError::at(dir, "directory"))
 }
 
-/// Writes `report.json`, with the feature `archive` also `histograms.hlog`, and with the feature `html` also `report.html`
-/// with its style sheet and charts, into a directory, which is made if it is not there.
+/// Writes a report into a directory, which is made if it is not there: `report.json`, `steps.csv`, `series.csv` and
+/// `report.md`; with the feature `archive` also `histograms.hlog` and `junit.xml`, and with the feature `html` also
+/// `report.html` with its style sheet and charts.
 ///
 /// `report.json` comes first, so that it is there if there is no room for the rest.
 ///
@@ -73,12 +74,17 @@ pub fn check_writable(dir: &Path) -> Result<(), ReportError> {
 pub fn write_report(dir: &Path, report: &Report) -> Result<(), ReportError> {
     fs::create_dir_all(dir).map_err(ReportError::at(dir, "directory"))?;
     write_json(&dir.join(REPORT_JSON), report)?;
+    write_with(&dir.join("steps.csv"), || super::tables::steps(report))?;
+    write_with(&dir.join("series.csv"), || super::tables::series(report))?;
+    write_with(&dir.join("report.md"), || Ok(super::markdown::write(report).into_bytes()))?;
     #[cfg(feature = "archive")]
-    write_log(&dir.join(super::HISTOGRAMS_HLOG), report)?;
+    {
+        write_with(&dir.join(super::HISTOGRAMS_HLOG), || super::hlog::of_report(report))?;
+        write_with(&dir.join("junit.xml"), || super::junit::write(report).map(String::into_bytes))?;
+    }
     #[cfg(feature = "html")]
     for (name, text) in super::html::files(report) {
-        let path = dir.join(name);
-        replace(&path, text.as_bytes()).map_err(ReportError::at(&path, "file"))?;
+        write_with(&dir.join(name), || Ok(text.into_bytes()))?;
     }
     Ok(())
 }
@@ -94,11 +100,8 @@ pub fn write_json(path: &Path, report: &Report) -> Result<(), ReportError> {
     replace(path, &json).map_err(ReportError::at(path, "file"))
 }
 
-#[cfg(feature = "archive")]
-fn write_log(path: &Path, report: &Report) -> Result<(), ReportError> {
-    let lasted = std::time::Duration::try_from_secs_f64(report.lasted_s).unwrap_or_default();
-    let log = super::hlog::write(&report.run.id, report.run.started_at_unix_s, lasted, &report.intervals);
-    log.and_then(|log| replace(path, &log)).map_err(ReportError::at(path, "file"))
+fn write_with(path: &Path, text: impl FnOnce() -> io::Result<Vec<u8>>) -> Result<(), ReportError> {
+    text().and_then(|text| replace(path, &text)).map_err(ReportError::at(path, "file"))
 }
 
 /// Writes beside the file and then takes its place, which on one file system is one step.
