@@ -8,12 +8,21 @@ mod axis;
 mod build;
 #[cfg(feature = "html")]
 mod charts;
+mod compare;
 mod failures;
 pub mod format;
+#[cfg(feature = "archive")]
+pub mod hlog;
 #[cfg(feature = "html")]
 mod html;
+mod intervals;
+#[cfg(feature = "archive")]
+mod junit;
+mod load;
+mod markdown;
 #[cfg(feature = "html")]
 mod plot;
+mod tables;
 mod text;
 mod write;
 
@@ -27,11 +36,19 @@ use crate::network::{Networks, Profile};
 use crate::plan::Plan;
 use crate::verdict::Judgement;
 
+pub use compare::{Beside, Change, StepBeside};
+pub use intervals::{Intervals, StepIntervals};
+pub use load::LoadError;
 pub use text::summary;
 pub use write::{ReportError, check_writable, write_json, write_report};
 
 /// The version of the report's JSON. A change that readers could stumble over changes the number.
 pub(crate) const SCHEMA: &str = "loadkit.report/1";
+/// The file of the figures, as JSON.
+const REPORT_JSON: &str = "report.json";
+/// The file of the histograms.
+#[cfg(feature = "archive")]
+const HISTOGRAMS_HLOG: &str = "histograms.hlog";
 
 /// All that there is to say about a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +75,12 @@ pub struct Report {
     pub series: Series,
     /// The earliest messages of failures, a bounded number.
     pub failures: Vec<FailureSample>,
+    /// An earlier run beside this one, if one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
+    /// The histograms of the steps, interval by interval. They are not in the JSON but beside it, in `histograms.hlog`.
+    #[serde(skip)]
+    pub intervals: Intervals,
 }
 
 /// What was run.
@@ -77,8 +100,14 @@ pub struct RunFacts {
     pub started_at_unix_s: u64,
     /// How many shards played it.
     pub shards: u32,
-    /// The version of loadkit; the client may put its own.
+    /// The version of loadkit.
     pub version: String,
+    /// The client that played, its name and version; empty if that is not known.
+    #[serde(default)]
+    pub client: String,
+    /// The build of the server under test, as the user named it; empty if it was not named.
+    #[serde(default)]
+    pub build: String,
 }
 
 impl RunFacts {
@@ -93,6 +122,8 @@ impl RunFacts {
             started_at_unix_s,
             shards: job.shards,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            client: String::new(),
+            build: String::new(),
         }
     }
 }
@@ -298,6 +329,9 @@ pub struct Series {
     pub points: Vec<SeriesPoint>,
     /// Steps that are not in the points because there are too many: those that ran least.
     pub steps_left_out: u64,
+    /// Steps whose histograms are not in `histograms.hlog` because there are too many: those that ran least.
+    #[serde(default)]
+    pub histograms_left_out: u64,
 }
 
 /// One point of a series.

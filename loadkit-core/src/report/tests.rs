@@ -114,6 +114,8 @@ pub(super) fn report_of(collector: &Collector, thresholds: &[&str]) -> Report {
         started_at_unix_s: 1_772_373_909,
         shards: SHARDS,
         version: "0.1.0".into(),
+        client: "arena-bots 1.4.0".into(),
+        build: String::new(),
     };
     Report::new(facts, collector, judgement)
 }
@@ -131,6 +133,11 @@ pub(super) fn made_up() -> Report {
     report_of(&collected(90, &STEPS), &["p99(login) < 250ms", "errors < 5%", "rate(move) > 600/s"])
 }
 
+/// A report of one that met its threshold.
+pub(super) fn passing() -> Report {
+    report_of(&collected(15, &STEPS), &["p99(login) < 10s"])
+}
+
 /// Names that bots could give, and that must not get out of their place.
 const HOSTILE: [&str; 8] = [
     "<script>alert(1)</script>",
@@ -143,7 +150,7 @@ const HOSTILE: [&str; 8] = [
     "LOGIN",
 ];
 
-fn hostile() -> Report {
+pub(super) fn hostile() -> Report {
     let long = "very-long-".repeat(40);
     let mut steps: Vec<(&str, u64, f64)> = HOSTILE.iter().map(|name| (*name, 5, 1_000.0)).collect();
     steps.extend([(long.as_str(), 5, 1_000.0), ("login", 5, 10.0)]);
@@ -201,7 +208,7 @@ fn values_that_are_no_numbers_still_read_back() {
     recorder.gauge("load", f64::NAN, Duration::ZERO);
     let mut collector = Collector::new(Duration::from_secs(1));
     collector.apply(&snapshot(&mut recorder, 0, 0, [0; 3], 1));
-    let report = report_of(&collector, &[]);
+    let report = Report { intervals: Intervals::default(), ..report_of(&collector, &[]) };
     let json = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
     assert_eq!(report.game.gauges["load"].last, None);
@@ -220,7 +227,7 @@ fn refused() -> Report {
     report_of(&collector, &["p99(login) < 250ms", "errors < 5%"])
 }
 
-fn empty() -> Report {
+pub(super) fn empty() -> Report {
     report_of(&Collector::new(Duration::from_secs(1)), &[])
 }
 
