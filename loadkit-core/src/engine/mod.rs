@@ -312,6 +312,9 @@ impl Outlet {
     }
 }
 
+/// Usage over less time than this says nothing: the system counts CPU time in hundredths of a second.
+const MIN_USAGE_TIME: Duration = Duration::from_millis(90);
+
 /// Records what the process uses, on one shard of it.
 struct UsageMeter<'a> {
     host: Option<&'a dyn Host>,
@@ -328,7 +331,11 @@ impl UsageMeter<'_> {
     fn record(&mut self, shard: &Shard) {
         let Some(usage) = self.host.and_then(|host| host.usage()) else { return };
         let now = Instant::now();
-        let wall = now.saturating_duration_since(self.at).max(Duration::from_micros(1));
+        let wall = now.saturating_duration_since(self.at);
+        // A shard that is late looks twice in a moment, and would see shares of a moment.
+        if wall < MIN_USAGE_TIME {
+            return;
+        }
         let own = usage.cpu.saturating_sub(self.before.cpu);
         let cores = |time: Duration| time.as_secs_f64() / wall.as_secs_f64();
         let mut recorder = shard.recorder.borrow_mut();
