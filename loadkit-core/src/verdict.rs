@@ -2,7 +2,7 @@
 //!
 //! **What the kit did badly is never blamed on the server.** INVALID beats FAIL beats PASS; all reasons are listed.
 
-mod health;
+pub(crate) mod health;
 mod measure;
 
 use std::fmt;
