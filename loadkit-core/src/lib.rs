@@ -43,8 +43,8 @@ pub use plan::{DurationError, Overrides, Plan, PlanBuilder, PlanError, Problem, 
 pub use report::hlog;
 pub use report::{
     Beside, Change, CountFigures, Distribution, Figures, GaugeFigures, Intervals, LoadError, NetworkSummary,
-    PlanSummary, Players, Report, ReportError, RunFacts, Series, SeriesPoint, SeriesStepFigures, StepBeside,
-    StepFigures, StepIntervals, Times, check_writable, format, summary, write_json, write_report,
+    PlanSummary, Players, Report, ReportError, RunFacts, Series, SeriesPoint, SeriesStepFigures, SeriesTrendFigures,
+    StepBeside, StepFigures, StepIntervals, Times, check_writable, format, summary, write_json, write_report,
 };
 pub use run::{RunInfo, Target};
 pub use seed::{Rng, Seed, SeedError};

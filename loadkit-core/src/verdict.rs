@@ -5,7 +5,7 @@
 mod cell;
 mod drift;
 mod evaluate;
-mod health;
+pub(crate) mod health;
 mod measure;
 mod watch;
 

@@ -197,6 +197,9 @@ fn the_json_has_its_documented_places() {
         "/series/width_s",
         "/series/points/3/steps/login/p95_us",
         "/failures/0/message",
+        "/series/points/3/trends/loadkit.tick_lag/p99",
+        "/series/points/3/counts/net.packets_sent",
+        "/series/points/3/gauges/loadkit.cpu_cores",
     ] {
         assert!(json.pointer(path).is_some_and(|value| !value.is_null()), "{path}");
     }
@@ -260,6 +263,9 @@ mod page {
     const FORBIDDEN: [&str; 8] =
         [" style=", "<style", "<script", "data:", "javascript:", "@import", "url(", "<foreignObject"];
 
+    /// What is written beside the page, and linked.
+    const BESIDE: [&str; 6] = ["report.json", "steps.csv", "series.csv", "report.md", "histograms.hlog", "junit.xml"];
+
     #[test]
     fn nothing_that_the_policy_forbids() {
         for report in [made_up(), hostile(), empty(), refused()] {
@@ -285,11 +291,12 @@ mod page {
             for attribute in ["src=\"", "href=\""] {
                 for part in page.split(attribute).skip(1) {
                     let name = part.split('"').next().unwrap();
-                    assert!(names.contains(name) || name == "report.json", "{name}");
+                    assert!(names.contains(name) || BESIDE.contains(&name), "{name}");
                     referred += 1;
                 }
             }
-            assert_eq!(referred, files.len(), "report.json instead of the page itself");
+            let linked = if cfg!(feature = "archive") { BESIDE.len() } else { 4 };
+            assert_eq!(referred, files.len() - 1 + linked, "not the page itself");
         }
     }
 
@@ -336,9 +343,11 @@ mod page {
         let kept = std::env::var_os("REPORT_DIR").map(std::path::PathBuf::from);
         let passing = tempfile::tempdir().unwrap();
         let dir = kept.unwrap_or_else(|| passing.path().to_path_buf());
-        for (name, report) in
-            [("made-up", made_up()), ("hostile", hostile()), ("empty", empty()), ("refused", refused())]
-        {
+        let mut compared = made_up();
+        compared.run.build = "2.31.0-rc4".into();
+        compared.compare_with(&report_of(&collected(80, &STEPS), &[]));
+        let reports = [("made-up", compared), ("hostile", hostile()), ("empty", empty()), ("refused", refused())];
+        for (name, report) in reports {
             write_report(&dir.join(name), &report).unwrap();
             std::fs::write(dir.join(name).join("summary.txt"), summary(&report, Some("report/report.html"))).unwrap();
         }

@@ -11,18 +11,18 @@ use crate::report::format;
 
 /// Ticks may be so late in the 99th percentile. It is half the time between two ticks at 50 Hz, the fastest that
 /// players of the games at hand send at: beyond it, a late tick may run into the next. A healthy shard shows 0.3 ms.
-const MAX_TICK_LAG: Duration = Duration::from_millis(10);
+pub(crate) const MAX_TICK_LAG: Duration = Duration::from_millis(10);
 /// Players may start so late in the 99th percentile: an interval of the default length, below which no figure of the
 /// report would show it.
-const MAX_START_LAG: Duration = Duration::from_secs(1);
+pub(crate) const MAX_START_LAG: Duration = Duration::from_secs(1);
 /// Replies may wait so long for their bot's turn in the 99th percentile: one tick of a server at 20 Hz. Beyond it, our
 /// own lag is of the size of what is measured.
-const MAX_WAKE_LAG: Duration = Duration::from_millis(50);
+pub(crate) const MAX_WAKE_LAG: Duration = Duration::from_millis(50);
 /// With fewer samples, the 99th percentile is but the largest value.
 const MIN_SAMPLES: u64 = 100;
 /// The share of packets that the kernel may refuse: as much as a poor mobile network loses. Beyond it, the server gets
 /// another load than the plan's.
-const MAX_REFUSED_SHARE: f64 = 0.01;
+pub(crate) const MAX_REFUSED_SHARE: f64 = 0.01;
 /// Turns of bots that take so long in all, as a share of the run, are worth a word.
 const MIN_BLOCKED_SHARE: f64 = 0.005;
 /// So many cores in use by others are worth a word as a cause.

@@ -111,6 +111,12 @@ pub struct RunArgs {
     /// Where the report goes.
     #[arg(long, value_name = "DIR", default_value = "report")]
     pub report: PathBuf,
+    /// Which build of the server this is, for the report; by default what LOADKIT_BUILD says.
+    #[arg(long, value_name = "NAME")]
+    pub build: Option<String>,
+    /// An earlier report that this one is to show beside it: its directory, or its report.json.
+    #[arg(long, value_name = "DIR")]
+    pub baseline: Option<PathBuf>,
     /// Writes no report.
     #[arg(long, conflicts_with = "report")]
     pub no_report: bool,

@@ -19,6 +19,9 @@ use super::scenario::AnyScenario;
 use super::{Client, say, signals, target};
 use crate::host::{Os, free_descriptors};
 
+/// The environment's word for the build of the server under test.
+const BUILD: &str = "LOADKIT_BUILD";
+
 impl Client {
     /// Plays as the arguments say, with progress, summary and report. The process's Ctrl-C stops it.
     ///
@@ -33,10 +36,17 @@ impl Client {
         if !args.no_report {
             check_writable(&args.report).map_err(UseError::new)?;
         }
+        // Before the run: it may take the baseline's place.
+        let baseline = args.baseline.as_ref().map(Report::load).transpose().map_err(UseError::new)?;
         let seed = plan.seed().unwrap_or_else(|| Seed(random()));
         let mut job = Job::whole(RunId(random()), plan, target, seed);
         job.shards = args.shards.unwrap_or(job.shards);
-        let report = play(scenario, &job, args)?;
+        let mut report = play(scenario, &job, args)?;
+        report.run.client = format!("{} {}", self.name, self.version);
+        report.run.build = args.build.clone().or_else(|| std::env::var(BUILD).ok()).unwrap_or_default();
+        if let Some(baseline) = &baseline {
+            report.compare_with(baseline);
+        }
         Ok(hand_over(report, args))
     }
 
