@@ -176,7 +176,7 @@ fn thresholds(report: &Report) -> Markup {
         @if !rows.is_empty() {
             section {
                 h2 { "Thresholds" }
-                div class="scroll" { table {
+                div class="scroll" { table class="short" {
                     thead { tr { th { "must be" } th class="n" { "measured" } th { "" } } }
                     tbody {
                         @for row in rows.iter().take(MAX_ROWS) {
