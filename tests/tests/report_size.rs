@@ -10,6 +10,7 @@ use loadkit::core::{Report, write_report};
 use loadkit::rand::RngExt as _;
 use loadkit::sim::Simulation;
 use loadkit::{Bot, Cx, Hz, Plan, Result, Scenario, Seat};
+use tokio::time::{Instant, sleep_until};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -32,7 +33,7 @@ impl Bot for Player {
             let took = if tick.index % 400 == 399 { 6_000 } else { cx.rng().random_range(5..45) };
             let name = if tick.index % 10 == 9 { "buy" } else { "move" };
             cx.step(name, async {
-                tokio::time::sleep(Duration::from_millis(took)).await;
+                sleep_until(Instant::now() + Duration::from_millis(took)).await;
                 Ok::<(), loadkit::Error>(())
             })
             .await?;
