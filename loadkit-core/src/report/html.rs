@@ -4,16 +4,19 @@
 //! archived reports under one), and for a file opened from a disk without a network. So it has a style sheet and images
 //! beside it, by relative address, and nothing else. All that a user could have named is escaped by maud.
 
+mod figures;
+mod steps;
+
 use std::time::Duration;
 
 use maud::{DOCTYPE, Markup, html};
 
+use figures::{figures, health_table};
+use steps::{compared, steps};
+
 use super::charts::{Chart, Charts, charts};
-use super::compare::{Beside, Change, by};
 use super::failures::failure_rows;
-use super::health::health;
-use super::{Distribution, Figures, Report, StepFigures, Times, format, plot};
-use crate::metrics::TrendUnit;
+use super::{Report, format, plot};
 use crate::plan::format_duration;
 use crate::verdict::{Check, Verdict};
 
@@ -176,7 +179,7 @@ fn thresholds(report: &Report) -> Markup {
         @if !rows.is_empty() {
             section {
                 h2 { "Thresholds" }
-                div class="scroll" { table {
+                div class="scroll" { table class="short" {
                     thead { tr { th { "must be" } th class="n" { "measured" } th { "" } } }
                     tbody {
                         @for row in rows.iter().take(MAX_ROWS) {
@@ -199,124 +202,6 @@ fn thresholds(report: &Report) -> Markup {
     }
 }
 
-/// What the step table shows of both times.
-const STEP_TIMES: [(&str, fn(&Times) -> u64); 5] = [
-    ("p50", |times| times.p50_us),
-    ("p95", |times| times.p95_us),
-    ("p99", |times| times.p99_us),
-    ("p99.9", |times| times.p99_9_us),
-    ("max", |times| times.max_us),
-];
-
-fn steps(report: &Report) -> Markup {
-    let heads = ["succeeded", "a second", "failed", "share"].into_iter();
-    let times = || STEP_TIMES.into_iter().map(|(head, _)| head);
-    html! {
-        section {
-            h2 { "Steps" }
-            @if report.steps.is_empty() {
-                p { "No step was run." }
-            } @else {
-                div class="scroll" { table {
-                    thead {
-                        tr {
-                            th { "" }
-                            th class="group" colspan="4" { "how often" }
-                            th class="group" colspan="5" { "response time" }
-                            th class="group" colspan="5" { "service time" }
-                        }
-                        tr { th { "step" } @for head in heads.chain(times()).chain(times()) { th class="n" { (head) } } }
-                    }
-                    tbody { @for (name, step) in report.steps.iter().take(MAX_ROWS) { (step_row(name, step)) } }
-                } }
-                (more(report.steps.len()))
-                p class="note" {
-                    b { "Response time" }
-                    " counts from when a step should have begun, so it holds all that a player would have waited, also while the "
-                    "server kept its bot from acting. "
-                    b { "Service time" }
-                    " counts from when it did begin: what the server took for that one step."
-                }
-            }
-        }
-    }
-}
-
-fn step_row(name: &str, step: &StepFigures) -> Markup {
-    let time = |times: &Option<Times>, of: fn(&Times) -> u64| {
-        times.as_ref().map_or("–".to_owned(), |times| format::micros(of(times) as f64))
-    };
-    html! {
-        tr {
-            td class="name" { (format::name(name, MAX_NAME_CHARS)) }
-            td class="n" { (format::count(step.succeeded)) }
-            td class="n" { (format::rate(step.rate_per_s)) }
-            td class=(if step.failed > 0 { "n missed" } else { "n" }) { (format::count(step.failed)) }
-            td class="n" { (format::share(step.error_share)) }
-            @for (_, of) in STEP_TIMES { td class="n" { (time(&step.response, of)) } }
-            @for (_, of) in STEP_TIMES { td class="n" { (time(&step.service, of)) } }
-        }
-    }
-}
-
-/// The figures of an earlier run beside those of this one.
-fn compared(beside: &Beside) -> Markup {
-    let run = &beside.run;
-    let build =
-        if run.build.is_empty() { "no build named".to_owned() } else { format::fit(&run.build, MAX_NAME_CHARS) };
-    let is_decided = beside.steps.values().any(|step| step.decision.is_some());
-    html! {
-        section {
-            h2 { "Beside an earlier run" }
-            p {
-                "The baseline: " (build) ", " (format::moment(run.started_at_unix_s)) ", " (beside.verdict.name()) ", run "
-                (format::fit(&run.id, MAX_NAME_CHARS)) ", seed " (format::fit(&run.seed, MAX_NAME_CHARS)) "."
-            }
-            @if !beside.cautions.is_empty() {
-                ul class="cautions" {
-                    @for caution in beside.cautions.iter().take(MAX_ROWS) { li { (format::fit(caution, MAX_TEXT_CHARS)) } }
-                }
-            }
-            div class="scroll" { table {
-                thead {
-                    tr {
-                        th { "" }
-                        @for group in ["p50", "p95", "p99", "failed", "a second"] { th class="group" colspan="3" { (group) } }
-                        @if is_decided { th { "" } }
-                    }
-                    tr {
-                        th { "step" }
-                        @for _ in 0..5 { @for head in ["then", "now", "change"] { th class="n" { (head) } } }
-                        @if is_decided { th { "decision" } }
-                    }
-                }
-                tbody { @for (name, step) in beside.steps.iter().take(MAX_ROWS) {
-                    tr {
-                        td class="name" { (format::name(name, MAX_NAME_CHARS)) }
-                        @for change in [step.p50_us, step.p95_us, step.p99_us] { (change_cells(change, format::micros)) }
-                        (change_cells(step.error_share, format::share))
-                        (change_cells(step.rate_per_s, format::rate))
-                        @if is_decided {
-                            td { (step.decision.as_deref().map_or("–".to_owned(), |text| format::fit(text, MAX_TEXT_CHARS))) }
-                        }
-                    }
-                } }
-            } }
-            (more(beside.steps.len()))
-            p class="note" { "Times are response times. A change says what is different, not whether that is more than noise." }
-        }
-    }
-}
-
-fn change_cells(change: Change, write: fn(f64) -> String) -> Markup {
-    let figure = |figure: Option<f64>| figure.map_or_else(|| "–".to_owned(), write);
-    html! {
-        td class="n" { (figure(change.old)) }
-        td class="n" { (figure(change.new)) }
-        td class="n change" { (by(change).unwrap_or_else(|| "–".to_owned())) }
-    }
-}
-
 /// The files beside the page, for those who want more than it shows.
 fn beside_the_page() -> Markup {
     let files = [
@@ -331,25 +216,6 @@ fn beside_the_page() -> Markup {
     html! {
         ul class="files" {
             @for (file, what) in files.iter().chain(archived) { li { a href=(file) { (file) } ": " (what) } }
-        }
-    }
-}
-
-fn health_table(report: &Report) -> Markup {
-    let rows = health(report);
-    html! {
-        @if !rows.is_empty() {
-            div class="scroll" { table class="health" {
-                thead { tr { th { "health" } th { "measured" } th { "must be" } th { "" } } }
-                tbody { @for row in &rows { tr {
-                    td class="name" { (row.what) }
-                    td { (row.measured) }
-                    td { (row.limit) }
-                    @if row.limit.is_empty() { td {} }
-                    @else if row.is_well { td class="met" { "well" } }
-                    @else { td class="missed" { "sick" } }
-                } } }
-            } }
         }
     }
 }
@@ -417,73 +283,6 @@ fn failures(report: &Report) -> Markup {
                 } }
                 (more(rows.len()))
             }
-        }
-    }
-}
-
-/// A section of figures; what stands before their tables is given.
-fn figures(title: &str, note: &str, figures: &Figures, before: Markup) -> Markup {
-    let Figures { trends, counts, gauges } = figures;
-    let empty = trends.is_empty() && counts.is_empty() && gauges.is_empty();
-    let gauge = |name: &str, value: Option<f64>| match value {
-        None => "–".to_owned(),
-        Some(size) if name == crate::metrics::names::MEMORY => format::bytes(size),
-        Some(value) => format::number(value),
-    };
-    html! {
-        @if !empty {
-            section {
-                h2 { (title) }
-                @if !note.is_empty() { p class="note" { (note) } }
-                (before)
-                @if !trends.is_empty() {
-                    div class="scroll" { table {
-                        thead { tr {
-                            th { "trend" }
-                            @for head in ["samples", "mean", "p50", "p95", "p99", "max"] { th class="n" { (head) } }
-                        } }
-                        tbody { @for (name, trend) in trends.iter().take(MAX_ROWS) { (trend_row(name, trend)) } }
-                    } }
-                    (more(trends.len()))
-                }
-                @if !counts.is_empty() {
-                    div class="scroll" { table {
-                        thead { tr { th { "count" } th class="n" { "in all" } th class="n" { "a second" } } }
-                        tbody { @for (name, count) in counts.iter().take(MAX_ROWS) { tr {
-                            td class="name" { (format::name(name, MAX_NAME_CHARS)) }
-                            td class="n" { (format::count(count.total)) }
-                            td class="n" { (format::rate(count.rate_per_s)) }
-                        } } }
-                    } }
-                    (more(counts.len()))
-                }
-                @if !gauges.is_empty() {
-                    div class="scroll" { table {
-                        thead { tr { th { "gauge" } @for head in ["last", "smallest", "largest"] { th class="n" { (head) } } } }
-                        tbody { @for (name, values) in gauges.iter().take(MAX_ROWS) { tr {
-                            td class="name" { (format::name(name, MAX_NAME_CHARS)) }
-                            @for value in [values.last, values.min, values.max] { td class="n" { (gauge(name, value)) } }
-                        } } }
-                    } }
-                    (more(gauges.len()))
-                }
-            }
-        }
-    }
-}
-
-fn trend_row(name: &str, trend: &Distribution) -> Markup {
-    let value = |value: f64| match trend.unit {
-        TrendUnit::Micros => format::micros(value),
-        TrendUnit::Number => format::number(value),
-    };
-    let whole = [trend.p50, trend.p95, trend.p99, trend.max].map(|n| value(n as f64));
-    html! {
-        tr {
-            td class="name" { (format::name(name, MAX_NAME_CHARS)) }
-            td class="n" { (format::count(trend.count)) }
-            td class="n" { (value(trend.mean)) }
-            @for text in whole { td class="n" { (text) } }
         }
     }
 }

@@ -170,11 +170,11 @@ fn escaped(text: &str) -> String {
             safe.push('\\');
         }
         safe.push(c);
-        if matches!(c, '@' | ':') {
+        if c == '@' {
             safe.push('\u{200b}');
         }
     }
-    safe.replace("www.", "www\u{200b}.")
+    safe.replace("://", ":\u{200b}//").replace("www.", "www\u{200b}.")
 }
 
 #[cfg(test)]

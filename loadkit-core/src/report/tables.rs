@@ -4,8 +4,11 @@ use std::io;
 
 use super::{Report, SeriesPoint, SeriesStepFigures, Times};
 
+/// A head, and what stands below it.
+type Column = (&'static str, fn(&Times) -> f64);
+
 /// Percentiles and the like of a distribution of times, as they are named in heads.
-const TIMES: [(&str, fn(&Times) -> f64); 8] = [
+const TIMES: [Column; 8] = [
     ("min_us", |times| times.min_us as f64),
     ("mean_us", |times| times.mean_us),
     ("p50_us", |times| times.p50_us as f64),
