@@ -16,7 +16,7 @@ use super::args::{CheckArgs, RunArgs};
 use super::live::Live;
 use super::outcome::{Finished, UseError};
 use super::scenario::AnyScenario;
-use super::{Client, say, signals, target};
+use super::{Client, say, signals, sinks, target};
 use crate::host::{Os, free_descriptors};
 
 impl Client {
@@ -126,18 +126,22 @@ fn play(scenario: &dyn AnyScenario, job: &Job, thresholds: &[Threshold], args: &
     let control = Control::new();
     signals::listen(&control);
     let host: Arc<dyn Host> = Arc::new(Os);
-    let facts = RunFacts::new(job, scenario.name(), unix_now());
-    let mut live = Live::new(job, &scenario.name(), args.quiet);
+    let facts = RunFacts::new(job, scenario.name(), unix_now().as_secs());
+    let live = Live::new(job, &scenario.name(), args.quiet);
+    let mut live = sinks::beside(live, args, job, &scenario.name(), unix_now)?;
     let ended = scenario.run(job, &host, &control, &mut live).map_err(|error| match error {
         RunError::Setup(_) | RunError::System(_) => UseError::invalid(error),
         _ => UseError::new(error),
     })?;
-    let collector = live.finish();
+    let (live, deliveries) = live.finish();
+    let mut collector = live.finish();
+    sinks::count_losses(&deliveries, job, &mut collector);
     let totals = collector.totals();
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let sharp = totals.count(names::COARSE_TIMERS) == 0;
     let conditions = Conditions::new(job.plan.duration(), &ended, cores, sharp);
-    let judgement = judge(thresholds, totals, &conditions);
+    let mut judgement = judge(thresholds, totals, &conditions);
+    sinks::warn_of_losses(&deliveries, &mut judgement);
     Ok(Report::new(facts, &collector, judgement))
 }
 
@@ -228,6 +232,6 @@ fn random() -> u64 {
     RandomState::new().hash_one(Path::new("run"))
 }
 
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
 }

@@ -1,0 +1,129 @@
+//! What became of a sink's intervals, as figures and in words.
+
+use loadkit_core::{RunId, Snapshot, SnapshotKey};
+
+/// Count: intervals that a sink was not given, because it was slow. By sink too: `loadkit.sink_dropped{sink=otlp}`.
+pub const SINK_DROPPED: &str = "loadkit.sink_dropped";
+/// Count: intervals that a sink was given and could not deliver. By sink too.
+pub const SINK_ERRORS: &str = "loadkit.sink_errors";
+
+/// The shard whose figures the losses are: none that plays has this number.
+const NO_SHARD: u32 = u32::MAX;
+
+/// What became of the intervals that were for one sink.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Which sink.
+    pub sink: &'static str,
+    /// Where its figures went.
+    pub place: String,
+    /// All intervals of the run.
+    pub intervals: u64,
+    /// Those it did not take in time: its queue was full, or the run was over.
+    pub dropped: u64,
+    /// Those it could not deliver.
+    pub errors: u64,
+    /// Figures that it had to leave out of the others.
+    pub figures_left_out: u64,
+    /// What it said last of what went wrong.
+    pub last_error: Option<String>,
+}
+
+impl Delivery {
+    /// How many intervals arrived.
+    pub fn delivered(&self) -> u64 {
+        self.intervals.saturating_sub(self.dropped).saturating_sub(self.errors)
+    }
+
+    /// What the reader of the report should know, if anything was lost.
+    pub fn warning(&self) -> Option<String> {
+        let Delivery { sink, place, intervals, dropped, errors, figures_left_out, last_error } = self;
+        let mut said = Vec::new();
+        if dropped + errors > 0 {
+            let (lost, last) = (dropped + errors, last_error.as_ref());
+            let last =
+                last.map_or_else(|| "it said nothing of an error".into(), |error| format!("its last error: {error}"));
+            said.push(format!(
+                "lost {lost} of {intervals} intervals ({dropped} because it was too slow, {errors} that did not arrive); {last}"
+            ));
+        } else if let Some(error) = last_error {
+            said.push(format!("has every interval, but said: {error}"));
+        }
+        if *figures_left_out > 0 {
+            said.push(format!(
+                "left out {figures_left_out} figures: there are more than it keeps, or two have the same name there"
+            ));
+        }
+        let whole = "the figures of this report are whole";
+        (!said.is_empty()).then(|| format!("the sink {sink} ({place}) {}; {whole}", said.join(", and it ")))
+    }
+}
+
+/// The losses as a snapshot, to be applied to the run's collector: so they are in the report like any other count.
+/// `to_us` is the end of the run.
+pub fn losses(deliveries: &[Delivery], run: RunId, worker: u32, to_us: u64) -> Snapshot {
+    let mut counts = std::collections::BTreeMap::<String, u64>::new();
+    for delivery in deliveries {
+        for (name, n) in [(SINK_DROPPED, delivery.dropped), (SINK_ERRORS, delivery.errors)] {
+            counted(name, delivery.sink, n, |name, n| *counts.entry(name).or_default() += n);
+        }
+    }
+    Snapshot {
+        key: SnapshotKey { run, worker, shard: NO_SHARD, attempt: 0, seq: 0 },
+        from_us: to_us,
+        to_us,
+        active: 0,
+        connected: 0,
+        planned: 0,
+        started: 0,
+        finished: 0,
+        failed: Vec::new(),
+        cut_off: 0,
+        steps: Vec::new(),
+        trends: Vec::new(),
+        counts: counts.into_iter().collect(),
+        gauges: Vec::new(),
+        samples: Vec::new(),
+    }
+}
+
+/// A count as a whole and as a sink's part of it.
+pub(crate) fn counted(name: &str, sink: &str, n: u64, mut add: impl FnMut(String, u64)) {
+    add(name.to_owned(), n);
+    add(format!("{name}{{sink={sink}}}"), n);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_are_told_in_words_and_in_figures() {
+        let whole = Delivery { sink: "otlp", place: "http://x".into(), intervals: 60, ..Delivery::default() };
+        assert_eq!(whole.warning(), None);
+        let lossy = Delivery { dropped: 10, errors: 2, last_error: Some("status 500".into()), ..whole.clone() };
+        assert_eq!(lossy.delivered(), 48);
+        assert_eq!(
+            lossy.warning().unwrap(),
+            "the sink otlp (http://x) lost 12 of 60 intervals (10 because it was too slow, 2 that did not arrive); its \
+             last error: status 500; the figures of this report are whole"
+        );
+        let left_out = Delivery { figures_left_out: 3, ..whole.clone() };
+        assert!(left_out.warning().unwrap().contains("(http://x) left out 3 figures"), "{left_out:?}");
+
+        let other = Delivery { sink: "statsd", errors: 1, ..lossy.clone() };
+        let snapshot = losses(&[lossy, other], RunId(1), 0, 9);
+        let counts: Vec<_> = snapshot.counts.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+        assert_eq!(
+            counts,
+            [
+                ("loadkit.sink_dropped", 20),
+                ("loadkit.sink_dropped{sink=otlp}", 10),
+                ("loadkit.sink_dropped{sink=statsd}", 10),
+                ("loadkit.sink_errors", 3),
+                ("loadkit.sink_errors{sink=otlp}", 2),
+                ("loadkit.sink_errors{sink=statsd}", 1),
+            ]
+        );
+    }
+}
