@@ -209,3 +209,49 @@ impl Trend {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing::{labels, second};
+
+    #[tokio::test]
+    async fn a_line_an_interval_with_names_as_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("live.jsonl");
+        let mut sink = JsonLines::open(&path, labels()).unwrap();
+        for _ in 0..3 {
+            sink.take(&second()).await.unwrap();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 3);
+        let line = &lines[2];
+        assert_eq!(
+            (&line["schema"], &line["run"], &line["scenario"]),
+            (&json!(SCHEMA), &json!("00ff"), &json!("arena"))
+        );
+        assert_eq!(
+            (&line["time_unix_s"], &line["from_s"], &line["to_s"]),
+            (&json!(1_700_000_002.0), &json!(1.0), &json!(2.0))
+        );
+        assert_eq!(
+            (&line["players"]["connected"], &line["players"]["failed_by_kind"]["timed-out"]),
+            (&json!(9), &json!(1))
+        );
+        let login = &line["steps"]["login"];
+        assert_eq!(
+            (&login["succeeded"], &login["failed"], &login["response"]["p50_us"]),
+            (&json!(4), &json!(2), &json!(2_000))
+        );
+        assert_eq!(login["response"]["mean_us"], json!(64_000.0));
+        assert_eq!(line["steps"]["login{persona=casual}"]["succeeded"], 1);
+        assert_eq!(
+            (&line["trends"]["gold spent"]["max"], &line["counts"]["net.packets_sent"]),
+            (&json!(2_000), &json!(500))
+        );
+        assert_eq!(line["gauges"]["depth"], json!({ "last": -1.5, "min": -1.5, "max": 2.0 }));
+    }
+}

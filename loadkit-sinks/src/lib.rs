@@ -54,6 +54,8 @@ mod prometheus;
 mod sink;
 #[cfg(feature = "statsd")]
 mod statsd;
+#[cfg(test)]
+mod testing;
 
 #[cfg(feature = "emf")]
 pub use emf::Emf;
