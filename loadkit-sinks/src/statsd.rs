@@ -99,43 +99,43 @@ impl Lines<'_> {
         for (name, value) in
             [("active", players.active), ("connected", players.connected), ("planned", players.planned)]
         {
-            self.gauge(&format!("loadkit.players.{name}"), &[], value as f64);
+            self.gauge("", &format!("loadkit.players.{name}"), &[], value as f64);
         }
         for (name, n) in [("started", players.started), ("finished", players.finished), ("cut_off", players.cut_off)] {
-            self.counter(&format!("loadkit.players.{name}"), &[], n);
+            self.counter("", &format!("loadkit.players.{name}"), &[], n);
         }
         for (kind, n) in &players.failed {
-            self.counter("loadkit.players.failed", &[("kind".into(), kind)], *n);
+            self.counter("", "loadkit.players.failed", &[("kind".into(), kind)], *n);
         }
         for (text, step) in &interval.steps {
             let name = Name::parse(text);
             let mut labels = vec![("step".to_owned(), name.base)];
             labels.extend(name.legal_labels());
-            self.distribution(&name.of_step("response"), &labels, TrendUnit::Micros, &step.response);
-            self.distribution(&name.of_step("service"), &labels, TrendUnit::Micros, &step.service);
-            self.counter(&name.of_step("succeeded"), &labels, step.response.count());
+            self.distribution(name.base, &name.of_step("response"), &labels, TrendUnit::Micros, &step.response);
+            self.distribution(name.base, &name.of_step("service"), &labels, TrendUnit::Micros, &step.service);
+            self.counter(name.base, &name.of_step("succeeded"), &labels, step.response.count());
             for (kind, n) in &step.failures {
                 let mut labels = labels.clone();
                 labels.push(("kind".into(), kind));
-                self.counter(&name.of_step("failed"), &labels, *n);
+                self.counter(name.base, &name.of_step("failed"), &labels, *n);
             }
         }
         for (text, trend) in &interval.trends {
             let name = Name::parse(text);
-            self.distribution(&name.dotted(), &name.legal_labels(), trend.unit, &trend.values);
+            self.distribution(name.base, &name.dotted(), &name.legal_labels(), trend.unit, &trend.values);
         }
         for (text, n) in &interval.counts {
             let name = Name::parse(text);
-            self.counter(&name.dotted(), &name.legal_labels(), *n);
+            self.counter(name.base, &name.dotted(), &name.legal_labels(), *n);
         }
         for (text, gauge) in &interval.gauges {
             let name = Name::parse(text);
-            self.gauge(&name.dotted(), &name.legal_labels(), gauge.reading.last);
+            self.gauge(name.base, &name.dotted(), &name.legal_labels(), gauge.reading.last);
         }
     }
 
     /// A distribution of which nothing is known is not sent: a daemon would keep a zero.
-    fn distribution(&mut self, name: &str, labels: &Labels<'_>, unit: TrendUnit, values: &HistogramDelta) {
+    fn distribution(&mut self, raw: &str, name: &str, labels: &Labels<'_>, unit: TrendUnit, values: &HistogramDelta) {
         let count = values.count();
         if count == 0 {
             return;
@@ -152,27 +152,27 @@ impl Lines<'_> {
             ("max", values.max as f64),
         ];
         for (figure, value) in figures {
-            self.line(name, figure, labels, &Value::Gauge(value * scale));
+            self.line(raw, name, figure, labels, &Value::Gauge(value * scale));
         }
     }
 
-    fn counter(&mut self, name: &str, labels: &Labels<'_>, n: u64) {
+    fn counter(&mut self, raw: &str, name: &str, labels: &Labels<'_>, n: u64) {
         if n > 0 {
-            self.line(name, "", labels, &Value::Counter(n));
+            self.line(raw, name, "", labels, &Value::Counter(n));
         }
     }
 
-    fn gauge(&mut self, name: &str, labels: &Labels<'_>, value: f64) {
+    fn gauge(&mut self, raw: &str, name: &str, labels: &Labels<'_>, value: f64) {
         if value.is_finite() {
-            self.line(name, "", labels, &Value::Gauge(value));
+            self.line(raw, name, "", labels, &Value::Gauge(value));
         }
     }
 
-    fn line(&mut self, name: &str, figure: &str, labels: &Labels<'_>, value: &Value) {
+    fn line(&mut self, raw: &str, name: &str, figure: &str, labels: &Labels<'_>, value: &Value) {
         let mut path = name.to_owned();
         let mut tags = String::new();
-        // The owner of a path is what it was made from: text that another system cannot tell apart is not added up.
-        let mut owner = format!("{name}\n{figure}");
+        // The owner of a path is what it was made from: what a daemon cannot tell apart is not added up.
+        let mut owner = format!("{raw}\n{name}\n{figure}");
         for (key, text) in labels {
             let _ = write!(owner, "\n{key}={text}");
             if self.tags {

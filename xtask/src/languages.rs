@@ -48,6 +48,32 @@ const PACKAGES: &[Packages] = &[
         },
         used_by: "the tests against Protobuf for JavaScript",
     },
+    Packages {
+        variable: "LOADKIT_TEST_SINKS_PYTHON",
+        folder: "python-opentelemetry-proto-1.45.2-prometheus-client-0.26.0",
+        program: "python3",
+        fetch: |folder| {
+            let mut pip = bounded("python3");
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
+            pip.args(["--timeout", "20", "--retries", "1", "--only-binary", ":all:", "--target"]);
+            pip.arg(folder).args(["opentelemetry-proto==1.45.2", "prometheus-client==0.26.0", "protobuf==7.36.2"]);
+            pip
+        },
+        used_by: "the tests against the Python packages of OTLP and Prometheus",
+    },
+    Packages {
+        variable: "LOADKIT_TEST_SINKS_NODE",
+        folder: "node-statsd-0.9.0",
+        program: "node",
+        fetch: |folder| {
+            let mut npm = bounded("npm");
+            npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--loglevel", "error"]);
+            npm.args(["--omit", "optional", "--fetch-timeout", "20000", "--fetch-retries", "1", "--prefix"]);
+            npm.arg(folder).arg("statsd@0.9.0");
+            npm
+        },
+        used_by: "the tests against the StatsD daemon",
+    },
 ];
 
 /// What the tests are told, and what they must do without, one line each.

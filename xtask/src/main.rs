@@ -45,6 +45,10 @@ test
         LOADKIT_TEST_PROTOBUF_PYTHON  a folder for PYTHONPATH, with protobuf
         LOADKIT_TEST_PROTOBUF_NODE    a folder whose node_modules have google-protobuf
                                       and @bufbuild/protobuf
+        LOADKIT_TEST_PROMETHEUS       a Prometheus server, with promtool beside it
+        LOADKIT_TEST_SINKS_PYTHON     a folder for PYTHONPATH, with opentelemetry-proto
+                                      and prometheus-client
+        LOADKIT_TEST_SINKS_NODE       a folder whose node_modules have statsd
 
 tidy
     Each fault is one line: 'file:line: what; why; what to do'. The rules are in

@@ -53,7 +53,7 @@ impl Sink for Bad {
             Bad::Fails => Err(SinkError::new("no")),
             Bad::Panics => panic!("a sink of a test"),
             Bad::BlocksItsThread => {
-                // As a write to a pipe that nobody reads: it ends only when the sender of a channel goes, which is never.
+                // As a write to a pipe that nobody reads: it does not end while anybody waits for it.
                 let (sender, nothing) = sync_channel::<()>(0);
                 let waits = tokio::task::spawn_blocking(move || nothing.recv());
                 let waited = waits.await;
