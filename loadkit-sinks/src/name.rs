@@ -56,6 +56,12 @@ impl<'a> Name<'a> {
         labels
     }
 
+    /// The dotted name of a step's failures by their kind: `loadkit.step.failed.by_kind`.
+    pub(crate) fn of_failures(&self) -> String {
+        let by = self.by();
+        if by.is_empty() { "loadkit.step.failed.by_kind".into() } else { format!("loadkit.step.failed{by}_kind") }
+    }
+
     /// What the name of a part ends with: `.by_protocol`.
     fn by(&self) -> String {
         let keys: Vec<String> = self.labels.iter().map(|(key, _)| clean(key).replace('.', "_")).collect();
@@ -100,7 +106,12 @@ mod tests {
         let name = Name::parse("login{persona=a whale=b}");
         assert_eq!((name.base, name.labels.as_slice()), ("login", [("persona", "a whale=b")].as_slice()));
         assert_eq!(name.of_step("response"), "loadkit.step.response.by_persona");
-        assert_eq!(Name::parse("login").of_step("response"), "loadkit.step.response");
+        assert_eq!(name.of_failures(), "loadkit.step.failed.by_persona_kind");
+        let whole = Name::parse("login");
+        assert_eq!(
+            (whole.of_step("response"), whole.of_failures()),
+            ("loadkit.step.response".into(), "loadkit.step.failed.by_kind".into())
+        );
         assert_eq!(dotted("x{a=1,b.c=2}"), "loadkit.game.x.by_a_b_c");
     }
 

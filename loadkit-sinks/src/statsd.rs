@@ -104,8 +104,9 @@ impl Lines<'_> {
         for (name, n) in [("started", players.started), ("finished", players.finished), ("cut_off", players.cut_off)] {
             self.counter("", &format!("loadkit.players.{name}"), &[], n);
         }
+        self.counter("", "loadkit.players.failed", &[], players.failed.values().sum());
         for (kind, n) in &players.failed {
-            self.counter("", "loadkit.players.failed", &[("kind".into(), kind)], *n);
+            self.counter("", "loadkit.players.failed.by_kind", &[("kind".into(), kind)], *n);
         }
         for (text, step) in &interval.steps {
             let name = Name::parse(text);
@@ -114,10 +115,11 @@ impl Lines<'_> {
             self.distribution(name.base, &name.of_step("response"), &labels, TrendUnit::Micros, &step.response);
             self.distribution(name.base, &name.of_step("service"), &labels, TrendUnit::Micros, &step.service);
             self.counter(name.base, &name.of_step("succeeded"), &labels, step.response.count());
+            self.counter(name.base, &name.of_step("failed"), &labels, step.failed());
             for (kind, n) in &step.failures {
                 let mut labels = labels.clone();
                 labels.push(("kind".into(), kind));
-                self.counter(name.base, &name.of_step("failed"), &labels, *n);
+                self.counter(name.base, &name.of_failures(), &labels, *n);
             }
         }
         for (text, trend) in &interval.trends {

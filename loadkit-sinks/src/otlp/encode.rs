@@ -78,8 +78,9 @@ impl Metrics<'_> {
         for (name, n) in [("started", players.started), ("finished", players.finished), ("cut_off", players.cut_off)] {
             self.count(format!("loadkit.players.{name}"), "", Vec::new(), n);
         }
+        self.count("loadkit.players.failed".into(), "", Vec::new(), players.failed.values().sum());
         for (kind, n) in &players.failed {
-            self.count("loadkit.players.failed".into(), "", vec![attribute("kind", kind)], *n);
+            self.count("loadkit.players.failed.by_kind".into(), "", vec![attribute("kind", kind)], *n);
         }
     }
 
@@ -91,10 +92,11 @@ impl Metrics<'_> {
             for (figure, values) in [("response", &step.response), ("service", &step.service)] {
                 self.distribution(name.of_step(figure), "", of_step.clone(), TrendUnit::Micros, values);
             }
+            self.count(name.of_step("failed"), "", of_step.clone(), step.failed());
             for (kind, n) in &step.failures {
                 let mut of_kind = of_step.clone();
                 of_kind.push(attribute("kind", kind));
-                self.count(name.of_step("failures"), "", of_kind, *n);
+                self.count(name.of_failures(), "", of_kind, *n);
             }
         }
     }

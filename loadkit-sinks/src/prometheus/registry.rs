@@ -124,10 +124,12 @@ impl Registry {
                 let help = format!("How long steps took that succeeded, from the {} start.", started(figure));
                 self.histogram(&name.of_step(figure), figure, &help, &labels, TrendUnit::Micros, values);
             }
+            // From the first interval on, at zero: a rate has to have seen where it begins.
+            self.counter(&name.of_step("failed"), "failed", "Steps that failed.", &labels, step.failed());
             for (kind, n) in &step.failures {
                 let mut labels = labels.clone();
                 labels.push(("kind", kind));
-                self.counter(&name.of_step("failures"), "failures", "Steps that failed, by kind.", &labels, *n);
+                self.counter(&name.of_failures(), "failed", "Steps that failed, by kind.", &labels, *n);
             }
         }
         for (text, trend) in &interval.trends {

@@ -21,11 +21,13 @@ fn names_without_tags_have_the_labels_in_them() {
     for line in [
         "loadkit.players.connected:9|g",
         "loadkit.players.started:3|c",
-        "loadkit.players.failed.timed-out:1|c".replace('-', "_").as_str(),
+        "loadkit.players.failed:1|c",
+        "loadkit.players.failed.by_kind.timed_out:1|c",
         "loadkit.step.response.login.p50:2|g",
         "loadkit.step.response.login.max:250|g",
         "loadkit.step.response.by_persona.login.casual.p99:1|g",
-        "loadkit.step.failed.login.refused:2|c",
+        "loadkit.step.failed.login:2|c",
+        "loadkit.step.failed.by_kind.login.refused:2|c",
         "loadkit.net.rtt.p50:0.9|g",
         "loadkit.game.gold_spent.max:2000|g",
         "loadkit.net.packets_sent:500|c",
@@ -41,7 +43,8 @@ fn tags_are_dogstatsds() {
     for line in [
         "loadkit.step.response.p50:2|g|#step:login",
         "loadkit.step.response.by_persona.p99:1|g|#step:login,persona:casual",
-        "loadkit.step.failed:2|c|#step:login,kind:refused",
+        "loadkit.step.failed:2|c|#step:login",
+        "loadkit.step.failed.by_kind:2|c|#step:login,kind:refused",
         "loadkit.net.packets_sent.by_protocol:400|c|#protocol:rudp",
     ] {
         assert!(lines.iter().any(|known| known == line), "no {line} in {lines:#?}");

@@ -32,7 +32,9 @@ fn intervals_add_up_to_counters_and_histograms() {
         (r#"loadkit_step_response_seconds_bucket{step="login",le="+Inf"}"#, "8"),
         (r#"loadkit_step_response_seconds_count{step="login"}"#, "8"),
         (r#"loadkit_step_response_seconds_sum{step="login"}"#, "0.512"),
-        (r#"loadkit_step_failures_total{step="login",kind="refused"}"#, "4"),
+        (r#"loadkit_step_failed_total{step="login"}"#, "4"),
+        (r#"loadkit_step_failed_by_kind_total{step="login",kind="refused"}"#, "4"),
+        (r#"loadkit_step_failed_by_persona_total{step="login",persona="casual"}"#, "0"),
         (r#"loadkit_step_response_by_persona_seconds_count{step="login",persona="casual"}"#, "2"),
         (r#"loadkit_net_rtt_seconds_bucket{le="0.0001"}"#, "2"),
         (r#"loadkit_game_gold_spent_bucket{le="0"}"#, "2"),
@@ -73,7 +75,7 @@ fn series_are_bounded() {
     let step = crate::interval::StepFigures { failures: kinds, ..Default::default() };
     let steps = (0..10).map(|n| (format!("s{n}"), step.clone())).collect();
     let (text, left_out) = text(&[Interval { steps, ..Interval::default() }]);
-    let series = text.lines().filter(|line| line.starts_with("loadkit_step_failures_total")).count();
+    let series = text.lines().filter(|line| line.starts_with("loadkit_step_failed_by_kind_total")).count();
     assert!((1_900..=MAX_SERIES).contains(&series), "{series}");
     assert!(left_out > 7_000, "{left_out}");
 }
