@@ -38,24 +38,23 @@ impl Delivery {
     /// What the reader of the report should know, if anything was lost.
     pub fn warning(&self) -> Option<String> {
         let Delivery { sink, place, intervals, dropped, errors, figures_left_out, last_error } = self;
+        let last = last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
         let mut said = Vec::new();
         if dropped + errors > 0 {
-            let (lost, last) = (dropped + errors, last_error.as_ref());
-            let last =
-                last.map_or_else(|| "it said nothing of an error".into(), |error| format!("its last error: {error}"));
+            let lost = dropped + errors;
             said.push(format!(
-                "lost {lost} of {intervals} intervals ({dropped} because it was too slow, {errors} that did not arrive); {last}"
+                "lost {lost} of {intervals} intervals ({errors} undelivered, {dropped} because it was slow){last}"
             ));
-        } else if let Some(error) = last_error {
-            said.push(format!("has every interval, but said: {error}"));
+        } else if !last.is_empty() {
+            said.push(format!("has every interval, but said{last}"));
         }
         if *figures_left_out > 0 {
             said.push(format!(
-                "left out {figures_left_out} figures: there are more than it keeps, or two have the same name there"
+                "left out {figures_left_out} figures: there are more than it keeps, or two have one name there"
             ));
         }
-        let whole = "the figures of this report are whole";
-        (!said.is_empty()).then(|| format!("the sink {sink} ({place}) {}; {whole}", said.join(", and it ")))
+        (!said.is_empty())
+            .then(|| format!("the sink {sink} {}; it went to {place}, and this report has all", said.join(", and it ")))
     }
 }
 
@@ -105,11 +104,11 @@ mod tests {
         assert_eq!(lossy.delivered(), 48);
         assert_eq!(
             lossy.warning().unwrap(),
-            "the sink otlp (http://x) lost 12 of 60 intervals (10 because it was too slow, 2 that did not arrive); its \
-             last error: status 500; the figures of this report are whole"
+            "the sink otlp lost 12 of 60 intervals (2 undelivered, 10 because it was slow): status 500; it went to \
+             http://x, and this report has all"
         );
         let left_out = Delivery { figures_left_out: 3, ..whole.clone() };
-        assert!(left_out.warning().unwrap().contains("(http://x) left out 3 figures"), "{left_out:?}");
+        assert!(left_out.warning().unwrap().contains("the sink otlp left out 3 figures"), "{left_out:?}");
 
         let other = Delivery { sink: "statsd", errors: 1, ..lossy.clone() };
         let snapshot = losses(&[lossy, other], RunId(1), 0, 9);

@@ -3,6 +3,7 @@
 mod encode;
 mod wire;
 
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -45,7 +46,7 @@ impl Otlp {
     /// To the collector at this URL: `http://127.0.0.1:4318`. Without a path it is sent to `/v1/metrics`.
     ///
     /// # Errors
-    /// When the URL is none, or not of `http`.
+    /// When the URL is none, not of `http`, or of a host that does not resolve.
     pub fn open(url: &str, run: RunLabels) -> Result<Otlp, SinkError> {
         let wrong =
             |why: &str| SinkError::new(format!("OTLP cannot go to {url:?}: {why}; write it as http://127.0.0.1:4318"));
@@ -57,9 +58,14 @@ impl Otlp {
             _ => return Err(wrong("it begins with no http://")),
         }
         let authority = uri.authority().ok_or_else(|| wrong("there is no host in it"))?;
+        if authority.as_str().contains('@') {
+            return Err(wrong("names and passwords are not sent"));
+        }
         let host = authority.as_str().to_owned();
         let port = authority.port_u16().unwrap_or(80);
         let authority = format!("{}:{port}", authority.host());
+        // Only to see that it does: it is asked for again at each connection.
+        authority.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
         let path = match uri.path_and_query().map(http::uri::PathAndQuery::as_str) {
             None | Some("" | "/") => "/v1/metrics",
             Some(path) => path,

@@ -122,18 +122,18 @@ fn pythons_prometheus_package_and_promtool_read_a_scrape() {
 fn a_real_prometheus_has_what_the_report_has() {
     let Some(prometheus) = found("LOADKIT_TEST_PROMETHEUS", "a Prometheus server") else { return };
     let (dir, (target, _)) = (tempfile::tempdir().unwrap(), rudp_server(|_| {}));
-    let client = client(dir.path(), target, "4s", &["--prometheus", "127.0.0.1:0"]);
+    // Ports that were free a moment ago: a server that is told to take any has no way to say which it took.
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (addr, endpoint) = (free(), free());
     let config = format!(
-        "global: {{ scrape_interval: 500ms }}\nscrape_configs: [{{ job_name: loadkit, static_configs: [{{ targets: ['{}'] }}] }}]\n",
-        endpoint(&client)
+        "global: {{ scrape_interval: 500ms }}\nscrape_configs: [{{ job_name: loadkit, static_configs: [{{ targets: ['{endpoint}'] }}] }}]\n"
     );
     fs::write(dir.path().join("prometheus.yml"), config).unwrap();
-    // A port that was free a moment ago: the server has no way to say which it took.
-    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let mut server = Command::new(prometheus);
     server.current_dir(dir.path()).args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"]);
     let server = Child::start(server.arg(format!("--web.listen-address={addr}")));
     server.says("Server is ready", LIMIT);
+    let client = client(dir.path(), target, "3s", &["--prometheus", &endpoint]);
 
     let report = report(dir.path(), &client.wait(LIMIT));
     // The last scrape was the one for which the endpoint stayed; it may be on its way into the database.

@@ -94,7 +94,7 @@ async fn a_sink_that_hangs_holds_up_nobody() {
         assert_eq!(collector.totals().count("moves"), 20, "the collector has all");
         let [hung, good] = deliveries.try_into().unwrap();
         assert_eq!((hung.intervals, hung.dropped, hung.errors), (20, 20, 0));
-        assert!(hung.warning().unwrap().contains("the sink bad (nowhere) lost 20 of 20 intervals (20 because"));
+        assert!(hung.warning().unwrap().contains("the sink bad lost 20 of 20 intervals (0 undelivered, 20 because"));
         assert_eq!((good.delivered(), good.warning()), (20, None));
         // One was in its hands and four in the queue; what was dropped beside is told with the next intervals.
         let told = |name: &str| taken.iter().map(|interval| interval.counts[name]).sum::<u64>();

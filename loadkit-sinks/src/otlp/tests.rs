@@ -103,6 +103,8 @@ fn urls_that_are_none_are_refused() {
     for (url, why) in [
         ("127.0.0.1:4318", "http://"),
         ("https://x:4318", "TLS"),
+        ("http://me:secret@127.0.0.1:4318", "passwords are not sent"),
+        ("http://no-such-host.invalid:4318", "no-such-host.invalid"),
         ("grpc://x:4317", "not gRPC"),
         ("http://", "OTLP cannot go"),
         ("", "OTLP cannot go"),

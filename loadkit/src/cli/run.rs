@@ -141,7 +141,7 @@ fn play(scenario: &dyn AnyScenario, job: &Job, thresholds: &[Threshold], args: &
     let sharp = totals.count(names::COARSE_TIMERS) == 0;
     let conditions = Conditions::new(job.plan.duration(), &ended, cores, sharp);
     let mut judgement = judge(thresholds, totals, &conditions);
-    sinks::warn_of_losses(&deliveries, &mut judgement);
+    sinks::warn_of_losses(&deliveries, &mut judgement, args.quiet);
     Ok(Report::new(facts, &collector, judgement))
 }
 

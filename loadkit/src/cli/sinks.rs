@@ -114,6 +114,13 @@ pub(super) fn count_losses(deliveries: &[Delivery], job: &Job, collector: &mut C
 }
 
 /// What was lost, in words. It is no reason to doubt the report, which has all figures.
-pub(super) fn warn_of_losses(deliveries: &[Delivery], judgement: &mut Judgement) {
-    judgement.warnings.extend(deliveries.iter().filter_map(Delivery::warning));
+///
+/// The summary has no room for all of it, so it is said beside it as well.
+pub(super) fn warn_of_losses(deliveries: &[Delivery], judgement: &mut Judgement, quiet: bool) {
+    for warning in deliveries.iter().filter_map(Delivery::warning) {
+        if !quiet {
+            say::aside(format_args!("warning: {warning}"));
+        }
+        judgement.warnings.push(warning);
+    }
 }
