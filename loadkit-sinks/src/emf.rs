@@ -66,9 +66,12 @@ impl Sink for Emf {
 /// A metric: its name, its unit, and its value or its distribution.
 type Metric = (String, &'static str, Value);
 
+/// Keys and values beside the scenario.
+type Dimensions = Vec<(String, String)>;
+
 /// Metrics by their dimensions, which they share with others.
 #[derive(Default)]
-struct Groups(Vec<(Vec<(String, String)>, Vec<Metric>)>);
+struct Groups(Vec<(Dimensions, Vec<Metric>)>);
 
 impl Groups {
     fn add(&mut self, labels: &[(String, &str)], name: impl Into<String>, unit: &'static str, value: Value) {

@@ -29,7 +29,7 @@ impl Exponential {
         let zeros = values.buckets.iter().filter(|(value, _)| of(*value) <= 0.0).map(|(_, count)| count).sum();
         let positive =
             || values.buckets.iter().map(|&(value, count)| (of(value), count)).filter(|(value, _)| *value > 0.0);
-        let (Some((least, _)), Some((largest, _))) = (positive().next(), positive().last()) else {
+        let (Some((least, _)), Some((largest, _))) = (positive().next(), positive().next_back()) else {
             return Exponential { zeros, ..Exponential::default() };
         };
         let spans = |scale| (index(largest, scale) - index(least, scale)) as usize + 1;

@@ -42,8 +42,8 @@ pub struct Prometheus {
 struct Shared {
     registry: Mutex<Registry>,
     connections: Arc<Semaphore>,
-    /// Scrapes answered to their last byte.
-    scrapes: watch::Sender<u64>,
+    /// How many intervals the scrape showed that was answered last, to its last byte.
+    shown: watch::Sender<Option<u64>>,
 }
 
 impl Prometheus {
@@ -63,7 +63,7 @@ impl Prometheus {
         let shared = Shared {
             registry: Mutex::new(Registry::new(run)),
             connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-            scrapes: watch::Sender::new(0),
+            shown: watch::Sender::new(None),
         };
         Ok(Prometheus { addr, listener: Some(listener), shared: Arc::new(shared) })
     }
@@ -97,10 +97,11 @@ impl Sink for Prometheus {
     }
 
     async fn end(&mut self) {
-        let mut scrapes = self.shared.scrapes.subscribe();
-        if *scrapes.borrow_and_update() > 0 {
+        let all = self.shared.registry.lock().unwrap_or_else(PoisonError::into_inner).intervals();
+        let mut shown = self.shared.shown.subscribe();
+        if shown.borrow().is_some() {
             // The sender lives as long as this does.
-            let _ = scrapes.changed().await;
+            let _ = shown.wait_for(|shown| *shown == Some(all)).await;
         }
     }
 }
@@ -116,29 +117,33 @@ async fn accept(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
         let Ok(permit) = shared.connections.clone().try_acquire_owned() else { continue };
         let shared = shared.clone();
         tokio::spawn(async move {
-            let scraped = Mutex::new(false);
+            let scraped = Mutex::new(None);
             let service = service_fn(|request: Request<Incoming>| {
-                let (response, is_scrape) = answer(&request, &shared);
-                *scraped.lock().unwrap_or_else(PoisonError::into_inner) |= is_scrape;
+                let (response, shows) = answer(&request, &shared);
+                *scraped.lock().unwrap_or_else(PoisonError::into_inner) = shows;
                 std::future::ready(Ok::<_, Infallible>(response))
             });
             let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
             let served = tokio::time::timeout(MAX_TIME, connection).await;
-            if matches!(served, Ok(Ok(()))) && scraped.into_inner().unwrap_or_else(PoisonError::into_inner) {
-                shared.scrapes.send_modify(|scrapes| *scrapes += 1);
+            let scraped = scraped.into_inner().unwrap_or_else(PoisonError::into_inner);
+            if matches!(served, Ok(Ok(()))) && scraped.is_some() {
+                // Of two that overlap, the one that knew more.
+                shared.shown.send_modify(|shown| *shown = scraped.max(*shown));
             }
             drop(permit);
         });
     }
 }
 
-/// The answer, and whether it is a scrape.
-fn answer(request: &Request<Incoming>, shared: &Shared) -> (Response<Full<Bytes>>, bool) {
+/// The answer, and how many intervals it shows if it is a scrape.
+fn answer(request: &Request<Incoming>, shared: &Shared) -> (Response<Full<Bytes>>, Option<u64>) {
     let plain = "text/plain; charset=utf-8";
+    let mut shows = None;
     let (status, kind, body) = match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/metrics") => {
-            let text = shared.registry.lock().unwrap_or_else(PoisonError::into_inner).text();
-            (StatusCode::OK, CONTENT_TYPE, text)
+            let registry = shared.registry.lock().unwrap_or_else(PoisonError::into_inner);
+            shows = Some(registry.intervals());
+            (StatusCode::OK, CONTENT_TYPE, registry.text())
         }
         (&Method::GET | &Method::HEAD, "/") => (StatusCode::OK, plain, "The figures are at /metrics.\n".into()),
         (&Method::GET | &Method::HEAD, _) => (StatusCode::NOT_FOUND, plain, "The figures are at /metrics.\n".into()),
@@ -147,7 +152,7 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> (Response<Full<Bytes>
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
-    (response, kind == CONTENT_TYPE)
+    (response, shows)
 }
 
 #[cfg(test)]

@@ -126,14 +126,15 @@ fn a_real_prometheus_has_what_the_report_has() {
     let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let (addr, endpoint) = (free(), free());
     let config = format!(
-        "global: {{ scrape_interval: 500ms }}\nscrape_configs: [{{ job_name: loadkit, static_configs: [{{ targets: ['{endpoint}'] }}] }}]\n"
+        "global: {{ scrape_interval: 1s }}\nscrape_configs: [{{ job_name: loadkit, static_configs: [{{ targets: ['{endpoint}'] }}] }}]\n"
     );
     fs::write(dir.path().join("prometheus.yml"), config).unwrap();
     let mut server = Command::new(prometheus);
     server.current_dir(dir.path()).args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"]);
     let server = Child::start(server.arg(format!("--web.listen-address={addr}")));
     server.says("Server is ready", LIMIT);
-    let client = client(dir.path(), target, "3s", &["--prometheus", &endpoint]);
+    // A server looks for its targets every five seconds.
+    let client = client(dir.path(), target, "9s", &["--prometheus", &endpoint]);
 
     let report = report(dir.path(), &client.wait(LIMIT));
     // The last scrape was the one for which the endpoint stayed; it may be on its way into the database.
@@ -145,8 +146,16 @@ fn a_real_prometheus_has_what_the_report_has() {
         let answer: Value = serde_json::from_str(&body).unwrap();
         answer["data"]["result"][0]["value"][1].as_str().and_then(|value| value.parse::<f64>().ok())
     };
-    while get(&addr, query).and_then(|body| value(&body)) != Some(pings) {
-        assert!(begin.elapsed() < LIMIT, "Prometheus never had {pings} pings: {:?}", get(&addr, query));
+    loop {
+        let had = get(&addr, query).and_then(|body| value(&body));
+        if had == Some(pings) {
+            break;
+        }
+        assert!(
+            begin.elapsed() < LIMIT / 4,
+            "of {pings} pings Prometheus has {had:?}: {:?}",
+            get(&addr, "/api/v1/targets")
+        );
     }
     let query = "/api/v1/query?query=count(last_over_time(loadkit_run_info%7Bscenario%3D%22rudp%22%7D%5B1m%5D))";
     assert_eq!(value(&get(&addr, query).unwrap()), Some(1.0));

@@ -55,6 +55,7 @@ pub(crate) struct Registry {
     claims: Claims,
     series: usize,
     left_out: u64,
+    intervals: u64,
 }
 
 #[derive(Debug)]
@@ -107,12 +108,25 @@ impl Registry {
         let labels = [("run", run), ("scenario", scenario), ("target", target), ("seed", seed), ("version", version)];
         let info =
             labels.iter().map(|(key, value)| format!("{key}=\"{}\"", escaped(value))).collect::<Vec<_>>().join(",");
-        Registry { info, families: BTreeMap::new(), claims: Claims::new(2 * MAX_SERIES), series: 0, left_out: 0 }
+        Registry {
+            info,
+            families: BTreeMap::new(),
+            claims: Claims::new(2 * MAX_SERIES),
+            series: 0,
+            left_out: 0,
+            intervals: 0,
+        }
+    }
+
+    /// How many intervals are in it.
+    pub(crate) fn intervals(&self) -> u64 {
+        self.intervals
     }
 
     /// Adds an interval; how many of its figures had no place.
     pub(crate) fn add(&mut self, interval: &Interval) -> u64 {
         let before = self.left_out;
+        self.intervals += 1;
         self.players(interval);
         for (text, step) in &interval.steps {
             let name = Name::parse(text);
