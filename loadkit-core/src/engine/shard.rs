@@ -186,9 +186,6 @@ impl Shard {
         self.next_key.set(SnapshotKey { seq: key.seq + 1, ..key });
         let from = self.cut_at.replace(to);
         Snapshot {
-            key,
-            from_us: micros(from),
-            to_us: micros(to),
             active: self.active.get(),
             connected: self.connected.get(),
             planned: self.planned.get(),
@@ -196,12 +193,7 @@ impl Shard {
             finished: tally.finished,
             failed: tally.failed,
             cut_off: tally.cut_off,
-            steps: taken.steps,
-            trends: taken.trends,
-            counts: taken.counts,
-            gauges: taken.gauges,
-            samples: taken.samples,
-            left_out: taken.left_out,
+            ..taken.snapshot(key, micros(from), micros(to))
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
 use super::interval::IntervalHistogram;
-use super::snapshot::{FailureSample, GaugeDelta, StepDelta, TrendDelta};
+use super::snapshot::{FailureSample, GaugeDelta, Snapshot, SnapshotKey, StepDelta, TrendDelta};
 use super::table::{LeftOut, MetricId, Table};
 use crate::split::Label;
 
@@ -176,6 +176,14 @@ pub(crate) struct Taken {
     pub(crate) gauges: Vec<(String, GaugeDelta)>,
     pub(crate) samples: Vec<FailureSample>,
     pub(crate) left_out: Vec<String>,
+}
+
+impl Taken {
+    /// A snapshot of it; how the players did is still to be filled in.
+    pub(crate) fn snapshot(self, key: SnapshotKey, from_us: u64, to_us: u64) -> Snapshot {
+        let Taken { steps, trends, counts, gauges, samples, left_out } = self;
+        Snapshot { steps, trends, counts, gauges, samples, left_out, ..Snapshot::empty(key, from_us, to_us) }
+    }
 }
 
 impl Recorder {

@@ -71,6 +71,30 @@ pub struct Snapshot {
     pub left_out: Vec<String>,
 }
 
+impl Snapshot {
+    /// One of this stretch of time in which nothing happened, µs since the start of the run.
+    pub fn empty(key: SnapshotKey, from_us: u64, to_us: u64) -> Snapshot {
+        Snapshot {
+            key,
+            from_us,
+            to_us,
+            active: 0,
+            connected: 0,
+            planned: 0,
+            started: 0,
+            finished: 0,
+            failed: Vec::new(),
+            cut_off: 0,
+            steps: Vec::new(),
+            trends: Vec::new(),
+            counts: Vec::new(),
+            gauges: Vec::new(),
+            samples: Vec::new(),
+            left_out: Vec::new(),
+        }
+    }
+}
+
 /// What a step gained in an interval. See [`super::StepTotals`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepDelta {

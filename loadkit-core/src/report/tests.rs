@@ -64,25 +64,9 @@ fn snapshot(
     [active, connected, planned]: [u64; 3],
     started: u64,
 ) -> Snapshot {
-    let taken = recorder.take();
-    Snapshot {
-        key: SnapshotKey { run: RunId(7), worker: 0, shard, attempt: 0, seq },
-        from_us: seq * 1_000_000,
-        to_us: (seq + 1) * 1_000_000,
-        active,
-        connected: connected * 97 / 100,
-        planned,
-        started,
-        finished: 0,
-        failed: Vec::new(),
-        cut_off: 0,
-        steps: taken.steps,
-        trends: taken.trends,
-        counts: taken.counts,
-        gauges: taken.gauges,
-        samples: taken.samples,
-        left_out: taken.left_out,
-    }
+    let key = SnapshotKey { run: RunId(7), worker: 0, shard, attempt: 0, seq };
+    let taken = recorder.take().snapshot(key, seq * 1_000_000, (seq + 1) * 1_000_000);
+    Snapshot { active, connected: connected * 97 / 100, planned, started, ..taken }
 }
 
 pub(super) fn report_of(collector: &Collector, thresholds: &[&str]) -> Report {

@@ -12,23 +12,12 @@ fn run_of([started, finished, failed]: [u64; 3], record: impl FnOnce(&mut Record
     let mut recorder = Recorder::new();
     record(&mut recorder);
     let taken = recorder.take();
+    let key = SnapshotKey { run: RunId(1), worker: 0, shard: 0, attempt: 0, seq: 0 };
     Snapshot {
-        key: SnapshotKey { run: RunId(1), worker: 0, shard: 0, attempt: 0, seq: 0 },
-        from_us: 0,
-        to_us: 12_000_000,
-        active: 0,
-        connected: 0,
-        planned: 0,
         started,
         finished,
         failed: if failed > 0 { vec![("refused".into(), failed)] } else { Vec::new() },
-        cut_off: 0,
-        steps: taken.steps,
-        trends: taken.trends,
-        counts: taken.counts,
-        gauges: taken.gauges,
-        samples: taken.samples,
-        left_out: taken.left_out,
+        ..taken.snapshot(key, 0, 12_000_000)
     }
 }
 

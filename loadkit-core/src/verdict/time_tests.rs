@@ -17,25 +17,9 @@ fn seconds(count: u64, logins: impl Fn(u64) -> (u64, u64), more: impl Fn(u64, &m
         let (often, ms) = logins(n);
         (0..often).for_each(|_| recorder.step_ok(id, SECOND, Duration::from_millis(ms)));
         more(n, &mut recorder);
-        let taken = recorder.take();
-        Snapshot {
-            key: SnapshotKey { run: RunId(1), worker: 0, shard: 0, attempt: 0, seq: n },
-            from_us: n * 1_000_000,
-            to_us: (n + 1) * 1_000_000,
-            active: 1,
-            connected: 1,
-            planned: 1,
-            started: 1,
-            finished: 1,
-            failed: Vec::new(),
-            cut_off: 0,
-            steps: taken.steps,
-            trends: taken.trends,
-            counts: taken.counts,
-            gauges: taken.gauges,
-            samples: taken.samples,
-            left_out: taken.left_out,
-        }
+        let key = SnapshotKey { run: RunId(1), worker: 0, shard: 0, attempt: 0, seq: n };
+        let taken = recorder.take().snapshot(key, n * 1_000_000, (n + 1) * 1_000_000);
+        Snapshot { active: 1, connected: 1, planned: 1, started: 1, finished: 1, ..taken }
     };
     (0..count).map(snapshot).collect()
 }

@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use loadkit_core::{Rate, Seed, SourcePool, Split, Threshold, parse_duration};
 
+use super::sinks::SinkArgs;
+
 /// Load-tests a game server with players written as code.
 #[derive(Debug, Parser)]
 #[command(arg_required_else_help = true, after_help = EXIT_CODES)]
@@ -129,6 +131,9 @@ pub struct RunArgs {
     /// Threads; by default one a core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub shards: Option<u32>,
+    /// Where the figures go while the run is on.
+    #[command(flatten)]
+    pub sinks: SinkArgs,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -9,6 +9,7 @@ mod run;
 mod say;
 mod scenario;
 mod signals;
+mod sinks;
 mod target;
 
 use std::ffi::OsString;
@@ -19,6 +20,7 @@ use clap::{CommandFactory, FromArgMatches};
 pub use args::{Args, CheckArgs, Command, RunArgs};
 pub use outcome::{Finished, UseError};
 use scenario::{AnyScenario, Named};
+pub use sinks::SinkArgs;
 
 use crate::Scenario;
 

@@ -16,7 +16,7 @@ use super::args::{CheckArgs, RunArgs};
 use super::live::Live;
 use super::outcome::{Finished, UseError};
 use super::scenario::AnyScenario;
-use super::{Client, say, signals, target};
+use super::{Client, say, signals, sinks, target};
 use crate::host::{Os, free_descriptors};
 
 /// The environment's word for the build of the server under test.
@@ -136,18 +136,22 @@ fn play(scenario: &dyn AnyScenario, job: &Job, args: &RunArgs) -> Result<Report,
     let control = Control::new();
     signals::listen(&control);
     let host: Arc<dyn Host> = Arc::new(Os);
-    let facts = RunFacts::new(job, scenario.name(), unix_now());
-    let mut live = Live::new(job, &scenario.name(), &control, args.quiet);
+    let facts = RunFacts::new(job, scenario.name(), unix_now().as_secs());
+    let live = Live::new(job, &scenario.name(), &control, args.quiet);
+    let mut live = sinks::beside(live, args, job, &scenario.name(), unix_now)?;
     let ended = scenario.run(job, &host, &control, &mut live).map_err(|error| match error {
         RunError::Setup(_) | RunError::System(_) => UseError::invalid(error),
         _ => UseError::new(error),
     })?;
-    let judge = live.finish();
+    let (live, deliveries) = live.finish();
+    let mut judge = live.finish();
+    sinks::count_losses(&deliveries, job, &mut judge);
     let totals = judge.collector().totals();
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let sharp = totals.count(names::COARSE_TIMERS) == 0;
     let conditions = Conditions::new(job.plan.duration(), &ended, cores, sharp);
-    let judgement = judge.judgement(&conditions);
+    let mut judgement = judge.judgement(&conditions);
+    sinks::warn_of_losses(&deliveries, &mut judgement, args.quiet);
     Ok(Report::new(facts, judge.collector(), judgement))
 }
 
@@ -238,6 +242,6 @@ fn random() -> u64 {
     RandomState::new().hash_one(Path::new("run"))
 }
 
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
 }
