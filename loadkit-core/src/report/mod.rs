@@ -28,6 +28,7 @@ use crate::plan::Plan;
 use crate::verdict::Judgement;
 
 pub use text::summary;
+pub(crate) use write::replace as write_file;
 pub use write::{ReportError, check_writable, write_json, write_report};
 
 /// The version of the report's JSON. A change that readers could stumble over changes the number.

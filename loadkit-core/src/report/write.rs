@@ -92,7 +92,7 @@ pub fn write_json(path: &Path, report: &Report) -> Result<(), ReportError> {
 }
 
 /// Writes beside the file and then takes its place, which on one file system is one step.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");
     let beside = PathBuf::from(beside);
