@@ -132,9 +132,9 @@ impl Options {
             "--match-time" => |options, text| set(&mut options.rules.match_time, parse_duration(text)),
             "--delay" => |options, text| set(&mut options.delay, parse_duration(text)),
             "--stall" => |options, text| set(&mut options.stall, parse_stall(text).map(Some)),
-            "--work-per-player-us" => {
-                |options, text| set(&mut options.work.per_player, parse_number(text, 1_000_000).map(Duration::from_micros))
-            }
+            "--work-per-player-us" => |options, text| {
+                set(&mut options.work.per_player, parse_number(text, 1_000_000).map(Duration::from_micros))
+            },
             "--max-ticks-ms" => |options, text| set(&mut options.work.budget, parse_budget(text)),
             "--drop-logins" => |options, text| set(&mut options.drop_logins, parse_percent(text)),
             "--seed" => |options, text| set(&mut options.seed, Seed::parse(text)),

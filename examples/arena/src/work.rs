@@ -40,7 +40,7 @@ impl Work {
 /// sends comes so much later as there is work that stayed. So the limit is where it should be on a machine that is busy with
 /// something else, and in virtual time.
 #[derive(Debug)]
-pub struct Backlog {
+pub(crate) struct Backlog {
     work: Work,
     late: Duration,
     /// When the tick ends that is under way.
@@ -49,22 +49,22 @@ pub struct Backlog {
 
 impl Backlog {
     /// Nothing to be done yet, at `now`.
-    pub fn new(work: Work, now: Instant) -> Backlog {
+    pub(crate) fn new(work: Work, now: Instant) -> Backlog {
         Backlog { work, late: Duration::ZERO, next: now + TICK }
     }
 
     /// How much later everything is sent.
-    pub fn late(&self) -> Duration {
+    pub(crate) fn late(&self) -> Duration {
         self.late
     }
 
     /// When the next tick is to be reckoned; none if players cost nothing.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         (!self.work.per_player.is_zero()).then_some(self.next)
     }
 
     /// Reckons the ticks that have passed with so many players.
-    pub fn timeout(&mut self, now: Instant, players: usize) {
+    pub(crate) fn timeout(&mut self, now: Instant, players: usize) {
         if self.deadline().is_none_or(|next| now < next) {
             return;
         }

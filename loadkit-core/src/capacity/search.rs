@@ -96,6 +96,7 @@ pub struct Search {
     tallies: BTreeMap<usize, Tally>,
     trials: Vec<Trial>,
     expected: usize,
+    top_is_generator: bool,
 }
 
 /// What was observed at one step.
@@ -137,7 +138,15 @@ impl Search {
         let ladder = Ladder::new(&range)?;
         let expected = expected(&ladder);
         let stairs = stairs(&ladder, expected);
-        Ok(Search { range, ladder, stairs, tallies: BTreeMap::new(), trials: Vec::new(), expected })
+        Ok(Search {
+            range,
+            ladder,
+            stairs,
+            tallies: BTreeMap::new(),
+            trials: Vec::new(),
+            expected,
+            top_is_generator: false,
+        })
     }
 
     /// Where it looks.
@@ -158,6 +167,17 @@ impl Search {
     /// The probes so far, in their order.
     pub fn trials(&self) -> &[Trial] {
         &self.trials
+    }
+
+    /// Whether any probe said something about the server.
+    pub fn has_answered(&self) -> bool {
+        self.trials.iter().any(|trial| trial.seen != Observation::Invalid)
+    }
+
+    /// The same search, of which the safety limit is the machine's own: all that the load generator can make.
+    #[must_use]
+    pub fn limited_by_generator(self) -> Search {
+        Search { top_is_generator: true, ..self }
     }
 
     /// The probe to be made now; none when the answer is there, or the probes are used up.
@@ -190,6 +210,7 @@ impl Search {
         let top = match (of_upper, held) {
             (Some(tally), _) if tally.invalid >= tally.missed => Top::Generator,
             (Some(_), _) => Top::Server,
+            (None, Some(held)) if held == self.ladder.top() && self.top_is_generator => Top::Generator,
             (None, Some(held)) if held == self.ladder.top() => Top::SafetyLimit,
             (None, _) => Top::Unknown,
         };

@@ -31,6 +31,9 @@ impl Capacity {
                 words(held),
                 format::count(ceiling)
             ),
+            (Top::Generator, Some(held), None) => {
+                format!("at least {}: this machine can make no more, and up to there the server held", words(held))
+            }
             (Top::Generator, None, Some(ceiling)) => {
                 format!("this machine cannot make {}: nothing is known about the server", words(ceiling))
             }

@@ -36,6 +36,11 @@ enum Screen {
 
 impl Live {
     pub(super) fn new(job: &Job, scenario: &str, quiet: bool) -> Live {
+        Live::titled(format!("{scenario} against {}, seed {}", job.target.name(), job.seed), job, quiet)
+    }
+
+    /// With a title of one's own.
+    pub(super) fn titled(title: String, job: &Job, quiet: bool) -> Live {
         let screen = if quiet {
             Screen::Nothing
         } else if std::io::stderr().is_terminal() {
@@ -48,7 +53,6 @@ impl Live {
             Screen::Lines { next: LINE_EVERY }
         };
         let collector = Collector::new(job.plan.interval());
-        let title = format!("{scenario} against {}, seed {}", job.target.name(), job.seed);
         if let Screen::Lines { .. } = screen {
             say::aside(&title);
         }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 the run passed, 1 a threshold was missed, 2 wrong use, 3 the run is invalid.
 
 mod args;
+mod capacity;
 mod live;
 mod outcome;
 mod run;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 pub use args::{Args, CheckArgs, Command, RunArgs};
+pub use capacity::{CapacityArgs, Searched};
 pub use outcome::{Finished, UseError};
 use scenario::{AnyScenario, Named};
 
@@ -61,6 +63,7 @@ impl Client {
         };
         let done = match args.command {
             Command::Run(args) => self.run(&args).map(|finished| finished.exit_code()),
+            Command::Capacity(args) => self.capacity(&args).map(|searched| searched.exit_code()),
             Command::Scenarios => self.list(),
             Command::Check(args) => self.check(&args),
             Command::Completions { shell } => {
