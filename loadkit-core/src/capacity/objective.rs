@@ -51,6 +51,7 @@ pub struct Objective {
     load: Load,
     judged: Duration,
     settle: Duration,
+    interval: Duration,
 }
 
 /// Why something is no objective.
@@ -97,7 +98,8 @@ pub struct Reading {
 }
 
 impl Objective {
-    /// All of these must hold for `judged`, after the load has had `settle` to settle. `interval` is the plan's.
+    /// All of these must hold for `judged`, after the load has had `settle` to settle. Figures come by the plan's
+    /// `interval`, so what is judged begins and ends with one.
     ///
     /// Unless one of them is about the errors of players (`errors < 5%`), at most 1 % of the players may fail: a server
     /// that turns them away does not hold them.
@@ -124,7 +126,8 @@ impl Objective {
         if judged < interval.saturating_mul(2) {
             return Err(ObjectiveError::Short(interval));
         }
-        Ok(Objective { thresholds, load, judged, settle })
+        let judged = whole(judged, interval);
+        Ok(Objective { thresholds, load, judged, settle, interval })
     }
 
     /// What must hold.
@@ -149,7 +152,7 @@ impl Objective {
 
     /// From the start of a probe of this load to when it is judged: players join, and then the load settles.
     pub fn lead(&self, load: u64) -> Duration {
-        self.ramp(load) + self.settle
+        whole(self.ramp(load) + self.settle, self.interval)
     }
 
     fn ramp(&self, load: u64) -> Duration {
@@ -183,38 +186,61 @@ impl Objective {
     }
 
     /// A sink that keeps what a probe of this load is judged by, around another.
-    pub fn sink<S>(&self, load: u64, interval: Duration, inner: S) -> Settled<S> {
+    pub fn sink<S>(&self, load: u64, inner: S) -> Settled<S> {
         let lead = self.lead(load);
-        Settled::new(inner, lead, lead + self.judged, interval)
+        Settled::new(inner, lead, lead + self.judged, self.interval)
     }
 
-    /// Judges a probe by the [`Settled::totals`] of its sink. `answered` says that the server answered in an earlier probe: then that it does not any more is a
-    /// missed objective.
+    /// Judges a probe by the [`Settled::totals`] of its sink; `run` has the totals of all of it. `answered` says that the
+    /// server answered in an earlier probe: then that it does not any more is a missed objective.
     ///
     /// # Errors
-    /// If nothing can be said, in words: nobody could play at all, or what the objective is about is never measured.
-    pub fn read(&self, totals: &Totals, conditions: &Conditions, answered: bool) -> Result<Reading, String> {
+    /// If nothing can be said, in words: nobody could play at all, or what the objective is about is not measured.
+    pub fn read(
+        &self,
+        judged: &Totals,
+        run: &Totals,
+        conditions: &Conditions,
+        answered: bool,
+    ) -> Result<Reading, String> {
         let conditions = Conditions { planned: self.judged, ..conditions.clone() };
-        let mut judgement = judge(&self.thresholds, totals, &conditions);
-        if let Some(text) = self.turned_away(totals) {
+        let mut judgement = judge(&self.thresholds, judged, &conditions);
+        if let Some(text) = self.turned_away(judged) {
             judgement.reasons.push(Reason { verdict: Verdict::Fail, text });
             judgement.verdict = judgement.verdict.max(Verdict::Fail);
         }
-        let is_sick = !generator_faults(totals, &conditions).is_empty();
+        let outcomes = || judgement.thresholds.iter().map(|checked| checked.outcome);
         let missed = judgement.reasons.iter().any(|reason| reason.verdict == Verdict::Fail);
-        let all_met = judgement.thresholds.iter().all(|checked| checked.outcome == Check::Met);
-        let nobody_played = totals.finished == 0 && !totals.whole_steps().any(|(_, step)| step.succeeded() > 0);
-        let seen = match () {
-            () if is_sick => Observation::Invalid,
-            () if missed => Observation::Missed,
-            () if all_met && !nobody_played => Observation::Held,
-            () if answered => Observation::Missed,
-            () => {
-                let reasons = judgement.reasons.iter().map(|reason| reason.text.as_str());
-                return Err(reasons.collect::<Vec<_>>().join("\n"));
-            }
+        let nobody_played = judged.finished == 0 && !judged.whole_steps().any(|(_, step)| step.succeeded() > 0);
+        let measured = !nobody_played && outcomes().all(|outcome| matches!(outcome, Check::Met | Check::Missed));
+        let seen = if !generator_faults(judged, &conditions).is_empty() {
+            Observation::Invalid
+        } else if !measured && !answered {
+            return Err(self.why_unmeasured(&judgement, run));
+        } else if missed || !measured {
+            Observation::Missed
+        } else {
+            Observation::Held
         };
         Ok(Reading { seen, judgement })
+    }
+
+    fn why_unmeasured(&self, judgement: &Judgement, run: &Totals) -> String {
+        let mut why: Vec<String> = judgement
+            .reasons
+            .iter()
+            .filter(|reason| reason.verdict == Verdict::Invalid)
+            .map(|reason| reason.text.clone())
+            .collect();
+        let names = self.thresholds.iter().filter_map(|threshold| threshold.metric().name());
+        let ran = |name: &str| run.steps.get(name).is_some_and(|step| step.succeeded() > 0);
+        for name in names.filter(|name| ran(name) || run.trends.contains_key(*name)) {
+            why.push(format!(
+                "{name} did run, but perhaps only while players joined or the load settled, which is not judged: probe \
+                 longer, or look for the most arrivals a second instead of the most players at once"
+            ));
+        }
+        why.join("\n")
     }
 
     /// That more players failed than may, if no threshold speaks of it.
@@ -235,6 +261,12 @@ impl Objective {
             )
         })
     }
+}
+
+/// The least whole number of intervals that is at least so long.
+fn whole(time: Duration, interval: Duration) -> Duration {
+    let n = time.as_nanos().div_ceil(interval.as_nanos().max(1));
+    interval.saturating_mul(u32::try_from(n).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -269,6 +301,7 @@ mod tests {
         assert_eq!(plan.shape().population(5 * SECOND), 100);
         assert!(plan.shape().population(2 * SECOND) < 50 && plan.networks().is_some());
         assert_eq!(objective.lead(4_000), 25 * SECOND, "4,000 at 200 a second, and 5 seconds");
+        assert_eq!(objective.lead(1_001), 11 * SECOND, "a whole number of intervals");
     }
 
     #[test]
@@ -286,7 +319,7 @@ mod tests {
     fn read(text: &str, totals: Totals, answered: bool) -> Result<Observation, String> {
         let objective = objective(text).unwrap();
         let conditions = Conditions::new(25 * SECOND, &crate::Ended::default(), 2, true);
-        objective.read(&totals, &conditions, answered).map(|reading| reading.seen)
+        objective.read(&totals, &totals, &conditions, answered).map(|reading| reading.seen)
     }
 
     fn played(login_ms: u64, failed: u64) -> Totals {
@@ -327,12 +360,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_measured_only_before_it_is_judged_is_told_apart() {
+        let objective = objective("p99(login) < 100ms").unwrap();
+        let mut judged = played(50, 0);
+        let login = judged.steps.remove("login").unwrap_or_default();
+        judged.steps.insert("tick".into(), login);
+        let conditions = Conditions::new(25 * SECOND, &crate::Ended::default(), 2, true);
+        let error = objective.read(&judged, &played(50, 0), &conditions, false).unwrap_err();
+        assert!(error.contains("there are: tick") && error.contains("only while players joined"), "{error}");
+    }
+
+    #[test]
     fn a_server_that_answers_nobody_any_more_has_missed() {
         let mut silent = Totals { started: 100, cut_off: 100, ..Totals::default() };
         silent
             .steps
             .insert("login".into(), StepTotals { failures: vec![("timed-out".into(), 9)], ..StepTotals::default() });
         assert_eq!(read("p99(login) < 100ms", silent.clone(), true), Ok(Observation::Missed));
+        silent.failed.push(("timed-out".into(), 50));
         assert!(read("p99(login) < 100ms", silent, false).is_err());
     }
 }

@@ -136,7 +136,7 @@ impl Hunt<'_> {
         let title = self.title(probe, &job.plan);
         let facts = RunFacts::new(&job, self.scenario.name(), run::unix_now());
         let live = Live::titled(title, &job, self.quiet);
-        let mut sink = self.objective.sink(probe.load, job.plan.interval(), live);
+        let mut sink = self.objective.sink(probe.load, live);
         let ended = run::perform(self.scenario, &job, &self.control, &mut sink)?;
         let totals = sink.totals();
         let collector = sink.into_inner().finish();
@@ -144,7 +144,7 @@ impl Hunt<'_> {
             return Ok(None);
         }
         let conditions = run::conditions(&job, &ended, collector.totals());
-        let reading = self.objective.read(&totals, &conditions, self.search.has_answered());
+        let reading = self.objective.read(&totals, collector.totals(), &conditions, self.search.has_answered());
         let reading = reading.map_err(UseError::invalid)?;
         let mut judgement = reading.judgement.clone();
         judgement.warnings.push(format!(

@@ -47,10 +47,9 @@ impl<S: Scenario> Simulation<S> {
         while let Some(probe) = search.next() {
             let plan = objective.plan(&job.plan, probe.load).map_err(CapacityError::Plan)?;
             let job = Job { plan, ..job.clone() };
-            let interval = job.plan.interval();
-            let mut sink = objective.sink(probe.load, interval, Collector::new(interval));
+            let mut sink = objective.sink(probe.load, Collector::new(job.plan.interval()));
             let conditions = play(&scenario, &job, &mut sink).map_err(CapacityError::Run)?;
-            let reading = objective.read(&sink.totals(), &conditions, search.has_answered());
+            let reading = objective.read(&sink.totals(), sink.inner().totals(), &conditions, search.has_answered());
             let reading = reading.map_err(CapacityError::Unmeasured)?;
             search.observe(probe.load, reading.seen);
             probes.push(Probed::new(probe.load, objective, &reading));
