@@ -71,7 +71,8 @@ pub struct Trial {
 /// more, and when the majority turns an end over, the search goes on from what is left. So a pause at the wrong moment
 /// costs probes and not the truth.
 ///
-/// A load at which the generator gave out ends the way up as one that was missed does, but the answer says so.
+/// A load at which the generator gave out is asked again at once. If it gives out again, that ends the way up as a load
+/// that was missed does, and the answer says so.
 ///
 /// ```
 /// use loadkit_core::capacity::{Observation, Range, Search};
@@ -243,7 +244,10 @@ impl Search {
         if self.tallies.is_empty() {
             return Some((self.ladder.start(), Why::Start));
         }
-        if let Some((step, _)) = self.tallies.iter().find(|(_, tally)| tally.holds().is_none()) {
+        // Of a load at which the generator gave out nothing is known: what disturbed it may be gone, so it is asked again
+        // before anything is built on it.
+        let unknown = |tally: &Tally| tally.holds().is_none() || tally.invalid > 0 && !tally.is_firm();
+        if let Some((step, _)) = self.tallies.iter().find(|(_, tally)| unknown(tally)) {
             return Some((*step, Why::Again));
         }
         let doubtful = |step: usize| self.tallies.get(&step).filter(|tally| !tally.is_firm()).map(|t| (t.since, step));

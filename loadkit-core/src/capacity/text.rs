@@ -58,8 +58,11 @@ impl Capacity {
             return String::new();
         }
         let from = surely_held.map_or("nothing".to_owned(), format::count);
-        let to = surely_missed.map_or(String::new(), |to| format!(" and {}", format::count(to)));
-        format!(" (probes contradicted each other between {from}{to})")
+        let place = match surely_missed {
+            Some(to) => format!("between {from} and {}", format::count(to)),
+            None => format!("above {from}"),
+        };
+        format!(" (probes contradicted each other {place})")
     }
 
     /// What is shown at the end: the verdict, the answer, and the curve. `place` is where its files are.

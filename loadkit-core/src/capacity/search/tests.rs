@@ -86,6 +86,17 @@ fn a_generator_that_gives_out_ends_the_way_up() {
 }
 
 #[test]
+fn a_generator_that_was_disturbed_once_is_asked_again_at_once() {
+    let mut first = true;
+    let search = search(Range { max: 500, ..RANGE }, |load| match load {
+        40 if std::mem::take(&mut first) => Observation::Invalid,
+        load => up_to(100)(load),
+    });
+    assert_eq!(loads(&search)[..6], [10, 20, 40, 40, 40, 81]);
+    assert_eq!(search.answer().top, Top::Server);
+}
+
+#[test]
 fn a_generator_that_gives_out_above_the_server_s_limit_is_no_matter() {
     let gives_out = |load| if load > 700 { Observation::Invalid } else { up_to(500)(load) };
     let search = search(RANGE, gives_out);
