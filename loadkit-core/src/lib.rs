@@ -2,6 +2,7 @@
 //! what a load test is, without a socket and without a cloud.
 
 mod bot;
+pub mod capacity;
 mod cx;
 mod data;
 mod engine;

@@ -312,6 +312,13 @@ impl MetricSink for Judge {
     }
 }
 
+/// What is wrong with the load generator alone, in plain words. Empty if it was healthy.
+pub(crate) fn generator_faults(totals: &Totals, conditions: &Conditions) -> Vec<String> {
+    let mut reasons = Vec::new();
+    health::examine(totals, conditions, &mut reasons, &mut Vec::new());
+    reasons
+}
+
 /// A run without a word on errors passes with some, but not when more than half of its players failed.
 fn most_failed(totals: &Totals) -> Option<String> {
     let (failed, ended) = (totals.failed(), totals.failed() + totals.finished);

@@ -14,10 +14,11 @@ use crate::counts::Counts;
 use crate::game::{Game, Output, Peer};
 use crate::options::Options;
 use crate::wire::{FromClient, FromServer};
+use crate::work::Backlog;
 
 /// No more than this play at once; the kernel's memory for them is the larger part.
 const MAX_PEERS: usize = 20_000;
-/// No more than this is held back by `--delay`: with more, what is oldest leaves early.
+/// No more than this is held back by `--delay` and `--max-ticks-ms`: with more, what is oldest leaves early.
 const MAX_HELD: usize = 1 << 20;
 
 /// The game behind its protocol, without I/O.
@@ -38,6 +39,7 @@ pub struct Server {
     logins_seen: u64,
     /// What leaves later, and when.
     held: VecDeque<(Instant, Output)>,
+    backlog: Backlog,
     bytes: Vec<u8>,
 }
 
@@ -48,6 +50,7 @@ impl Server {
             transport: rudp::Server::new(rudp::Config::DEFAULT, MAX_PEERS, key, now),
             codec: Enveloped::new(),
             game: Game::new(options.rules),
+            backlog: Backlog::new(options.work, now),
             options,
             counts: Counts::default(),
             peers: Vec::new(),
@@ -73,12 +76,13 @@ impl Server {
     /// When something is due.
     pub fn deadline(&self) -> Option<Instant> {
         let held = self.held.front().map(|&(at, _)| at);
-        [self.transport.deadline(), self.game.deadline(), held].into_iter().flatten().min()
+        [self.transport.deadline(), self.game.deadline(), held, self.backlog.deadline()].into_iter().flatten().min()
     }
 
     /// Does what is due at `now`.
     pub fn timeout(&mut self, now: Instant) {
         self.transport.timeout(now);
+        self.backlog.timeout(now, self.game.players_online());
         self.game.timeout(now);
         self.settle(now);
     }
@@ -104,9 +108,10 @@ impl Server {
                 Event::RoundTrip(_) => {}
             }
         }
-        let (delay, early) = (self.options.delay, MAX_HELD);
+        let (delay, early) = (self.options.delay + self.backlog.late(), MAX_HELD);
         while let Some(output) = self.game.poll_output() {
-            if delay.is_zero() {
+            // Nothing overtakes what is held already.
+            if delay.is_zero() && self.held.is_empty() {
                 self.send(now, &output);
             } else {
                 self.held.push_back((now + delay, output));

@@ -320,6 +320,12 @@ impl Collector {
         Collector { totals: Totals::default(), seen: BTreeMap::new(), width, points: Vec::new() }
     }
 
+    /// For tests: one that has gathered this, in no time.
+    #[cfg(test)]
+    pub(crate) fn of(totals: Totals) -> Collector {
+        Collector { totals, ..Collector::new(Duration::from_secs(1)) }
+    }
+
     /// Adds a snapshot, unless it has been added before.
     pub fn apply(&mut self, snapshot: &Snapshot) -> Applied {
         let key = snapshot.key;

@@ -46,6 +46,7 @@ pub use intervals::{Intervals, StepIntervals};
 pub use load::LoadError;
 pub use series::{Series, SeriesPoint, SeriesStepFigures, SeriesTrendFigures};
 pub use text::summary;
+pub(crate) use write::write_with;
 pub use write::{ReportError, check_writable, write_json, write_report};
 
 /// The version of the report's JSON. A change that readers could stumble over changes the number.

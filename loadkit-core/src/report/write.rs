@@ -100,7 +100,7 @@ pub fn write_json(path: &Path, report: &Report) -> Result<(), ReportError> {
     replace(path, &json).map_err(ReportError::at(path, "file"))
 }
 
-fn write_with(path: &Path, text: impl FnOnce() -> io::Result<Vec<u8>>) -> Result<(), ReportError> {
+pub(crate) fn write_with(path: &Path, text: impl FnOnce() -> io::Result<Vec<u8>>) -> Result<(), ReportError> {
     text().and_then(|text| replace(path, &text)).map_err(ReportError::at(path, "file"))
 }
 

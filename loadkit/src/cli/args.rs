@@ -42,6 +42,9 @@ pub enum Command {
     /// Plays: runs the bots on this machine and reports.
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
+    /// Finds the most players that hold an objective, by runs of more and more of them.
+    #[command(after_help = super::capacity::HELP)]
+    Capacity(Box<super::CapacityArgs>),
     /// Lists what can be played.
     Scenarios,
     /// Checks a plan without playing it, and says what it would do.
@@ -136,7 +139,7 @@ pub struct RunArgs {
     pub sinks: SinkArgs,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|error| error.to_string())
 }
 
@@ -144,11 +147,11 @@ fn rate(text: &str) -> Result<Rate, String> {
     Rate::parse(text).map_err(|error| error.to_string())
 }
 
-fn seed(text: &str) -> Result<Seed, String> {
+pub(super) fn seed(text: &str) -> Result<Seed, String> {
     Seed::parse(text).map_err(|error| error.to_string())
 }
 
-fn sources(text: &str) -> Result<SourcePool, String> {
+pub(super) fn sources(text: &str) -> Result<SourcePool, String> {
     text.parse::<SourcePool>().map_err(|failure| failure.message().to_owned())
 }
 
@@ -156,6 +159,6 @@ fn split(text: &str) -> Result<Split, String> {
     text.parse()
 }
 
-fn threshold(text: &str) -> Result<Threshold, String> {
+pub(super) fn threshold(text: &str) -> Result<Threshold, String> {
     Threshold::parse(text).map_err(|error| format!("\n{error}"))
 }

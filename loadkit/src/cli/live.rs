@@ -36,6 +36,11 @@ enum Screen {
 
 impl Live {
     pub(super) fn new(job: &Job, scenario: &str, control: &Control, quiet: bool) -> Live {
+        Live::titled(format!("{scenario} against {}, seed {}", job.target.name(), job.seed), job, control, quiet)
+    }
+
+    /// With a title of one's own.
+    pub(super) fn titled(title: String, job: &Job, control: &Control, quiet: bool) -> Live {
         let screen = if quiet {
             Screen::Nothing
         } else if std::io::stderr().is_terminal() {
@@ -48,7 +53,6 @@ impl Live {
             Screen::Lines { next: LINE_EVERY }
         };
         let judge = Judge::new(job.plan.thresholds(), job.plan.interval()).with_control(control);
-        let title = format!("{scenario} against {}, seed {}", job.target.name(), job.seed);
         if let Screen::Lines { .. } = screen {
             say::aside(&title);
         }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 the run passed, 1 a threshold was missed, 2 wrong use, 3 the run is invalid.
 
 mod args;
+mod capacity;
 mod live;
 mod outcome;
 mod run;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 pub use args::{Args, CheckArgs, Command, RunArgs};
+pub use capacity::{CapacityArgs, Searched};
 pub use outcome::{Finished, UseError};
 use scenario::{AnyScenario, Named};
 pub use sinks::SinkArgs;
@@ -63,6 +65,7 @@ impl Client {
         };
         let done = match args.command {
             Command::Run(args) => self.run(&args).map(|finished| finished.exit_code()),
+            Command::Capacity(args) => self.capacity(&args).map(|searched| searched.exit_code()),
             Command::Scenarios => self.list(),
             Command::Check(args) => self.check(&args),
             Command::Completions { shell } => {

@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loadkit_core::format;
 use loadkit_core::{
-    Conditions, Control, Host, Job, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed, Table, Target,
-    check_writable, format_duration, names, summary, write_json, write_report,
+    Conditions, Control, Ended, Host, Job, MetricSink, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed, Table,
+    Target, Totals, check_writable, format_duration, names, summary, write_json, write_report,
 };
 
 use super::args::{CheckArgs, RunArgs};
@@ -67,7 +67,7 @@ impl Client {
 }
 
 /// The plan, with what the flags override.
-fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
+pub(super) fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
     let plan = match &args.plan {
         Some(path) => Plan::load(path).map_err(UseError::new)?,
         None => Plan::default(),
@@ -91,24 +91,25 @@ fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
     plan.with(overrides).map_err(UseError::new)
 }
 
-fn target_of(plan: &Plan) -> Result<Target, UseError> {
+pub(super) fn target_of(plan: &Plan) -> Result<Target, UseError> {
     let none = "no target: say which server to play against, with --target HOST:PORT or `target = \"HOST:PORT\"` in \
                 the plan";
     target::resolve(plan.target().ok_or_else(|| UseError::new(none))?)
 }
 
+/// How many players' sockets fit into the process, and for how many descriptors that is; none if there is no limit.
+pub(super) fn room(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -> Option<(u64, u64)> {
+    if plan.sockets().is_some() || target.addrs().is_empty() {
+        return None;
+    }
+    let free = free_descriptors()?;
+    Some((free / u64::from(scenario.sockets_per_bot()).max(1), free))
+}
+
 /// Says before the start whether the players' sockets fit into the process.
-fn check_descriptors(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -> Result<(), UseError> {
-    if plan.sockets().is_some() {
-        return Ok(());
-    }
-    let each = u64::from(scenario.sockets_per_bot());
-    let peak = plan.shape().peak();
-    let (Some(free), false) = (free_descriptors(), target.addrs().is_empty()) else { return Ok(()) };
-    let fit = free / each.max(1);
-    if peak <= fit {
-        return Ok(());
-    }
+pub(super) fn check_descriptors(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -> Result<(), UseError> {
+    let (each, peak) = (u64::from(scenario.sockets_per_bot()), plan.shape().peak());
+    let Some((fit, free)) = room(scenario, plan, target).filter(|(fit, _)| peak > *fit) else { return Ok(()) };
     Err(UseError::new(format!(
         "{} do not fit into this process: each needs {}, and {} are left, which is enough for {}.\n\
          Raise the limit (`ulimit -n {}`, or LimitNOFILE= of the service), play fewer with --bots {fit}, or let them \
@@ -122,7 +123,7 @@ fn check_descriptors(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -
 }
 
 /// Whether there are rows for all seats in the files that the plan names.
-fn check_rows(plan: &Plan) -> Result<(), UseError> {
+pub(super) fn check_rows(plan: &Plan) -> Result<(), UseError> {
     let accounts = plan.accounts().map(|file| ("accounts", file));
     for (what, file) in accounts.into_iter().chain(plan.data()) {
         let table = Table::load(file).map_err(UseError::new)?;
@@ -135,24 +136,37 @@ fn check_rows(plan: &Plan) -> Result<(), UseError> {
 fn play(scenario: &dyn AnyScenario, job: &Job, args: &RunArgs) -> Result<Report, UseError> {
     let control = Control::new();
     signals::listen(&control);
-    let host: Arc<dyn Host> = Arc::new(Os);
     let facts = RunFacts::new(job, scenario.name(), unix_now().as_secs());
     let live = Live::new(job, &scenario.name(), &control, args.quiet);
     let mut live = sinks::beside(live, args, job, &scenario.name(), unix_now)?;
-    let ended = scenario.run(job, &host, &control, &mut live).map_err(|error| match error {
-        RunError::Setup(_) | RunError::System(_) => UseError::invalid(error),
-        _ => UseError::new(error),
-    })?;
+    let ended = perform(scenario, job, &control, &mut live)?;
     let (live, deliveries) = live.finish();
     let mut judge = live.finish();
     sinks::count_losses(&deliveries, job, &mut judge);
-    let totals = judge.collector().totals();
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-    let sharp = totals.count(names::COARSE_TIMERS) == 0;
-    let conditions = Conditions::new(job.plan.duration(), &ended, cores, sharp);
-    let mut judgement = judge.judgement(&conditions);
+    let mut judgement = judge.judgement(&conditions(job, &ended, judge.collector().totals()));
     sinks::warn_of_losses(&deliveries, &mut judgement, args.quiet);
     Ok(Report::new(facts, judge.collector(), judgement))
+}
+
+/// Runs the job on this machine.
+pub(super) fn perform(
+    scenario: &dyn AnyScenario,
+    job: &Job,
+    control: &Control,
+    sink: &mut dyn MetricSink,
+) -> Result<Ended, UseError> {
+    let host: Arc<dyn Host> = Arc::new(Os);
+    scenario.run(job, &host, control, sink).map_err(|error| match error {
+        RunError::Setup(_) | RunError::System(_) => UseError::invalid(error),
+        _ => UseError::new(error),
+    })
+}
+
+/// What this machine says about a job that ended so.
+pub(super) fn conditions(job: &Job, ended: &Ended, totals: &Totals) -> Conditions {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+    let sharp = totals.count(names::COARSE_TIMERS) == 0;
+    Conditions::new(job.plan.duration(), ended, cores, sharp)
 }
 
 /// Writes the report and prints the summary. What cannot be written is said, and the rest comes all the same.
@@ -200,7 +214,7 @@ fn rescue(report: &Report) -> String {
 }
 
 /// The summary with its verdict in colour, on a terminal that wants colour.
-fn coloured(summary: &str) -> String {
+pub(super) fn coloured(summary: &str) -> String {
     let wanted = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let colour = match summary.get(..4) {
         Some("PASS") => "32",
@@ -238,10 +252,10 @@ fn describe(plan: &Plan, scenario: &dyn AnyScenario) -> String {
 }
 
 /// A number that no other run has: the randomness with which the standard library keys its hash maps.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     RandomState::new().hash_one(Path::new("run"))
 }
 
-fn unix_now() -> Duration {
+pub(super) fn unix_now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
 }
