@@ -1,7 +1,7 @@
 //! Live sinks against the real things: a Prometheus server and its checks, the official Python packages of Prometheus and
 //! OTLP, and the StatsD daemon. What they have in the end is what the report has.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::env;
 use std::ffi::OsString;

@@ -1,7 +1,5 @@
 //! The Grafana dashboard shows figures that there are: every name in it is in a scrape of an arena run.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
