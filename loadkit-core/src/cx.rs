@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::bot::Seat;
 use crate::engine::Shard;
 use crate::failure::{Error, Result};
+use crate::flight::Tape;
 use crate::metrics::{Sample, unit_of};
 use crate::network::Profile;
 use crate::party::Party;
@@ -69,12 +70,16 @@ pub(crate) struct Inner {
     waker: Cell<Option<Waker>>,
     drives: RefCell<Vec<Weak<dyn Drive>>>,
     party: OnceCell<Rc<Party>>,
+    /// What the bot did last, if it is recorded.
+    tape: Cell<Option<Box<Tape>>>,
 }
 
 impl Cx {
     pub(crate) fn new(shard: Rc<Shard>, seat: Seat, intended: Instant) -> Cx {
         let rng = shard.run.seed.rng("bot", seat.index, u64::from(seat.life));
+        let tape = shard.hangar.tape(&seat, shard.start);
         Cx(Rc::new(Inner {
+            tape: Cell::new(tape),
             shard,
             seat,
             rng: RefCell::new(rng),
@@ -325,8 +330,27 @@ impl Cx {
         }
     }
 
+    /// For connections: writes on the bot's flight recorder, if it has one. Most bots of a large run have none.
+    #[inline]
+    pub fn record<T>(&self, write: impl FnOnce(&mut Tape) -> T) -> Option<T> {
+        let mut tape = self.0.tape.take()?;
+        let written = write(&mut tape);
+        self.0.tape.set(Some(tape));
+        Some(written)
+    }
+
+    /// The grace time is over, and the bot still at work.
+    pub(crate) fn cut_off(&self) {
+        if let Some(tape) = self.0.tape.take() {
+            self.0.shard.hangar.cut_off(self, *tape);
+        }
+    }
+
     /// Tells the shard that the bot's life is over.
     pub(crate) fn end(&self, result: Result) {
+        if let Some(tape) = self.0.tape.take() {
+            self.0.shard.hangar.land(self, *tape, result.as_ref().err());
+        }
         self.0.shard.bot_ended(self.0.seat.index, result);
     }
 
@@ -337,6 +361,7 @@ impl Cx {
         {
             waker.wake();
         }
+        self.record(|tape| tape.asked());
     }
 
     /// One turn of the bot: what has arrived, the bot, what it sends.

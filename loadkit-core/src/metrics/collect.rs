@@ -9,6 +9,7 @@ use super::histogram::HistogramDelta;
 use super::recorder::{GaugeReading, MAX_SAMPLES, StepTotals, TrendTotals, count_kind};
 use super::snapshot::{FailureSample, GaugeDelta, Snapshot, StepDelta};
 use crate::failure::Failure;
+use crate::flight::{self, Flight};
 use crate::split::is_whole;
 
 /// At most so many points in the series; at the bound neighbours are joined and the width doubles.
@@ -83,6 +84,8 @@ pub struct Totals {
     pub cut_off: u64,
     /// The earliest messages of failures, a bounded number.
     pub samples: BTreeSet<FailureSample>,
+    /// What some players did last, above all those that failed: a bounded number, the most telling first.
+    pub flights: Vec<Flight>,
     /// The end of the latest interval, µs since the start of the run.
     pub to_us: u64,
 }
@@ -142,6 +145,10 @@ impl Totals {
         self.samples.extend(snapshot.samples.iter().cloned());
         while self.samples.len() > MAX_SAMPLES {
             self.samples.pop_last();
+        }
+        if !snapshot.flights.is_empty() {
+            self.flights.extend(snapshot.flights.iter().cloned());
+            flight::choose(&mut self.flights);
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::histogram::HistogramDelta;
 use super::recorder::{GaugeReading, TrendUnit, micros};
+use crate::flight::Flight;
 
 /// A run's name among all runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,6 +67,9 @@ pub struct Snapshot {
     pub gauges: Vec<(String, GaugeDelta)>,
     /// Some messages of failures.
     pub samples: Vec<FailureSample>,
+    /// What some players did last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flights: Vec<Flight>,
 }
 
 /// What a step gained in an interval. See [`super::StepTotals`].

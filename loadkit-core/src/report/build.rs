@@ -7,6 +7,7 @@ use super::{
     CountFigures, Distribution, Figures, GaugeFigures, Players, Report, RunFacts, SCHEMA, Series, SeriesPoint,
     SeriesStepFigures, StepFigures, Times,
 };
+use crate::flight::FlightEntry;
 use crate::metrics::names;
 use crate::metrics::{Collector, Histogram, Point, SeriesStep, StepTotals, Totals};
 use crate::verdict::Judgement;
@@ -34,6 +35,7 @@ impl Report {
             }),
             series,
             failures: totals.samples.iter().cloned().collect(),
+            flights: totals.flights.iter().map(FlightEntry::new).collect(),
             run,
         }
     }

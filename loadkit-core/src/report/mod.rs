@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Job;
+use crate::flight::{FlightEntry, FlightRun};
 use crate::metrics::{FailureSample, TrendUnit};
 use crate::network::{Networks, Profile};
 use crate::plan::Plan;
@@ -58,6 +59,9 @@ pub struct Report {
     pub series: Series,
     /// The earliest messages of failures, a bounded number.
     pub failures: Vec<FailureSample>,
+    /// Players whose last steps and messages were recorded, above all such that failed: a bounded number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flights: Vec<FlightEntry>,
 }
 
 /// What was run.
@@ -73,6 +77,9 @@ pub struct RunFacts {
     pub seed: String,
     /// The load.
     pub plan: PlanSummary,
+    /// The whole plan in TOML, with all that the command line has put into it.
+    #[serde(default)]
+    pub plan_toml: String,
     /// When it started, seconds since 1970.
     pub started_at_unix_s: u64,
     /// How many shards played it.
@@ -90,9 +97,23 @@ impl RunFacts {
             target: job.target.name().to_owned(),
             seed: job.seed.to_string(),
             plan: PlanSummary::new(&job.plan),
+            plan_toml: job.plan.to_toml(),
             started_at_unix_s,
             shards: job.shards,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+impl From<&RunFacts> for FlightRun {
+    fn from(facts: &RunFacts) -> FlightRun {
+        FlightRun {
+            id: facts.id.clone(),
+            scenario: facts.scenario.clone(),
+            target: facts.target.clone(),
+            seed: facts.seed.clone(),
+            version: facts.version.clone(),
+            plan: facts.plan_toml.clone(),
         }
     }
 }

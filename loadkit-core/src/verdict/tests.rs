@@ -29,6 +29,7 @@ fn run_of([started, finished, failed]: [u64; 3], record: impl FnOnce(&mut Record
         counts: taken.counts,
         gauges: taken.gauges,
         samples: taken.samples,
+        flights: Vec::new(),
     });
     collector.totals().clone()
 }

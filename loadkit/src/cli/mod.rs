@@ -5,6 +5,7 @@
 mod args;
 mod live;
 mod outcome;
+mod replay;
 mod run;
 mod say;
 mod scenario;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
-pub use args::{Args, CheckArgs, Command, RunArgs};
+pub use args::{Args, CheckArgs, Command, ReplayArgs, RunArgs};
 pub use outcome::{Finished, UseError};
 use scenario::{AnyScenario, Named};
 
@@ -61,6 +62,7 @@ impl Client {
         };
         let done = match args.command {
             Command::Run(args) => self.run(&args).map(|finished| finished.exit_code()),
+            Command::Replay(args) => self.replay(&args),
             Command::Scenarios => self.list(),
             Command::Check(args) => self.check(&args),
             Command::Completions { shell } => {

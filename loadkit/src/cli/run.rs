@@ -75,6 +75,7 @@ fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
         network: args.network.clone(),
         sources: args.sources.clone(),
         sockets: args.sockets,
+        flight: args.flight,
         split: args.split.clone(),
         ..Overrides::default()
     };
