@@ -20,9 +20,9 @@ pub struct Options {
     pub delay: Duration,
     /// When it does nothing at all.
     pub stall: Option<Stall>,
-    /// The share of logins that it ignores, from 0 to 1.
+    /// The share of accounts whose logins it ignores, from 0 to 1.
     pub drop_logins: f64,
-    /// Decides which logins it ignores.
+    /// Decides which accounts these are.
     pub seed: Seed,
     /// Ends when standard input does, for a program that runs it.
     pub until_eof: bool,
@@ -75,7 +75,7 @@ Options:
 To misbehave, for demonstrations and tests:
   --delay TIME           everything that it sends comes so much later
   --stall TIME/PERIOD    does nothing at all for a time, once in each period: 1s/10s
-  --drop-logins PERCENT  ignores some logins: 5%
+  --drop-logins PERCENT  ignores the logins of some accounts: 5%
   --seed NUMBER          decides which [default: 1]
 ";
 

@@ -30,7 +30,7 @@ impl Key {
         Key { failure, order, seat, life }
     }
 
-    fn of(flight: &Flight) -> Key {
+    pub(super) fn of(flight: &Flight) -> Key {
         let failure = flight.failure.as_ref().map(|Ending { step, kind, .. }| (step.as_str(), kind.as_str()));
         Key::new(failure, flight.ended_us, flight.seat, flight.life)
     }

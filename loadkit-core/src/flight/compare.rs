@@ -46,12 +46,21 @@ pub enum Parting {
 impl<'a> Comparison<'a> {
     /// Compares a flight with its replay.
     pub fn new(recorded: &'a Flight, replayed: &'a Flight) -> Comparison<'a> {
-        let mut rows = align(&recorded.events, &replayed.events);
+        let (mut left, mut right): (Vec<_>, Vec<_>) = (recorded.events.iter().collect(), replayed.events.iter().collect());
+        // Of a longer flight only the end is there: so it is compared from the end on.
+        let from_the_end = recorded.left_out > 0;
+        if from_the_end {
+            left.reverse();
+            right.reverse();
+        }
+        let mut rows = align(&left, &right);
         let mut before = 0;
-        if recorded.left_out > 0 {
+        if from_the_end {
+            rows.reverse();
             before = rows.iter().take_while(|row| row.recorded.is_none()).count();
             // If nothing goes together, all of it is there to be seen.
-            before = if before == rows.len() { 0 } else { before };
+            let is_alone = |row: &Row<'_>| row.recorded.is_none() || row.replayed.is_none();
+            before = if rows.iter().all(is_alone) { 0 } else { before };
             rows.drain(..before);
         }
         Comparison { recorded, replayed, rows, before }
@@ -119,45 +128,66 @@ fn alone(event: &FlightEvent) -> Parting {
 }
 
 /// The alignment in which the sum of the likenesses is the largest (Needleman and Wunsch, "A general method applicable to
-/// the search for similarities in the amino acid sequence of two proteins", 1970, without a price of gaps).
-fn align<'a>(a: &'a [FlightEvent], b: &'a [FlightEvent]) -> Vec<Row<'a>> {
+/// the search for similarities in the amino acid sequence of two proteins", 1970), with a price of opening a gap, because a
+/// player does the same again and again: what follows each other should stay together.
+fn align<'a>(a: &[&'a FlightEvent], b: &[&'a FlightEvent]) -> Vec<Row<'a>> {
     let same = a.iter().zip(b).take_while(|(a, b)| likeness(a, b) == 4).count();
     let mut rows: Vec<Row<'a>> = a.iter().zip(b).take(same).map(|(a, b)| together(a, b)).collect();
     let (a, b) = (a.get(same..).unwrap_or_default(), b.get(same..).unwrap_or_default());
-    // `best[i][j]`: of what is left from `i` and from `j` on.
-    let width = b.len() + 1;
-    let mut best = vec![0_u16; (a.len() + 1) * width];
-    for i in (0..a.len()).rev() {
-        for j in (0..b.len()).rev() {
-            let like = u16::from(likeness(&a[i], &b[j]));
-            let paired = if like > 0 { best[(i + 1) * width + j + 1] + like } else { 0 };
-            best[i * width + j] = paired.max(best[(i + 1) * width + j]).max(best[i * width + j + 1]);
-        }
-    }
-    let (mut i, mut j) = (0, 0);
+    let best = Best::new(a, b);
+    let (mut i, mut j, mut paired) = (0, 0, true);
     while i < a.len() || j < b.len() {
-        let (left, right) = (a.get(i), b.get(j));
-        let here = best[i * width + j];
-        match (left, right) {
-            (Some(left), Some(right))
-                if likeness(left, right) > 0
-                    && here == best[(i + 1) * width + j + 1] + u16::from(likeness(left, right)) =>
-            {
+        let here = best.at(i, j, paired);
+        (i, j, paired) = match (a.get(i), b.get(j)) {
+            (Some(left), Some(right)) if best.of_pair(i, j, paired) == Some(here) => {
                 rows.push(together(left, right));
-                (i, j) = (i + 1, j + 1);
+                (i + 1, j + 1, true)
             }
-            (Some(left), _) if right.is_none() || here == best[(i + 1) * width + j] => {
+            (Some(left), right) if right.is_none() || here == best.at(i + 1, j, false) => {
                 rows.push(Row { recorded: Some(left), replayed: None, parting: alone(left) });
-                i += 1;
+                (i + 1, j, false)
             }
             (_, Some(right)) => {
                 rows.push(Row { recorded: None, replayed: Some(right), parting: alone(right) });
-                j += 1;
+                (i, j + 1, false)
             }
             _ => break,
-        }
+        };
     }
     rows
+}
+
+/// What the rests of two flights can come to, from each pair of places on.
+struct Best<'e, 'a> {
+    a: &'e [&'a FlightEvent],
+    b: &'e [&'a FlightEvent],
+    /// By place in `a` and in `b`: after a gap, and after a pair. 4,096 pairs come to less than 2^16.
+    sums: Vec<[u16; 2]>,
+}
+
+impl<'e, 'a> Best<'e, 'a> {
+    fn new(a: &'e [&'a FlightEvent], b: &'e [&'a FlightEvent]) -> Best<'e, 'a> {
+        let mut best = Best { a, b, sums: vec![[0; 2]; (a.len() + 1) * (b.len() + 1)] };
+        for i in (0..a.len()).rev() {
+            for j in (0..b.len()).rev() {
+                let gap = best.at(i + 1, j, false).max(best.at(i, j + 1, false));
+                let sums = [false, true].map(|paired| best.of_pair(i, j, paired).unwrap_or(0).max(gap));
+                best.sums[i * (b.len() + 1) + j] = sums;
+            }
+        }
+        best
+    }
+
+    fn at(&self, i: usize, j: usize, paired: bool) -> u16 {
+        self.sums.get(i * (self.b.len() + 1) + j).map_or(0, |sums| sums[usize::from(paired)])
+    }
+
+    /// With these two together, if they can be.
+    fn of_pair(&self, i: usize, j: usize, paired: bool) -> Option<u16> {
+        let like = likeness(self.a.get(i)?, self.b.get(j)?);
+        // Twice the likeness, and one more where there is no gap before.
+        (like > 0).then(|| self.at(i + 1, j + 1, true) + u16::from(2 * like) + u16::from(paired))
+    }
 }
 
 fn together<'a>(recorded: &'a FlightEvent, replayed: &'a FlightEvent) -> Row<'a> {

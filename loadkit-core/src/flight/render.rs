@@ -20,7 +20,7 @@ pub fn render(artifact: &Artifact) -> String {
     let Artifact { run, flight, .. } = artifact;
     let mut text = format!("{}\n{}\n", who(run, flight), ended(flight));
     if flight.left_out > 0 {
-        let _ = writeln!(text, "… {} before", format::counted(flight.left_out, "event", "events"));
+        let _ = writeln!(text, "  … {} before", format::counted(flight.left_out, "event", "events"));
     }
     for event in &flight.events {
         let _ = writeln!(text, "{} {}", since(flight, event), line(event, flight));
@@ -39,7 +39,7 @@ pub fn render_comparison(run: &FlightRun, target: &str, comparison: &Comparison<
     let _ = writeln!(text, "replayed  {}, against {}\n", ended(replayed), plain(target));
     let _ = writeln!(text, "  {:>9} {:>9}", "recorded", "replayed");
     if *before > 0 {
-        let _ = writeln!(text, "… {} before the recording", format::counted(*before as u64, "event", "events"));
+        let _ = writeln!(text, "  … {} before the recording", format::counted(*before as u64, "event", "events"));
     }
     let mut hidden = 0;
     let shown = if all { vec![true; rows.len()] } else { shown(rows) };
@@ -58,7 +58,7 @@ pub fn render_comparison(run: &FlightRun, target: &str, comparison: &Comparison<
 
 fn flush(text: &mut String, hidden: &mut u64) {
     if *hidden > 0 {
-        let _ = writeln!(text, "  … {} (--all shows them)", format::counted(*hidden, "row", "rows"));
+        let _ = writeln!(text, "  … {} (--all shows them)", format::counted(*hidden, "event", "events"));
     }
     *hidden = 0;
 }
@@ -135,7 +135,7 @@ fn point_at(text: &mut String, comparison: &Comparison<'_>, at: usize, what: &st
         Some(event) => format!("{} {}", since(flight, event), line(event, flight)),
         None => format!("{:>9} the end: {}", "", ended(flight)),
     };
-    let _ = writeln!(text, "{what}, after {}:", format::counted(at as u64, "row", "rows"));
+    let _ = writeln!(text, "{what}, after {}:", format::counted(at as u64, "event", "events"));
     let _ = writeln!(text, "  recorded {}", side(recorded, rest.iter().find_map(|row| row.recorded)));
     let _ = writeln!(text, "  replayed {}", side(replayed, rest.iter().find_map(|row| row.replayed)));
 }
@@ -188,7 +188,7 @@ fn line(event: &FlightEvent, flight: &Flight) -> String {
         FlightEvent::Closed { connection, reason: why, .. } => {
             format!("connection {connection} is over: {}", reason(why))
         }
-        FlightEvent::Message(message) => said(message),
+        FlightEvent::Message(message) => return said(message),
     };
     format::fit(&plain(&text), MAX_TEXT)
 }
@@ -208,7 +208,7 @@ fn said(message: &Message) -> String {
         let letters: String = cut.iter().map(|&b| if b.is_ascii_graphic() { char::from(b) } else { '.' }).collect();
         format!("{}{rest} |{letters}|", hex::text(cut))
     });
-    format!("{sign} {text} ({place})")
+    format!("{sign} {} ({})", format::fit(&plain(&text), MAX_TEXT), plain(&place))
 }
 
 /// The text with everything escaped that a terminal would obey, or that turns the direction of a line.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use loadkit_core::flight::{Artifact, Comparison, Flight, FlightRun, plain, render, render_comparison};
-use loadkit_core::{Control, Failure, Host, Job, MetricSink, Only, Overrides, Plan, RunError, Snapshot};
+use loadkit_core::{Control, Failure, Host, Job, MetricSink, Only, Overrides, Plan, RunError, Snapshot, Stop};
 
 use super::args::ReplayArgs;
 use super::outcome::UseError;
@@ -42,12 +42,16 @@ impl Client {
             plain(job.target.name()),
             (job.only.map_or(Duration::ZERO, |only| only.leaves) + job.plan.grace()).as_secs(),
         ));
-        let Some(replayed) = play(scenario, &job, recorded)? else {
-            return Err(UseError::invalid("the player was stopped before it had ended, so there is nothing to compare"));
+        let (replayed, asked) = play(scenario, &job, recorded)?;
+        let Some(replayed) = replayed else {
+            return Err(UseError::invalid("the player's thread died, so there is nothing to compare"));
         };
         let comparison = Comparison::new(recorded, &replayed);
         let text = render_comparison(run, job.target.name(), &comparison, args.all);
         say::result(text).map_err(|error| UseError::unprinted(&error))?;
+        if asked > Stop::No {
+            return Err(UseError::invalid("the replay was stopped, so that its end says nothing"));
+        }
         Ok(if comparison.ends_alike() { REPRODUCED } else { DIFFERS })
     }
 }
@@ -98,8 +102,8 @@ fn check(scenario: &dyn AnyScenario, job: &Job, recorded: &Flight) -> Result<(),
     Ok(())
 }
 
-/// Plays; the player's flight, if it ended or was cut off.
-fn play(scenario: &dyn AnyScenario, job: &Job, recorded: &Flight) -> Result<Option<Flight>, UseError> {
+/// Plays; the player's flight, if it ended or was cut off, and how far the user has asked for an end.
+fn play(scenario: &dyn AnyScenario, job: &Job, recorded: &Flight) -> Result<(Option<Flight>, Stop), UseError> {
     let control = Control::new();
     signals::listen(&control);
     let host: Arc<dyn Host> = Arc::new(Os);
@@ -108,7 +112,7 @@ fn play(scenario: &dyn AnyScenario, job: &Job, recorded: &Flight) -> Result<Opti
         RunError::Setup(_) | RunError::System(_) => UseError::invalid(error),
         _ => UseError::new(error),
     })?;
-    Ok(landing.flight)
+    Ok((landing.flight, control.asked()))
 }
 
 /// Waits for the flight of one seat.
