@@ -71,7 +71,7 @@ pub(crate) struct Inner {
     drives: RefCell<Vec<Weak<dyn Drive>>>,
     party: OnceCell<Rc<Party>>,
     /// What the bot did last, if it is recorded.
-    tape: Cell<Option<Box<Tape>>>,
+    pub(crate) tape: Cell<Option<Box<Tape>>>,
 }
 
 impl Cx {
@@ -330,27 +330,9 @@ impl Cx {
         }
     }
 
-    /// For connections: writes on the bot's flight recorder, if it has one. Most bots of a large run have none.
-    #[inline]
-    pub fn record<T>(&self, write: impl FnOnce(&mut Tape) -> T) -> Option<T> {
-        let mut tape = self.0.tape.take()?;
-        let written = write(&mut tape);
-        self.0.tape.set(Some(tape));
-        Some(written)
-    }
-
-    /// The grace time is over, and the bot still at work.
-    pub(crate) fn cut_off(&self) {
-        if let Some(tape) = self.0.tape.take() {
-            self.0.shard.hangar.cut_off(self, *tape);
-        }
-    }
-
     /// Tells the shard that the bot's life is over.
     pub(crate) fn end(&self, result: Result) {
-        if let Some(tape) = self.0.tape.take() {
-            self.0.shard.hangar.land(self, *tape, result.as_ref().err());
-        }
+        self.land(result.as_ref().err());
         self.0.shard.bot_ended(self.0.seat.index, result);
     }
 

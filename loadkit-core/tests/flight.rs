@@ -45,7 +45,7 @@ impl<F: AsyncFn(&Cx) -> Result + 'static> Bot for Player<F> {
 async fn walk(cx: &Cx) -> Result {
     let mut ticks = cx.ticks(Hz(10.0)).take_for(20 * SECOND);
     while ticks.next().await.is_some() {
-        let (work, luck) = (cx.rng().random_range(1..20), cx.rng().random_range(0..400));
+        let (work, luck) = (cx.rng().random_range(1..20), cx.rng().random_range(0..250));
         cx.step("work", async {
             cx.sleep(Duration::from_millis(work)).await;
             if luck < 5 { Err(Error::new(["stone", "root", "dog", "cat", "step"][luck], format!("luck {luck}"))) } else { Ok(()) }
@@ -57,9 +57,9 @@ async fn walk(cx: &Cx) -> Result {
 
 #[test]
 fn failing_players_are_recorded_whichever_way_the_run_is_split() {
-    let plan = || Plan::builder().bots(60).ramp(5 * SECOND).duration(60 * SECOND).build().unwrap();
+    let plan = || Plan::builder().bots(30).ramp(5 * SECOND).duration(25 * SECOND).build().unwrap();
     let whole = play(Of(walk), &job(plan(), 1)).unwrap();
-    assert!(whole.failed() > 50 && whole.finished > 10, "{} {}", whole.failed(), whole.finished);
+    assert!(whole.failed() > 30 && whole.finished > 3, "{} {}", whole.failed(), whole.finished);
     let (failed, fine): (Vec<&Flight>, Vec<_>) = whole.flights.iter().partition(|flight| flight.failure.is_some());
     // Three of each of five kinds.
     assert_eq!((failed.len(), fine.len()), (15, MAX_FINE));
@@ -69,20 +69,20 @@ fn failing_players_are_recorded_whichever_way_the_run_is_split() {
         let last = flight.events.last().unwrap();
         let FlightEvent::Done { failure: Some(why), at_us, .. } = last else { panic!("{last:?}") };
         assert_eq!((&why.kind, &why.message, *at_us), (&ending.kind, &ending.message, flight.ended_us));
-        assert!(flight.events.len() <= 64 && (flight.left_out > 0) == (flight.events.len() == 64), "{}", flight.left_out);
+        assert!(flight.events.len() == 64 || flight.events.len() < 64 && flight.left_out == 0, "{}", flight.left_out);
     }
-    for shards in [2, 3, 7] {
+    for shards in [2, 5] {
         let parts = play(Of(walk), &job(plan(), shards)).unwrap();
         assert_eq!(parts.flights, whole.flights, "{shards} shards");
     }
-    let off = Plan::builder().bots(60).duration(60 * SECOND).flight(0).build().unwrap();
+    let off = Plan::builder().bots(30).duration(5 * SECOND).flight(0).build().unwrap();
     let off = play(Of(walk), &job(off, 2)).unwrap();
     assert_eq!((off.flights.len(), off.count(names::FLIGHTS_LEFT_OUT)), (0, 0));
 }
 
 #[test]
 fn a_player_played_alone_does_what_it_did() {
-    let plan = Plan::builder().bots(60).ramp(5 * SECOND).duration(60 * SECOND).build().unwrap();
+    let plan = Plan::builder().bots(30).ramp(5 * SECOND).duration(25 * SECOND).build().unwrap();
     let whole = play(Of(walk), &job(plan.clone(), 2)).unwrap();
     for recorded in &whole.flights {
         let leaves = Duration::from_micros(recorded.asked_us.unwrap_or(u64::MAX) - recorded.began_us).min(40 * SECOND);
@@ -94,9 +94,9 @@ fn a_player_played_alone_does_what_it_did() {
         assert_eq!(comparison.first(Parting::Contents), None);
         assert_eq!(comparison.before as u64, recorded.left_out);
     }
-    let only = Only { seat: 60, life: 0, leaves: SECOND };
+    let only = Only { seat: 30, life: 0, leaves: SECOND };
     let error = play(Of(walk), &job(plan, 1).only(only)).unwrap_err();
-    assert_eq!(error.to_string(), "the plan has no seat 60: its 60 are numbered from 0");
+    assert_eq!(error.to_string(), "the plan has no seat 30: its 30 are numbered from 0");
 }
 
 #[test]

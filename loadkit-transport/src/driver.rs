@@ -204,8 +204,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
         while let Some(event) = self.protocol.poll_event() {
             match event {
                 Event::Message { channel, payload } => {
-                    let place = (self.number.into(), channel.code());
-                    self.cx.record(|tape| tape.message(at, Way::Received, place, &payload, C::describe));
+                    self.record(at, Way::Received, channel, &payload);
                     let message = self.codec.decode_bytes(payload);
                     let remark = match &message {
                         Ok(message) => self.codec.remark(message),
@@ -266,8 +265,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
             self.codec.encode(message, buf)?;
             let now = Instant::now();
             self.protocol.send(now, channel, buf)?;
-            let place = (self.number.into(), channel.code());
-            self.cx.record(|tape| tape.message(now, Way::Sent, place, buf, C::describe));
+            self.record(now, Way::Sent, channel, buf);
             Ok::<(), Failure>(())
         })?;
         if !self.in_turn
@@ -368,11 +366,6 @@ impl<P: Protocol, C: Codec> Core<P, C> {
     /// What the connection's figures are called.
     pub(crate) fn label(&self) -> Label {
         Label::new("protocol", self.name())
-    }
-
-    fn name(&self) -> &'static str {
-        let name = self.protocol.name();
-        if name.is_empty() { self.link.name() } else { name }
     }
 
     /// What the protocol measured, and what went over the link.

@@ -70,19 +70,7 @@ impl Hangar {
         Some(Box::new(Tape::new(start, self.events)))
     }
 
-    /// A recorded life is over.
-    pub(crate) fn land(&self, cx: &Cx, tape: Tape, error: Option<&Error>) {
-        let failure = error.filter(|error| !error.is_stopped()).map(|error| (error.kind(), error));
-        let told = |error: &Error| error.message();
-        self.keep(cx, tape, failure.map(|(kind, error)| (kind, || told(error))));
-    }
-
-    /// A recorded life is cut off.
-    pub(crate) fn cut_off(&self, cx: &Cx, tape: Tape) {
-        let message = || "still at it when the grace time was over".to_owned();
-        self.keep(cx, tape, Some((CUT_OFF, message)));
-    }
-
+    /// A recorded life is over. If it failed: the kind, and what the failure says.
     fn keep(&self, cx: &Cx, tape: Tape, failure: Option<(&str, impl FnOnce() -> String)>) {
         self.room.set(self.room.get() + 1);
         let shard = &cx.0.shard;
@@ -120,5 +108,32 @@ impl Hangar {
         let mut fresh = std::mem::take(&mut *self.fresh.borrow_mut());
         super::choose(&mut fresh);
         (fresh, self.left_out.take())
+    }
+}
+
+impl Cx {
+    /// For connections: writes on the bot's flight recorder, if it has one. Most bots of a large run have none.
+    #[inline]
+    pub fn record<T>(&self, write: impl FnOnce(&mut Tape) -> T) -> Option<T> {
+        let mut tape = self.0.tape.take()?;
+        let written = write(&mut tape);
+        self.0.tape.set(Some(tape));
+        Some(written)
+    }
+
+    /// The bot's life is over.
+    pub(crate) fn land(&self, error: Option<&Error>) {
+        if let Some(tape) = self.0.tape.take() {
+            let failure = error.filter(|error| !error.is_stopped());
+            self.0.shard.hangar.keep(self, *tape, failure.map(|error| (error.kind(), || error.message())));
+        }
+    }
+
+    /// The grace time is over, and the bot still at work.
+    pub(crate) fn cut_off(&self) {
+        if let Some(tape) = self.0.tape.take() {
+            let message = || "still at it when the grace time was over".to_owned();
+            self.0.shard.hangar.keep(self, *tape, Some((CUT_OFF, message)));
+        }
     }
 }
