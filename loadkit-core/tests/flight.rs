@@ -48,7 +48,11 @@ async fn walk(cx: &Cx) -> Result {
         let (work, luck) = (cx.rng().random_range(1..20), cx.rng().random_range(0..250));
         cx.step("work", async {
             cx.sleep(Duration::from_millis(work)).await;
-            if luck < 5 { Err(Error::new(["stone", "root", "dog", "cat", "step"][luck], format!("luck {luck}"))) } else { Ok(()) }
+            if luck < 5 {
+                Err(Error::new(["stone", "root", "dog", "cat", "step"][luck], format!("luck {luck}")))
+            } else {
+                Ok(())
+            }
         })
         .await?;
     }
@@ -130,8 +134,8 @@ fn more_players_than_there_is_room_for_are_counted() {
     assert_eq!(totals.flights.len(), 3);
     let kinds = async |cx: &Cx| {
         const KINDS: [&str; 30] = [
-            "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u", "v",
-            "w", "x", "y", "z", "aa", "bb", "cc", "dd",
+            "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t", "u",
+            "v", "w", "x", "y", "z", "aa", "bb", "cc", "dd",
         ];
         cx.sleep(Duration::from_millis(cx.seat().index())).await;
         Err(Error::new(KINDS[cx.seat().index() as usize % 30], "so"))

@@ -127,4 +127,13 @@ mod tests {
         assert_eq!(codec.encode(&long, &mut Vec::new()).unwrap_err().kind(), Kind::TOO_LARGE);
         assert_eq!(codec.decode(&long.encode_to_vec()).unwrap_err().kind(), Kind::TOO_LARGE);
     }
+
+    #[test]
+    fn a_recorded_message_is_described_if_it_is_all_there() {
+        let bytes = Move { x: -3, name: "Ada".into(), more: vec![] }.encode_to_vec();
+        let text = "Move { x: -3, name: \"Ada\", more: [] }".to_owned();
+        let excerpt = Excerpt { way: Way::Received, bytes: &bytes, size: bytes.len() };
+        assert_eq!(Proto::<Move, Move>::describe(&excerpt), Some(text));
+        assert_eq!(Proto::<Move, Move>::describe(&Excerpt { size: 1_000, ..excerpt }), None);
+    }
 }

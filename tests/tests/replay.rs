@@ -20,7 +20,20 @@ fn client(folder: &Path, args: &[&str]) -> Output {
 fn recorded() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let (addr, _seen) = rudp_server(|_| {});
-    let run = ["run", "--target", &addr.to_string(), "--bots", "2", "--duration", "1s", "--seed", "9", "--network", "lte", "-q"];
+    let run = [
+        "run",
+        "--target",
+        &addr.to_string(),
+        "--bots",
+        "2",
+        "--duration",
+        "1s",
+        "--seed",
+        "9",
+        "--network",
+        "lte",
+        "-q",
+    ];
     let output = client(folder.path(), &run);
     assert!(matches!(output.code, Some(0 | 3)), "{output:?}");
     let flights = folder.path().join("report/flights");
@@ -96,7 +109,10 @@ fn the_recorder_is_sized_and_switched_off() {
     let run = |flight: &str| {
         let (addr, _seen) = rudp_server(|_| {});
         let target = addr.to_string();
-        client(folder.path(), &["run", "--target", &target, "--bots", "1", "--duration", "500ms", "-q", "--flight", flight])
+        client(
+            folder.path(),
+            &["run", "--target", &target, "--bots", "1", "--duration", "500ms", "-q", "--flight", flight],
+        )
     };
     assert!(matches!(run("5").code, Some(0 | 3)));
     let flight = Artifact::load(folder.path().join("report/flights/0-0.json")).unwrap().flight;

@@ -40,14 +40,18 @@ fn a_dropped_login_is_recorded_shown_and_reproduced() {
     assert!(matches!(output.code, Some(0 | 3)), "{output:?}");
     let report: Report = serde_json::from_slice(&std::fs::read(at.join("report/report.json")).unwrap()).unwrap();
     let dropped = |kind: &str| kind == "timed-out";
-    let entry = report.flights.iter().find(|entry| entry.failure.as_ref().is_some_and(|why| dropped(&why.kind))).unwrap();
+    let entry =
+        report.flights.iter().find(|entry| entry.failure.as_ref().is_some_and(|why| dropped(&why.kind))).unwrap();
     assert!(report.flights.iter().any(|entry| entry.failure.is_none()), "some that did well are there too");
 
     // The file has the messages, decoded: names and fields.
     let file = format!("report/{}", entry.file);
     let artifact = Artifact::load(at.join(&file)).unwrap();
     let account = format!("bot-{:06}", entry.seat);
-    assert_eq!((&artifact.run.scenario, &artifact.run.seed, &artifact.flight.account), (&"arena".into(), &"42".into(), &account));
+    assert_eq!(
+        (&artifact.run.scenario, &artifact.run.seed, &artifact.flight.account),
+        (&"arena".into(), &"42".into(), &account)
+    );
     let login = artifact.flight.events.iter().find_map(|event| match event {
         FlightEvent::Message(message) if message.way == Way::Sent => message.text.clone(),
         _ => None,

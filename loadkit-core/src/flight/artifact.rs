@@ -120,7 +120,9 @@ impl Artifact {
         let artifact: Artifact = serde_json::from_slice(json).map_err(wrong)?;
         if artifact.flight.events.len() > MAX_EVENTS as usize {
             let count = artifact.flight.events.len();
-            return Err(ArtifactError::Wrong(format!("it has {count} events; the most that is recorded is {MAX_EVENTS}")));
+            return Err(ArtifactError::Wrong(format!(
+                "it has {count} events; the most that is recorded is {MAX_EVENTS}"
+            )));
         }
         Ok(artifact)
     }

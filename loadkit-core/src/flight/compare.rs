@@ -46,7 +46,8 @@ pub enum Parting {
 impl<'a> Comparison<'a> {
     /// Compares a flight with its replay.
     pub fn new(recorded: &'a Flight, replayed: &'a Flight) -> Comparison<'a> {
-        let (mut left, mut right): (Vec<_>, Vec<_>) = (recorded.events.iter().collect(), replayed.events.iter().collect());
+        let (mut left, mut right): (Vec<_>, Vec<_>) =
+            (recorded.events.iter().collect(), replayed.events.iter().collect());
         // Of a longer flight only the end is there: so it is compared from the end on.
         let from_the_end = recorded.left_out > 0;
         if from_the_end {
@@ -87,10 +88,11 @@ fn likeness(a: &FlightEvent, b: &FlightEvent) -> u8 {
             let kind = |failure: &Option<super::Reason>| failure.as_ref().map(|reason| reason.kind.clone());
             if kind(how) == kind(other) { 4 } else { 1 }
         }
-        (
-            Connected { connection: a, protocol: is, .. },
-            Connected { connection: b, protocol: was, .. },
-        ) if a == b && is == was => 4,
+        (Connected { connection: a, protocol: is, .. }, Connected { connection: b, protocol: was, .. })
+            if a == b && is == was =>
+        {
+            4
+        }
         (Closed { connection: a, reason: is, .. }, Closed { connection: b, reason: was, .. }) if a == b => {
             if is.kind == was.kind { 4 } else { 1 }
         }

@@ -24,10 +24,10 @@ mod tape;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use artifact::{FOLDER, is_file_name};
 pub use artifact::{Artifact, ArtifactError, FlightEntry, FlightRun};
-pub use choice::{MAX_FAILED, MAX_FINE, MAX_OF_A_KIND};
+pub(crate) use artifact::{FOLDER, is_file_name};
 pub(crate) use choice::choose;
+pub use choice::{MAX_FAILED, MAX_FINE, MAX_OF_A_KIND};
 pub use compare::{Comparison, Parting, Row};
 pub(crate) use hangar::Hangar;
 pub use render::{plain, render, render_comparison};

@@ -370,3 +370,41 @@ fn file_names_are_recognised_and_no_others() {
         assert!(!is_file_name(name), "{name}");
     }
 }
+
+// TEMPCOST
+#[test]
+#[ignore]
+fn cost() {
+    fn on_cpu() -> f64 {
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        text.split(' ').next().unwrap().parse().unwrap()
+    }
+    for count in [1_usize, 2_048] {
+        let start = Instant::now();
+        let mut tapes: Vec<Box<Tape>> = (0..count).map(|_| Box::new(Tape::new(start, 64))).collect();
+        let (now, rounds) = (Instant::now(), 2_000_000 / count);
+        let payload = [7; 64];
+        let mut best = f64::INFINITY;
+        for _ in 0..5 {
+            let before = on_cpu();
+            for _ in 0..rounds {
+                for tape in &mut tapes {
+                    tape.begun(now, now, "echo");
+                    tape.message(now, Way::Sent, (1, [1, 0]), &payload, words);
+                    tape.message(now, Way::Received, (1, [1, 0]), &payload, words);
+                    tape.done(now, now, now, "echo");
+                }
+            }
+            best = best.min((on_cpu() - before) / (rounds * count) as f64);
+        }
+        println!("{count} tapes: {best} ns a round trip of four events; {} bytes a tape", size_of::<Tape>() + tapes[0].heap());
+    }
+    let mut tape = Tape::new(Instant::now(), 64);
+    let now = Instant::now();
+    tape.begun(now, now, "connect");
+    tape.connected(now, 1, "udp");
+    tape.done(now, now, now, "connect");
+    tape.message(now, Way::Sent, (1, [1, 0]), b"hello", words);
+    tape.message(now, Way::Received, (1, [1, 0]), b"hello", words);
+    println!("idle: {} + {}", size_of::<Tape>(), tape.heap());
+}

@@ -57,7 +57,10 @@ impl Plan {
         toml.key("refill", refill.as_ref().map(|part| part.value.map_or_else(|| quoted("never"), time)));
         toml.text("sources", sources.as_ref());
         toml.key("sockets", sockets.as_ref().map(|part| part.value));
-        toml.key("flight", flight.as_ref().map(|part| if part.value == 0 { quoted("off") } else { part.value.to_string() }));
+        toml.key(
+            "flight",
+            flight.as_ref().map(|part| if part.value == 0 { quoted("off") } else { part.value.to_string() }),
+        );
         toml.list("split", split);
         toml.list("thresholds", thresholds);
         for stage in stages {

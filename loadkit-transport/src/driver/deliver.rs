@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Core;
 use super::inbox::{Arrived, Put};
 use crate::codec::{Calls, Codec};
+use crate::link::Link;
 use crate::protocol::{Channel, Protocol};
 
 impl<P: Protocol, C: Codec> Core<P, C> {

@@ -74,8 +74,16 @@ impl HttpClient {
             service.security = service.security.of_run(&cx);
         }
         let headers = RefCell::new(headers);
-        let mut client =
-            HttpClient { cx: cx.clone(), service, url, addr, headers, idle: RefCell::new(None), number: 0, is_open: false };
+        let mut client = HttpClient {
+            cx: cx.clone(),
+            service,
+            url,
+            addr,
+            headers,
+            idle: RefCell::new(None),
+            number: 0,
+            is_open: false,
+        };
         let io = within(&cx, until, client.open()).await.unwrap_or_else(|| Err(client.silent()))?;
         *client.idle.borrow_mut() = Some(io);
         client.is_open = true;

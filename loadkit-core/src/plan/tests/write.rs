@@ -16,12 +16,21 @@ fn again(plan: &Plan) -> Plan {
 
 #[test]
 fn a_plan_reads_back_as_it_was() {
-    for text in ["", WHOLE, OWN, "arrivals = \"7/m\"\nramp = \"1s\"\nflight = \"off\"", "flight = 7\nseed = \"0xffffffffffffffff\""] {
+    for text in [
+        "",
+        WHOLE,
+        OWN,
+        "arrivals = \"7/m\"\nramp = \"1s\"\nflight = \"off\"",
+        "flight = 7\nseed = \"0xffffffffffffffff\"",
+    ] {
         let plan = parse(text).unwrap();
         let read = again(&plan);
         assert_eq!(read.to_toml(), plan.to_toml());
         assert_eq!(format!("{:?}", read.shape()), format!("{:?}", plan.shape()));
-        assert_eq!((read.seed(), read.party(), read.refill(), read.grace()), (plan.seed(), plan.party(), plan.refill(), plan.grace()));
+        assert_eq!(
+            (read.seed(), read.party(), read.refill(), read.grace()),
+            (plan.seed(), plan.party(), plan.refill(), plan.grace())
+        );
         assert_eq!((read.flight(), read.sockets(), read.split()), (plan.flight(), plan.sockets(), plan.split()));
         assert_eq!((read.accounts(), read.data().count()), (plan.accounts(), plan.data().count()));
         assert_eq!(read.personas().collect::<Vec<_>>(), plan.personas().collect::<Vec<_>>());
@@ -30,7 +39,9 @@ fn a_plan_reads_back_as_it_was() {
 
 #[test]
 fn own_networks_read_back_and_everyone_has_the_same() {
-    let plan = parse(OWN).unwrap().with(Overrides { network: Some("tunnel=2,lte=0.1,slow-dsl=1".into()), ..Overrides::default() });
+    let plan = parse(OWN)
+        .unwrap()
+        .with(Overrides { network: Some("tunnel=2,lte=0.1,slow-dsl=1".into()), ..Overrides::default() });
     let (plan, read) = (plan.as_ref().unwrap(), again(plan.as_ref().unwrap()));
     let (was, is) = (plan.networks().unwrap(), read.networks().unwrap());
     for seat in 0..500 {
