@@ -71,7 +71,8 @@ fn a_flight_is_shown_and_played_again_and_a_bad_file_is_refused() {
     };
     refused(&text[..text.len() / 2], "it is cut short");
     refused("", "it is cut short");
-    refused("[]", "no sound flight");
+    refused("[]", "it is no flight (without a schema)");
+    refused("{\"schema\": 1}", "it is no sound flight");
     with("loadkit.flight/1", "loadkit.flight/7", "of another version (loadkit.flight/7");
     with("loadkit.flight/1", "loadkit.report/1", "those are in the folder `flights`");
     with("\"scenario\": \"", "\"scenario\": \"other-", "no scenario is named \"other-");

@@ -20,6 +20,7 @@ mod compare;
 mod hangar;
 mod read;
 mod render;
+mod ring;
 mod tape;
 
 use serde::{Deserialize, Serialize};

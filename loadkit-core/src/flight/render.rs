@@ -69,15 +69,15 @@ fn shown(rows: &[Row<'_>]) -> Vec<bool> {
     let mut count = 0;
     let anchors = [Parting::Path, Parting::Contents].into_iter().filter_map(|worst| {
         let first = rows.iter().position(|row| row.parting >= worst)?;
-        Some((first, if worst == Parting::Path { MAX_ROWS / 2 } else { CONTEXT }))
+        Some((first, if worst == Parting::Path { MAX_ROWS / 4 } else { CONTEXT }))
     });
     let ends = [(rows.len().saturating_sub(1), CONTEXT)];
     let anchors: Vec<_> = anchors.chain(ends).collect();
     for (anchor, after) in anchors {
-        for at in anchor.saturating_sub(CONTEXT)..rows.len().min(anchor + after + 1) {
-            if count < MAX_ROWS && !std::mem::replace(&mut shown[at], true) {
-                count += 1;
-            }
+        let first = anchor.saturating_sub(CONTEXT);
+        for is_shown in shown.iter_mut().take(anchor + after + 1).skip(first).filter(|is_shown| !**is_shown) {
+            *is_shown = count < MAX_ROWS;
+            count += 1;
         }
     }
     shown

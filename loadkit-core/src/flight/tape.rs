@@ -1,10 +1,9 @@
 //! A ring of a player's last events, as bytes: written in a few nanoseconds, read when its life is over, if at all.
 
-use std::collections::VecDeque;
-
 use tokio::time::Instant;
 
 use super::read::{Record, decode};
+use super::ring::Ring;
 use super::{Describe, FlightEvent, Way};
 use crate::failure::{Error, Failure};
 use crate::metrics::micros;
@@ -19,8 +18,6 @@ const MAX_NAME: usize = 60;
 const MAX_REASON: usize = 200;
 /// Codecs of one player, at most; messages of further ones are shown as bytes.
 const MAX_CODECS: usize = 16;
-/// The first room that a tape takes; it doubles from there.
-const FIRST_ROOM: usize = 256;
 
 pub(super) const BEGUN: u8 = 1;
 pub(super) const DONE: u8 = 2;
@@ -36,7 +33,7 @@ pub struct Tape {
     /// The start of the run.
     start: Instant,
     /// Records: two bytes of length, one of what it is, eight of its time, and the rest.
-    ring: VecDeque<u8>,
+    ring: Ring,
     events: u32,
     max_events: u32,
     max_bytes: u32,
@@ -55,7 +52,7 @@ impl Tape {
     pub(super) fn new(start: Instant, max_events: u32) -> Tape {
         Tape {
             start,
-            ring: VecDeque::new(),
+            ring: Ring::default(),
             events: 0,
             max_events,
             // One message must fit, however few events are wanted.
@@ -152,7 +149,8 @@ impl Tape {
     /// All that is on the tape.
     pub(super) fn into_events(mut self) -> Vec<FlightEvent> {
         let codecs = std::mem::take(&mut self.codecs);
-        let mut rest: &[u8] = self.ring.make_contiguous();
+        let bytes = self.ring.bytes();
+        let mut rest: &[u8] = &bytes;
         let mut events = Vec::with_capacity(self.events as usize);
         while let Some(record) = Record::next(&mut rest) {
             events.extend(decode(record, &codecs));
@@ -184,29 +182,23 @@ impl Tape {
         let len = 11 + parts.iter().map(|part| part.len()).sum::<usize>();
         let max = self.max_bytes as usize;
         while self.events >= self.max_events || self.ring.len() + len > max {
-            let (Some(&low), Some(&high)) = (self.ring.front(), self.ring.get(1)) else { break };
-            self.ring.drain(..usize::from(u16::from_le_bytes([low, high])).min(self.ring.len()));
+            let Some(oldest) = self.ring.first_number() else { break };
+            self.ring.pop(oldest.into());
             self.events -= 1;
             self.left_out += 1;
         }
-        let needed = self.ring.len() + len;
-        if needed > self.ring.capacity() {
-            let room = (self.ring.capacity() * 2).max(FIRST_ROOM).max(needed).min(max);
-            self.ring.reserve_exact(room.saturating_sub(self.ring.len()));
-        }
+        self.ring.reserve(len, max);
         let [low, high] = (len as u16).to_le_bytes();
         let mut head = [low, high, tag, 0, 0, 0, 0, 0, 0, 0, 0];
         head[3..].copy_from_slice(&self.time(at));
-        self.ring.extend(&head);
-        for part in parts {
-            self.ring.extend(*part);
-        }
+        self.ring.push(&head);
+        parts.iter().for_each(|part| self.ring.push(part));
         self.events += 1;
     }
 
     #[cfg(test)]
     pub(super) fn heap(&self) -> usize {
-        self.ring.capacity()
+        self.ring.room()
     }
 }
 
