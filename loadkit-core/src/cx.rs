@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::bot::Seat;
 use crate::engine::Shard;
 use crate::failure::{Error, Result};
+use crate::flight::Tape;
 use crate::metrics::{Sample, unit_of};
 use crate::network::Profile;
 use crate::party::Party;
@@ -71,12 +72,16 @@ pub(crate) struct Inner {
     waker: Cell<Option<Waker>>,
     drives: RefCell<Vec<Weak<dyn Drive>>>,
     party: OnceCell<Rc<Party>>,
+    /// What the bot did last, if it is recorded.
+    pub(crate) tape: Cell<Option<Box<Tape>>>,
 }
 
 impl Cx {
     pub(crate) fn new(shard: Rc<Shard>, seat: Seat, intended: Instant) -> Cx {
         let rng = shard.run.seed.rng("bot", seat.index, u64::from(seat.life));
+        let tape = shard.hangar.tape(&seat, shard.start);
         Cx(Rc::new(Inner {
+            tape: Cell::new(tape),
             shard,
             seat,
             rng: RefCell::new(rng),
@@ -329,6 +334,7 @@ impl Cx {
 
     /// Tells the shard that the bot's life is over.
     pub(crate) fn end(&self, result: Result) {
+        self.land(result.as_ref().err());
         self.0.shard.bot_ended(self.0.seat.index, result);
     }
 
@@ -339,6 +345,7 @@ impl Cx {
         {
             waker.wake();
         }
+        self.record(|tape| tape.asked());
     }
 
     /// One turn of the bot: what has arrived, the bot, what it sends.

@@ -7,6 +7,7 @@ mod cx;
 mod data;
 mod engine;
 mod failure;
+pub mod flight;
 mod metrics;
 mod mix;
 pub mod network;
@@ -30,7 +31,7 @@ mod weights;
 pub use bot::{Bot, Scenario, Seat};
 pub use cx::{BotRng, Connect, Cx, Drive};
 pub use data::{DataError, Row, Table};
-pub use engine::{Control, Ended, Host, Job, MachineUsage, RunError, Stop, Usage, Virtual, run};
+pub use engine::{Control, Ended, Host, Job, MachineUsage, Only, RunError, Stop, Usage, Virtual, run};
 pub use failure::{Error, Failure, Kind, Result};
 pub use metrics::{
     Applied, Collector, FailureSample, GaugeDelta, GaugeReading, Histogram, HistogramDelta, MetricId, MetricSink,

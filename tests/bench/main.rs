@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         ("record", &metrics::record),
         ("spawn", &spawn::spawn),
         ("round_trip", &round_trip::round_trip),
+        ("flight", &round_trip::flight),
         ("conditions", &conditions::conditions),
         ("transports", &transports::transports),
         ("truth", &truth::truth),

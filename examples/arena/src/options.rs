@@ -23,9 +23,9 @@ pub struct Options {
     pub stall: Option<Stall>,
     /// What its players cost, and how much of that it can do.
     pub work: Work,
-    /// The share of logins that it ignores, from 0 to 1.
+    /// The share of accounts whose logins it ignores, from 0 to 1.
     pub drop_logins: f64,
-    /// Decides which logins it ignores.
+    /// Decides which accounts these are.
     pub seed: Seed,
     /// Ends when standard input does, for a program that runs it.
     pub until_eof: bool,
@@ -83,7 +83,7 @@ To misbehave, for demonstrations and tests:
   --max-ticks-ms N       the budget: so many milliseconds of work can be done in a tick of 50 [default: 50]. What is
                          beyond it makes ticks and answers late, the more the longer. So the server holds
                          budget / work players: 20 ms at 100 µs are 200
-  --drop-logins PERCENT  ignores some logins: 5%
+  --drop-logins PERCENT  ignores the logins of some accounts: 5%
   --seed NUMBER          decides which [default: 1]
 ";
 

@@ -36,7 +36,6 @@ pub struct Server {
     peers: Vec<Peer>,
     ids: FxHashMap<Peer, PeerId>,
     last_peer: u64,
-    logins_seen: u64,
     /// What leaves later, and when.
     held: VecDeque<(Instant, Output)>,
     backlog: Backlog,
@@ -56,7 +55,6 @@ impl Server {
             peers: Vec::new(),
             ids: FxHashMap::default(),
             last_peer: 0,
-            logins_seen: 0,
             held: VecDeque::new(),
             bytes: Vec::new(),
         }
@@ -156,14 +154,15 @@ impl Server {
     }
 
     /// Whether this is one of the logins that are to be ignored.
-    fn ignores(&mut self, request: &FromClient) -> bool {
-        if self.options.drop_logins == 0.0 || !matches!(request, FromClient::Login(_)) {
+    fn ignores(&self, request: &FromClient) -> bool {
+        let FromClient::Login(login) = request else { return false };
+        if self.options.drop_logins == 0.0 {
             return false;
         }
-        self.logins_seen += 1;
-        // 53 bits, as many as a float holds, taken as a number from 0 to 1.
-        let chance = (self.options.seed.stream("drop-logins", self.logins_seen, 0) >> 11) as f64 / (1_u64 << 53) as f64;
-        chance < self.options.drop_logins
+        // The account's own number, so that whoever is ignored once is ignored again: 53 bits, as many as a float holds,
+        // taken as a number from 0 to 1.
+        let number = self.options.seed.stream(&format!("drop-logins {}", login.account), 0, 0);
+        ((number >> 11) as f64 / (1_u64 << 53) as f64) < self.options.drop_logins
     }
 
     /// Encodes a message once, and sends it to all for whom it is.

@@ -3,6 +3,7 @@
 mod control;
 mod host;
 mod life;
+mod only;
 mod panics;
 mod shard;
 mod slots;
@@ -21,12 +22,14 @@ use tokio::time::Instant;
 
 pub use control::{Control, Stop};
 pub use host::{Host, MachineUsage, Usage, Virtual};
+pub use only::Only;
 pub(crate) use panics::contain;
 pub(crate) use shard::Shard;
 
 use crate::bot::Scenario;
 use crate::data::{DataError, Table};
 use crate::failure::Error;
+use crate::flight::Hangar;
 use crate::metrics::{MetricSink, RunId, Snapshot, SnapshotKey, names};
 use crate::plan::Plan;
 use crate::run::{RunInfo, Target};
@@ -59,13 +62,22 @@ pub struct Job {
     pub attempt: u32,
     /// How many shards: threads.
     pub shards: u32,
+    /// Whom it plays, if not everyone of its share.
+    pub only: Option<Only>,
 }
 
 impl Job {
     /// A whole run on this process alone, one shard a core.
     pub fn whole(id: RunId, plan: Plan, target: Target, seed: Seed) -> Job {
         let shards = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-        Job { id, plan, target, seed, segment: Segment::WHOLE, worker: 0, attempt: 0, shards }
+        Job { id, plan, target, seed, segment: Segment::WHOLE, worker: 0, attempt: 0, shards, only: None }
+    }
+
+    /// Of the whole run only this player with its party: from the start, once, as the same player that it was in the
+    /// run. Its flight is recorded whole, as far as that goes, and is in the last snapshot.
+    #[must_use]
+    pub fn only(self, only: Only) -> Job {
+        Job { segment: Segment::WHOLE, shards: 1, only: Some(only), ..self }
     }
 }
 
@@ -91,6 +103,13 @@ pub enum RunError {
     Personas(WeightsError),
     /// The scenario's own `setup` failed.
     Setup(Error),
+    /// The plan has no such seat.
+    Seat {
+        /// The seat that was asked for.
+        seat: u64,
+        /// How many the plan has.
+        seats: u64,
+    },
     /// The segment cannot be split into so many shards.
     Segment(crate::segment::SegmentError),
     /// The operating system gave no thread or no runtime.
@@ -103,6 +122,9 @@ impl fmt::Display for RunError {
             RunError::Data(error) => error.fmt(f),
             RunError::Personas(error) => error.fmt(f),
             RunError::Setup(error) => write!(f, "the scenario's setup failed: {error}"),
+            RunError::Seat { seat, seats } => {
+                write!(f, "the plan has no seat {seat}: its {seats} are numbered from 0")
+            }
             RunError::Segment(error) => error.fmt(f),
             RunError::System(error) => write!(f, "the system gives no thread or runtime: {error}"),
         }
@@ -143,6 +165,9 @@ pub fn run<S: Scenario>(
 fn prepare<S: Scenario>(scenario: &S, job: &Job) -> Result<RunInfo, RunError> {
     let plan = job.plan.clone();
     let seats = plan.shape().seats();
+    if let Some(Only { seat, .. }) = job.only.filter(|only| only.seat >= seats) {
+        return Err(RunError::Seat { seat, seats });
+    }
     let load = |path: &std::path::Path, what: &str| -> Result<Arc<Table>, RunError> {
         let table = Table::load(path).map_err(RunError::Data)?;
         table.require(seats, what).map_err(RunError::Data)?;
@@ -189,7 +214,8 @@ fn run_shards<S: Scenario>(
         let mut failed = None;
         for (shard, segment) in (0..).zip(segments) {
             let key = SnapshotKey { run: job.id, worker: job.worker, shard, attempt: job.attempt, seq: 0 };
-            let part = Part { key, segment, begin, host: host.clone(), snapshots: sender.clone() };
+            let only = job.only;
+            let part = Part { key, segment, only, begin, host: host.clone(), snapshots: sender.clone() };
             let (scenario, run, stop) = (scenario.clone(), run.clone(), control.subscribe());
             let body = move || part.play(scenario, run, stop);
             match std::thread::Builder::new().name(format!("shard-{shard}")).spawn_scoped(threads, body) {
@@ -221,6 +247,7 @@ fn drain_into(snapshots: &Receiver<Snapshot>, publish: &mut impl FnMut(Snapshot)
 struct Part {
     key: SnapshotKey,
     segment: Segment,
+    only: Option<Only>,
     begin: Instant,
     host: Arc<dyn Host>,
     snapshots: SyncSender<Snapshot>,
@@ -237,14 +264,15 @@ impl Part {
         let runtime = shard_runtime(is_virtual)?;
         let body = async move {
             let begin = if is_virtual { Instant::now() } else { self.begin };
-            let shard = Rc::new(Shard::new(run, begin, self.key));
+            let hangar = Hangar::new(run.plan(), self.segment, self.only);
+            let shard = Rc::new(Shard::new(run, begin, self.key, hangar));
             let timer = self.host.timer();
             if !timer.is_sharp() && !is_virtual {
                 shard.count(names::COARSE_TIMERS, 1);
             }
             tokio::task::spawn_local(shard.timers.clone().drive(timer));
             scenario.shard(&shard.run);
-            let spawner = Spawner::new(scenario, shard.clone(), self.segment);
+            let spawner = Spawner::new(scenario, shard.clone(), self.segment, self.only);
             let mut outlet = Outlet { snapshots: self.snapshots.clone(), waits: is_virtual, held: None };
             tokio::select! {
                 // An order, so that runs in virtual time repeat: what is due at the end of an interval is in the next.

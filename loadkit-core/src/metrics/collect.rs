@@ -11,6 +11,7 @@ use super::recorder::{GaugeReading, MAX_SAMPLES, StepTotals, TrendTotals, count_
 use super::snapshot::{FailureSample, GaugeDelta, Snapshot, StepDelta};
 use super::table::MAX_LEFT_OUT;
 use crate::failure::Failure;
+use crate::flight::{self, Flight};
 use crate::split::is_whole;
 
 /// At most so many points in the series; at the bound neighbours are joined and the width doubles.
@@ -87,6 +88,8 @@ pub struct Totals {
     pub samples: BTreeSet<FailureSample>,
     /// Some names for which there was no room, in a shard or here: the first by the alphabet.
     pub left_out: BTreeSet<String>,
+    /// What some players did last, above all those that failed: a bounded number, the most telling first.
+    pub flights: Vec<Flight>,
     /// The end of the latest interval, µs since the start of the run.
     pub to_us: u64,
 }
@@ -153,6 +156,10 @@ impl Totals {
         self.samples.extend(snapshot.samples.iter().cloned());
         while self.samples.len() > MAX_SAMPLES {
             self.samples.pop_last();
+        }
+        if !snapshot.flights.is_empty() {
+            self.flights.extend(snapshot.flights.iter().cloned());
+            flight::choose(&mut self.flights);
         }
         snapshot.left_out.iter().for_each(|name| self.leave_out(name, 0));
     }

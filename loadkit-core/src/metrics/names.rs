@@ -25,6 +25,8 @@ pub const TICKS_SKIPPED: &str = "loadkit.ticks_skipped";
 pub const SNAPSHOTS_DEFERRED: &str = "loadkit.snapshots_deferred";
 /// Count: records left out because a name was new and the table of names full.
 pub const NAMES_LEFT_OUT: &str = "loadkit.names_left_out";
+/// Count: players whose flight was not recorded, because there was no room for it on their shard.
+pub const FLIGHTS_LEFT_OUT: &str = "loadkit.flights_left_out";
 /// Count: datagrams or frames that arrived.
 pub const PACKETS_RECEIVED: &str = "net.packets_received";
 /// Count: datagrams that the kernel refused to send.
@@ -66,6 +68,7 @@ pub(crate) fn network_of<'a>(name: &str, whole: &'a str) -> Option<&'a str> {
 /// What a recorder knows from the start, so that there is room for it when bots have used up all names.
 pub(crate) const COUNTS: &[&str] = &[
     NAMES_LEFT_OUT,
+    FLIGHTS_LEFT_OUT,
     TICKS,
     TICKS_BEHIND,
     TICKS_SKIPPED,

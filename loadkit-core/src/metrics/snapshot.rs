@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::histogram::HistogramDelta;
 use super::recorder::{GaugeReading, TrendUnit, count_kind, micros};
+use crate::flight::Flight;
 
 /// A run's name among all runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,6 +67,9 @@ pub struct Snapshot {
     pub gauges: Vec<(String, GaugeDelta)>,
     /// Some messages of failures.
     pub samples: Vec<FailureSample>,
+    /// What some players did last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flights: Vec<Flight>,
     /// Some names for which there was no room.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
@@ -90,6 +94,7 @@ impl Snapshot {
             counts: Vec::new(),
             gauges: Vec::new(),
             samples: Vec::new(),
+            flights: Vec::new(),
             left_out: Vec::new(),
         }
     }

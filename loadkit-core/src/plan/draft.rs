@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::problem::Problem;
 use super::{Plan, format_duration};
+use crate::flight::MAX_EVENTS;
 use crate::network::{self, NetworkError, Networks, Profile};
 use crate::seed::Seed;
 use crate::shape::{MAX_DURATION, Rate, Shape, ShapeError, ShapeFault, Stage, StagePart};
@@ -65,6 +66,8 @@ pub(super) struct Draft {
     pub(super) thresholds: Vec<Threshold>,
     pub(super) sources: Option<Arc<SourcePool>>,
     pub(super) sockets: Option<Located<u64>>,
+    /// Events of a player's flight recorder; 0 is "off".
+    pub(super) flight: Option<Located<u64>>,
     pub(super) split: Vec<Split>,
     pub(super) personas: Vec<Located<(String, f64)>>,
     pub(super) networks: Vec<Located<(String, f64)>>,
@@ -262,6 +265,10 @@ impl Draft {
             problems
                 .push(problem.help("the bots of a thread share 1 to 1000 sockets; leave it out for a socket a bot"));
         }
+        if let Some(flight) = self.flight.as_ref().filter(|flight| flight.value > MAX_EVENTS.into()) {
+            let problem = Problem::new(format!("`flight` is {}", flight.value), flight.span.clone());
+            problems.push(problem.help("a player's flight recorder keeps 1 to 4096 events, or is \"off\""));
+        }
         let refill = self
             .refill
             .as_ref()
@@ -314,6 +321,8 @@ impl Draft {
             return None;
         }
         let first = self.networks.first().and_then(|part| part.span.clone());
+        // Who has which network must not depend on the order in which they were named.
+        found.sort_by(|a, b| a.0.name().cmp(b.0.name()));
         match Networks::new(found) {
             Ok(networks) => Some(networks),
             Err(error) => {

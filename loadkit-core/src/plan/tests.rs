@@ -3,6 +3,7 @@ use crate::shape::{Stage, StageKind};
 use proptest::prelude::*;
 
 mod network;
+mod write;
 
 const WHOLE: &str = r#"
 scenario = "arena"

@@ -7,6 +7,7 @@ use super::{
     CountFigures, Distribution, Figures, GaugeFigures, Intervals, Players, Report, RunFacts, SCHEMA, Series,
     SeriesPoint, SeriesStepFigures, SeriesTrendFigures, StepFigures, Times,
 };
+use crate::flight::FlightEntry;
 use crate::metrics::names;
 use crate::metrics::{Collector, Histogram, Point, SeriesStep, StepTotals, Totals};
 use crate::verdict::Judgement;
@@ -44,6 +45,7 @@ impl Report {
             failures: totals.samples.iter().cloned().collect(),
             beside: None,
             intervals,
+            flights: totals.flights.iter().map(FlightEntry::new).collect(),
             run,
         }
     }

@@ -137,7 +137,7 @@ pub fn name(name: &str, width: usize) -> String {
 }
 
 /// Characters that control a terminal, or turn the direction of a line, or are not allowed in XML.
-fn is_unprintable(c: char) -> bool {
+pub(crate) fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}'..='\u{ffff}')
 }

@@ -36,6 +36,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Job;
+use crate::flight::{FlightEntry, FlightRun};
 use crate::metrics::{FailureSample, TrendUnit};
 use crate::network::{Networks, Profile};
 use crate::plan::Plan;
@@ -88,6 +89,9 @@ pub struct Report {
     /// The histograms of the steps, interval by interval. They are not in the JSON but beside it, in `histograms.hlog`.
     #[serde(skip)]
     pub intervals: Intervals,
+    /// Players whose last steps and messages were recorded, above all such that failed: a bounded number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flights: Vec<FlightEntry>,
 }
 
 /// What was run.
@@ -103,6 +107,9 @@ pub struct RunFacts {
     pub seed: String,
     /// The load.
     pub plan: PlanSummary,
+    /// The whole plan in TOML, with all that the command line has put into it.
+    #[serde(default)]
+    pub plan_toml: String,
     /// When it started, seconds since 1970.
     pub started_at_unix_s: u64,
     /// How many shards played it.
@@ -126,11 +133,25 @@ impl RunFacts {
             target: job.target.name().to_owned(),
             seed: job.seed.to_string(),
             plan: PlanSummary::new(&job.plan),
+            plan_toml: job.plan.to_toml(),
             started_at_unix_s,
             shards: job.shards,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             client: String::new(),
             build: String::new(),
+        }
+    }
+}
+
+impl From<&RunFacts> for FlightRun {
+    fn from(facts: &RunFacts) -> FlightRun {
+        FlightRun {
+            id: facts.id.clone(),
+            scenario: facts.scenario.clone(),
+            target: facts.target.clone(),
+            seed: facts.seed.clone(),
+            version: facts.version.clone(),
+            plan: facts.plan_toml.clone(),
         }
     }
 }

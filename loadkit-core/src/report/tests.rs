@@ -90,6 +90,7 @@ pub(super) fn report_of(collector: &Collector, thresholds: &[&str]) -> Report {
         networks: Vec::new(),
     };
     let facts = RunFacts {
+        plan_toml: String::new(),
         id: RunId(7).to_string(),
         scenario: "arena".into(),
         target: "127.0.0.1:7777".into(),

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::{REPORT_JSON, Report};
+use crate::flight::{self, Artifact, FOLDER, FlightRun};
 
 /// So much is written to see whether there is room. A report of a short run takes about this.
 const PROBE_BYTES: usize = 256 << 10;
@@ -67,13 +68,15 @@ pub fn check_writable(dir: &Path) -> Result<(), ReportError> {
 /// `report.md`; with the feature `archive` also `histograms.hlog` and `junit.xml`, and with the feature `html` also
 /// `report.html` with its style sheet and charts.
 ///
-/// `report.json` comes first, so that it is there if there is no room for the rest.
+/// Recorded flights go into its folder `flights`, in the place of those of an earlier report. `report.json` comes first,
+/// so that it is there if there is no room for the rest.
 ///
 /// # Errors
 /// At the first file that cannot be written. Each file is whole or as it was before.
 pub fn write_report(dir: &Path, report: &Report) -> Result<(), ReportError> {
     fs::create_dir_all(dir).map_err(ReportError::at(dir, "directory"))?;
     write_json(&dir.join(REPORT_JSON), report)?;
+    write_flights(dir, report)?;
     write_with(&dir.join("steps.csv"), || super::tables::steps(report))?;
     write_with(&dir.join("series.csv"), || super::tables::series(report))?;
     write_with(&dir.join("report.md"), || Ok(super::markdown::write(report).into_bytes()))?;
@@ -102,6 +105,24 @@ pub fn write_json(path: &Path, report: &Report) -> Result<(), ReportError> {
 
 pub(crate) fn write_with(path: &Path, text: impl FnOnce() -> io::Result<Vec<u8>>) -> Result<(), ReportError> {
     text().and_then(|text| replace(path, &text)).map_err(ReportError::at(path, "file"))
+}
+
+/// Writes the flights of a report, and removes those of an earlier one.
+fn write_flights(dir: &Path, report: &Report) -> Result<(), ReportError> {
+    let folder = dir.join(FOLDER);
+    for old in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        if old.file_name().to_str().is_some_and(flight::is_file_name) {
+            fs::remove_file(old.path()).map_err(ReportError::at(&old.path(), "file"))?;
+        }
+    }
+    let run = FlightRun::from(&report.run);
+    for entry in &report.flights {
+        let Some(flight) = &entry.flight else { continue };
+        fs::create_dir_all(&folder).map_err(ReportError::at(&folder, "directory"))?;
+        let artifact = Artifact::new(run.clone(), (**flight).clone());
+        write_with(&dir.join(&entry.file), || Ok(serde_json::to_vec_pretty(&artifact)?))?;
+    }
+    Ok(())
 }
 
 /// Writes beside the file and then takes its place, which on one file system is one step.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use loadkit_core::flight::MAX_EVENTS;
 use loadkit_core::{Rate, Seed, SourcePool, Split, Threshold, parse_duration};
 
 use super::sinks::SinkArgs;
@@ -36,6 +37,19 @@ Examples:
 
 Ctrl-C asks the players to leave and reports; a second Ctrl-C ends at once and reports all the same.";
 
+const REPLAY_HELP: &str = "\
+A run writes the flights of players that failed, and of a few that did not, to flights/SEAT-LIFE.json in its report.
+
+Examples:
+  replay report/flights/17-0.json --show                   what it did last
+  replay report/flights/17-0.json --target 127.0.0.1:4000  the same player again, against this server
+
+Exit codes:
+  0  it ended as it had: the failure is reproduced
+  1  it ended in another way
+  2  wrong use: the file is no flight, or is of another client or plan
+  3  it could not be played to its end";
+
 /// What a client can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -45,6 +59,9 @@ pub enum Command {
     /// Finds the most players that hold an objective, by runs of more and more of them.
     #[command(after_help = super::capacity::HELP)]
     Capacity(Box<super::CapacityArgs>),
+    /// Plays one recorded player again, and shows where it goes another way.
+    #[command(after_help = REPLAY_HELP)]
+    Replay(ReplayArgs),
     /// Lists what can be played.
     Scenarios,
     /// Checks a plan without playing it, and says what it would do.
@@ -54,6 +71,28 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// The arguments of `replay`.
+#[derive(Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// The flight, from the folder `flights` of a report.
+    pub flight: PathBuf,
+    /// The server, instead of the one that was recorded.
+    #[arg(long, short)]
+    pub target: Option<String>,
+    /// Shows the flight, and plays nothing.
+    #[arg(long)]
+    pub show: bool,
+    /// Shows all events, not only those near a difference.
+    #[arg(long, conflicts_with = "show")]
+    pub all: bool,
+    /// Accepts servers whose TLS certificate does not verify.
+    #[arg(long)]
+    pub insecure: bool,
+    /// Addresses of this machine to connect from, instead of those of the plan.
+    #[arg(long, value_parser = sources, value_name = "ADDRS")]
+    pub sources: Option<SourcePool>,
 }
 
 /// The arguments of `check`.
@@ -107,6 +146,10 @@ pub struct RunArgs {
     /// descriptors are few.
     #[arg(long, value_name = "N")]
     pub sockets: Option<u64>,
+    /// Records so many of each player's last steps and messages: 64, fewer for more players, or off. Those of failing
+    /// players are in the report.
+    #[arg(long, value_parser = flight, value_name = "N|off")]
+    pub flight: Option<u32>,
     /// Tells figures apart by this too: persona, or network. May be given more than once.
     #[arg(long, value_parser = split, value_name = "WHAT")]
     pub split: Vec<Split>,
@@ -153,6 +196,14 @@ pub(super) fn seed(text: &str) -> Result<Seed, String> {
 
 pub(super) fn sources(text: &str) -> Result<SourcePool, String> {
     text.parse::<SourcePool>().map_err(|failure| failure.message().to_owned())
+}
+
+fn flight(text: &str) -> Result<u32, String> {
+    let wrong = || format!("write a number of events from 1 to {MAX_EVENTS}, or off");
+    if text == "off" {
+        return Ok(0);
+    }
+    text.parse().ok().filter(|events| (1..=MAX_EVENTS).contains(events)).ok_or_else(wrong)
 }
 
 fn split(text: &str) -> Result<Split, String> {

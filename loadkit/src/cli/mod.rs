@@ -6,6 +6,7 @@ mod args;
 mod capacity;
 mod live;
 mod outcome;
+mod replay;
 mod run;
 mod say;
 mod scenario;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
-pub use args::{Args, CheckArgs, Command, RunArgs};
+pub use args::{Args, CheckArgs, Command, ReplayArgs, RunArgs};
 pub use capacity::{CapacityArgs, Searched};
 pub use outcome::{Finished, UseError};
 use scenario::{AnyScenario, Named};
@@ -66,6 +67,7 @@ impl Client {
         let done = match args.command {
             Command::Run(args) => self.run(&args).map(|finished| finished.exit_code()),
             Command::Capacity(args) => self.capacity(&args).map(|searched| searched.exit_code()),
+            Command::Replay(args) => self.replay(&args),
             Command::Scenarios => self.list(),
             Command::Check(args) => self.check(&args),
             Command::Completions { shell } => {

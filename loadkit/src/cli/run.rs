@@ -84,6 +84,7 @@ pub(super) fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
         network: args.network.clone(),
         sources: args.sources.clone(),
         sockets: args.sockets,
+        flight: args.flight,
         split: args.split.clone(),
         thresholds: args.threshold.clone(),
         ..Overrides::default()
