@@ -23,8 +23,10 @@ const MIN_SAMPLES: u64 = 100;
 /// The share of packets that the kernel may refuse: as much as a poor mobile network loses. Beyond it, the server gets
 /// another load than the plan's.
 pub(crate) const MAX_REFUSED_SHARE: f64 = 0.01;
-/// Turns of bots that take so long in all, as a share of the run, are worth a word.
-const MIN_BLOCKED_SHARE: f64 = 0.005;
+/// Long turns of bots that take this share of the run are a cause of lateness: it is judged by one in a hundred.
+const CAUSE_BLOCKED_SHARE: f64 = 0.005;
+/// Where nothing was late, they are worth a word from this share on: it will be with more players.
+const MUCH_BLOCKED_SHARE: f64 = 0.1;
 /// So many cores in use by others are worth a word as a cause.
 const MIN_OTHERS: f64 = 0.25;
 /// So many cores kept from this machine are.
@@ -40,7 +42,7 @@ pub(super) fn examine(totals: &Totals, conditions: &Conditions, reasons: &mut Ve
     // Why it was late, if it was. Otherwise only what would be a cause soon.
     let to = if late { &mut *reasons } else { &mut *warnings };
     to.extend(saturated(totals, conditions.cores));
-    to.extend(blocked(totals));
+    to.extend(blocked(totals, if late { CAUSE_BLOCKED_SHARE } else { MUCH_BLOCKED_SHARE }));
     if late {
         reasons.extend(robbed(totals, conditions.cores));
     }
@@ -91,10 +93,10 @@ fn saturated(totals: &Totals, cores: u32) -> Option<String> {
 }
 
 /// Bots that kept their shard from everything else.
-fn blocked(totals: &Totals) -> Option<String> {
+fn blocked(totals: &Totals, least_share: f64) -> Option<String> {
     let turns = &totals.trends.get(names::LONG_TURNS)?.values;
     let share = turns.mean() * turns.count() as f64 / totals.to_us.max(1) as f64;
-    (share >= MIN_BLOCKED_SHARE).then(|| {
+    (share >= least_share).then(|| {
         format!(
             "bots held up their shard: {} took longer than {}, the longest {}; what blocks or computes for long belongs \
              on a thread of its own (tokio's spawn_blocking)",
