@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
-use loadkit_tests::{Child, rudp_server};
+use loadkit_tests::{Child, hold, rudp_server};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -35,7 +35,7 @@ fn says(report: &Value, verdict: &str, what: &str) {
 
 /// An echo server that takes so long for each message.
 fn server(takes: Duration) -> SocketAddr {
-    rudp_server(move |_| std::thread::park_timeout(takes)).0
+    rudp_server(move |_| hold(takes)).0
 }
 
 #[test]
