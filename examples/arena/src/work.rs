@@ -75,6 +75,11 @@ impl Backlog {
         let work = self.work.per_player.saturating_mul(u32::try_from(players).unwrap_or(u32::MAX));
         let (to_do, done) = (work.saturating_mul(ticks), self.work.budget.saturating_mul(ticks));
         self.late = self.late.saturating_add(to_do).saturating_sub(done).min(MAX_LATE);
+        if players == 0 {
+            // Nobody is left for whom it would be done. Otherwise a server whose players have all gone would be late for
+            // the next ones, for longer than it takes them to come.
+            self.late = Duration::ZERO;
+        }
     }
 }
 
@@ -102,8 +107,8 @@ mod tests {
         assert_eq!(pass(210, 20), 20 * MS, "5 % of 20 ms more, 20 times");
         assert_eq!(pass(200, 100), 20 * MS);
         assert_eq!(pass(100, 1), 10 * MS);
-        assert_eq!(pass(0, 1), Duration::ZERO);
         assert_eq!(pass(1_000_000, 100), MAX_LATE);
+        assert_eq!(pass(0, 1), Duration::ZERO, "nobody is left to wait");
     }
 
     #[test]

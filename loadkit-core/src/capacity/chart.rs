@@ -54,7 +54,8 @@ fn draw(capacity: &Capacity, root: &DrawingArea<SVGBackend, plotters::coord::Shi
     let loads = || curve.iter().map(|probe| probe.load as f64);
     let (least, most) = (loads().fold(f64::MAX, f64::min).min(1e9), loads().fold(1.0, f64::max));
     root.fill(&WHITE)?;
-    let title = format::fit(&format!("{} against {}", capacity.scenario, capacity.target), 90);
+    let title =
+        format::fit(&format!("{} against {}: \u{25cf} held, \u{d7} did not", capacity.scenario, capacity.target), 90);
     root.draw(&Text::new(title, (20, 12), ("sans-serif", 26).into_font().color(&INK)))?;
     let (top, body) = root.split_vertically(60 + 26 * figures as i32);
     for (n, (text, colour)) in capacity.objective.iter().zip(PALETTE).enumerate() {

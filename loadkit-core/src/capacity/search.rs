@@ -14,6 +14,8 @@ const PROBES: usize = 12;
 const SPARE_PROBES: usize = 8;
 /// Nothing is asked more often than this about one load: of three, two agree.
 const VOTES: u32 = 3;
+/// Unless two contradict each other and the generator gives out again and again: then a load does not hold after so many.
+const MOST_VOTES: u32 = 5;
 /// Of the probes, two go into asking both ends of the answer again, one is the start, and one more the first step up.
 const NOT_FOR_HALVING: usize = 4;
 
@@ -71,8 +73,9 @@ pub struct Trial {
 /// more, and when the majority turns an end over, the search goes on from what is left. So a pause at the wrong moment
 /// costs probes and not the truth.
 ///
-/// A load at which the generator gave out is asked again at once. If it gives out again, that ends the way up as a load
-/// that was missed does, and the answer says so.
+/// A load at which the generator gave out is asked again at once: such a probe says nothing about the server, and any that
+/// does outweighs it. If the generator gives out again, that ends the way up as a load that was missed does, and the answer
+/// says so.
 ///
 /// ```
 /// use loadkit_core::capacity::{Observation, Range, Search};
@@ -111,22 +114,30 @@ struct Tally {
 }
 
 impl Tally {
-    fn against(&self) -> u32 {
-        self.missed + self.invalid
+    fn asked(&self) -> u32 {
+        self.held + self.missed + self.invalid
     }
 
-    /// Whether it holds, by the majority; none in a tie.
+    /// Whether it holds, by the majority of the probes that say something about the server; none while they are tied.
+    /// Where the generator gave out each time, it does not, as far as the way up goes.
     fn holds(&self) -> Option<bool> {
-        (self.held != self.against()).then_some(self.held > self.against())
+        let is_tied = self.held == self.missed && self.held > 0 && self.asked() < MOST_VOTES;
+        (!is_tied).then_some(self.held > self.missed)
+    }
+
+    /// Whether all that is known is that the generator gave out.
+    fn is_of_generator(&self) -> bool {
+        self.held + self.missed == 0
     }
 
     /// Whether more than one probe stands behind it.
     fn is_firm(&self) -> bool {
-        self.held.abs_diff(self.against()) > 1 || self.held + self.against() >= VOTES
+        let agree = self.held.abs_diff(self.missed) > 1 || self.is_of_generator() && self.invalid > 1;
+        agree || self.asked() >= VOTES
     }
 
     fn is_contested(&self) -> bool {
-        self.held > 0 && self.against() > 0
+        self.held > 0 && self.missed > 0
     }
 }
 
@@ -209,7 +220,7 @@ impl Search {
         let load = |step: usize| self.ladder.load(step);
         let of_upper = upper.and_then(|step| self.tallies.get(&step));
         let top = match (of_upper, held) {
-            (Some(tally), _) if tally.invalid >= tally.missed => Top::Generator,
+            (Some(tally), _) if tally.is_of_generator() => Top::Generator,
             (Some(_), _) => Top::Server,
             (None, Some(held)) if held == self.ladder.top() && self.top_is_generator => Top::Generator,
             (None, Some(held)) if held == self.ladder.top() => Top::SafetyLimit,
@@ -246,7 +257,7 @@ impl Search {
         }
         // Of a load at which the generator gave out nothing is known: what disturbed it may be gone, so it is asked again
         // before anything is built on it.
-        let unknown = |tally: &Tally| tally.holds().is_none() || tally.invalid > 0 && !tally.is_firm();
+        let unknown = |tally: &Tally| tally.holds().is_none() || tally.is_of_generator() && !tally.is_firm();
         if let Some((step, _)) = self.tallies.iter().find(|(_, tally)| unknown(tally)) {
             return Some((*step, Why::Again));
         }

@@ -128,8 +128,11 @@ impl Capacity {
 
     /// The first probe of the least load that did not hold or was invalid: the evidence for the answer's upper end.
     pub(super) fn evidence(&self) -> Option<&Probed> {
-        let end = self.answer.missed.or(self.answer.ceiling)?;
-        self.probes.iter().find(|probe| probe.load == end && probe.seen != Observation::Held)
+        let (end, seen) = match (self.answer.missed, self.answer.ceiling) {
+            (Some(missed), _) => (missed, Observation::Missed),
+            (None, ceiling) => (ceiling?, Observation::Invalid),
+        };
+        self.probes.iter().find(|probe| probe.load == end && probe.seen == seen)
     }
 }
 

@@ -92,8 +92,22 @@ fn a_generator_that_was_disturbed_once_is_asked_again_at_once() {
         40 if std::mem::take(&mut first) => Observation::Invalid,
         load => up_to(100)(load),
     });
-    assert_eq!(loads(&search)[..6], [10, 20, 40, 40, 40, 81]);
+    assert_eq!(loads(&search)[..6], [10, 20, 40, 40, 81, 166]);
     assert_eq!(search.answer().top, Top::Server);
+}
+
+#[test]
+fn what_the_server_showed_outweighs_a_generator_that_was_disturbed() {
+    // At both ends of the answer it is disturbed when they are asked again.
+    let mut asked = BTreeMap::new();
+    let search = search(Range { max: 500, ..RANGE }, |load| {
+        let n = asked.entry(load).or_insert(0);
+        *n += 1;
+        if *n == 2 { Observation::Invalid } else { up_to(100)(load) }
+    });
+    let answer = search.answer();
+    assert_eq!((answer.top, answer.verdict(), answer.surely_held), (Top::Server, crate::Verdict::Pass, answer.held));
+    assert!(answer.held.is_some_and(|held| (96..=100).contains(&held)), "{answer:?}");
 }
 
 #[test]
