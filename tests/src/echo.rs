@@ -156,7 +156,7 @@ impl Bot for Pinger {
 pub fn hold(time: Duration) {
     // Nobody ever says anything. To park would end early, because the runtime has tokens of its own.
     let (_tell, told) = std::sync::mpsc::sync_channel::<()>(1);
-    drop(told.recv_timeout(time));
+    let _ = told.recv_timeout(time);
 }
 
 /// Asks until the player is to leave, and says goodbye.
