@@ -7,10 +7,10 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rand::TryRng;
 use tokio::time::Instant;
 
 use crate::bot::Seat;
+use crate::bot_rng::BotRng;
 use crate::engine::Shard;
 use crate::failure::{Error, Result};
 use crate::flight::Tape;
@@ -379,24 +379,5 @@ impl Cx {
             }
             i += 1;
         }
-    }
-}
-
-/// A bot's random numbers. Implements [`rand::Rng`], so all of `rand`'s extensions work on it.
-pub struct BotRng<'a>(&'a RefCell<Rng>);
-
-impl TryRng for BotRng<'_> {
-    type Error = std::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> std::result::Result<u32, Self::Error> {
-        self.0.borrow_mut().try_next_u32()
-    }
-
-    fn try_next_u64(&mut self) -> std::result::Result<u64, Self::Error> {
-        self.0.borrow_mut().try_next_u64()
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> std::result::Result<(), Self::Error> {
-        self.0.borrow_mut().try_fill_bytes(bytes)
     }
 }

@@ -2,6 +2,7 @@
 //! what a load test is, without a socket and without a cloud.
 
 mod bot;
+mod bot_rng;
 pub mod capacity;
 mod cx;
 mod data;
@@ -29,7 +30,8 @@ mod verdict;
 mod weights;
 
 pub use bot::{Bot, Scenario, Seat};
-pub use cx::{BotRng, Connect, Cx, Drive};
+pub use bot_rng::BotRng;
+pub use cx::{Connect, Cx, Drive};
 pub use data::{DataError, Row, Table};
 pub use engine::{Control, Ended, Host, Job, MachineUsage, Only, RunError, Stop, Usage, Virtual, run};
 pub use failure::{Error, Failure, Kind, Result};

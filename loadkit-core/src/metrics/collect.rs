@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::histogram::HistogramDelta;
-use super::names::{NAMES_LEFT_OUT, is_kits_own};
+use super::names::NAMES_LEFT_OUT;
+use super::point::{Point, Population};
 use super::recorder::{GaugeReading, MAX_SAMPLES, StepTotals, TrendTotals, count_kind};
-use super::snapshot::{FailureSample, GaugeDelta, Snapshot, StepDelta};
+use super::snapshot::{FailureSample, GaugeDelta, Snapshot};
 use super::table::MAX_LEFT_OUT;
 use crate::failure::Failure;
 use crate::flight::{self, Flight};
@@ -17,7 +17,7 @@ use crate::split::is_whole;
 /// At most so many points in the series; at the bound neighbours are joined and the width doubles.
 const MAX_POINTS: usize = 300;
 /// At most so many names of each kind from all workers together.
-const MAX_NAMES: usize = 1_024;
+pub(super) const MAX_NAMES: usize = 1_024;
 /// At most so many snapshots of one shard that came before one that is still missing.
 const MAX_AHEAD: usize = 65_536;
 
@@ -177,7 +177,7 @@ impl Totals {
     }
 }
 
-fn entry<'a, T: Default>(rows: &'a mut BTreeMap<String, T>, name: &str) -> Option<&'a mut T> {
+pub(super) fn entry<'a, T: Default>(rows: &'a mut BTreeMap<String, T>, name: &str) -> Option<&'a mut T> {
     if !rows.contains_key(name) {
         if rows.len() >= MAX_NAMES {
             return None;
@@ -185,130 +185,6 @@ fn entry<'a, T: Default>(rows: &'a mut BTreeMap<String, T>, name: &str) -> Optio
         rows.insert(name.to_owned(), T::default());
     }
     rows.get_mut(name)
-}
-
-/// A step within one point of the series.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SeriesStep {
-    /// Response times of those that succeeded, µs.
-    pub response: HistogramDelta,
-    /// How many failed.
-    pub failed: u64,
-}
-
-/// A shard's population at the end of its latest interval within a point.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Population {
-    to_us: u64,
-    active: u64,
-    connected: u64,
-    planned: u64,
-}
-
-impl Population {
-    fn of(snapshot: &Snapshot) -> Population {
-        let Snapshot { to_us, active, connected, planned, .. } = *snapshot;
-        Population { to_us, active, connected, planned }
-    }
-}
-
-/// One point of the series: all that happened within its width.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Point {
-    population: BTreeMap<(u32, u32), Population>,
-    /// Steps by name.
-    pub steps: BTreeMap<String, SeriesStep>,
-    /// Trends of connections and of the kit itself (`net.` and `loadkit.`), without their parts, by name.
-    pub trends: BTreeMap<String, HistogramDelta>,
-    /// Counts of the same.
-    pub counts: BTreeMap<String, u64>,
-    /// Gauges of the same.
-    pub gauges: BTreeMap<String, GaugeDelta>,
-    /// Players started.
-    pub started: u64,
-    /// Players that failed.
-    pub failed: u64,
-}
-
-impl Point {
-    /// Players at work at its end.
-    pub fn active(&self) -> u64 {
-        self.population.values().map(|shard| shard.active).sum()
-    }
-
-    /// Players with an open connection at its end.
-    pub fn connected(&self) -> u64 {
-        self.population.values().map(|shard| shard.connected).sum()
-    }
-
-    /// Players that the load shape asked for at its end.
-    pub fn planned(&self) -> u64 {
-        self.population.values().map(|shard| shard.planned).sum()
-    }
-
-    fn add(&mut self, snapshot: &Snapshot) {
-        self.put((snapshot.key.worker, snapshot.key.shard), Population::of(snapshot));
-        for (name, StepDelta { response, failures, .. }) in &snapshot.steps {
-            if let Some(step) = entry(&mut self.steps, name) {
-                step.response.merge(response);
-                step.failed += failures.iter().map(|(_, count)| count).sum::<u64>();
-            }
-        }
-        for (name, delta) in snapshot.trends.iter().filter(|(name, _)| is_kits_own(name)) {
-            self.put_trend(name, &delta.values);
-        }
-        for (name, count) in snapshot.counts.iter().filter(|(name, _)| is_kits_own(name)) {
-            self.put_count(name, *count);
-        }
-        for (name, gauge) in snapshot.gauges.iter().filter(|(name, _)| is_kits_own(name)) {
-            self.put_gauge(name, *gauge);
-        }
-        self.started += snapshot.started;
-        self.failed += snapshot.failed.iter().map(|(_, count)| count).sum::<u64>();
-    }
-
-    fn put(&mut self, shard: (u32, u32), population: Population) {
-        let latest = self.population.entry(shard).or_insert(population);
-        if population.to_us >= latest.to_us {
-            *latest = population;
-        }
-    }
-
-    fn put_trend(&mut self, name: &str, values: &HistogramDelta) {
-        if let Some(ours) = entry(&mut self.trends, name) {
-            ours.merge(values);
-        }
-    }
-
-    fn put_count(&mut self, name: &str, n: u64) {
-        if let Some(ours) = entry(&mut self.counts, name) {
-            *ours = ours.saturating_add(n);
-        }
-    }
-
-    fn put_gauge(&mut self, name: &str, gauge: GaugeDelta) {
-        let merged = self.gauges.get(name).map_or(gauge, |ours| ours.merge(gauge));
-        if self.gauges.len() < MAX_NAMES || self.gauges.contains_key(name) {
-            self.gauges.insert(name.to_owned(), merged);
-        }
-    }
-
-    fn join(&mut self, other: Point) {
-        for (shard, population) in other.population {
-            self.put(shard, population);
-        }
-        for (name, theirs) in other.steps {
-            if let Some(ours) = entry(&mut self.steps, &name) {
-                ours.response.merge(&theirs.response);
-                ours.failed += theirs.failed;
-            }
-        }
-        other.trends.iter().for_each(|(name, values)| self.put_trend(name, values));
-        other.counts.iter().for_each(|(name, count)| self.put_count(name, *count));
-        other.gauges.iter().for_each(|(name, gauge)| self.put_gauge(name, *gauge));
-        self.started += other.started;
-        self.failed += other.failed;
-    }
 }
 
 /// Gathers the snapshots of a run into totals and a series.

@@ -51,6 +51,6 @@ mod tests {
         let zeros: Vec<(f64, f64)> = (0..20).map(|i| (f64::from(i), 0.0)).collect();
         assert_eq!(drift(&zeros), Some(0.0));
         let rare: Vec<(f64, f64)> = (0..21).map(|i| (f64::from(i), if i < 14 { 0.0 } else { f64::from(i) })).collect();
-        assert_eq!(drift(&rare).is_some(), false);
+        assert!(drift(&rare).is_none());
     }
 }

@@ -45,7 +45,7 @@ fn own_networks_read_back_and_everyone_has_the_same() {
     let (plan, read) = (plan.as_ref().unwrap(), again(plan.as_ref().unwrap()));
     let (was, is) = (plan.networks().unwrap(), read.networks().unwrap());
     for seat in 0..500 {
-        let [was, is] = [was, &is].map(|networks| networks.get(networks.pick(Seed(7), seat)).unwrap());
+        let [was, is] = [was, is].map(|networks| networks.get(networks.pick(Seed(7), seat)).unwrap());
         assert_eq!((was.name(), was.outages(), was.new_address()), (is.name(), is.outages(), is.new_address()));
         for (was, is) in [(was.up(), is.up()), (was.down(), is.down())] {
             assert_eq!((was.latency, was.line, was.mtu), (is.latency, is.line, is.mtu));
