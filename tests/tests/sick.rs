@@ -1,6 +1,6 @@
 //! Whose fault it is: a load generator that is sick makes the run invalid and says why, a server that is sick fails it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::net::SocketAddr;
 use std::process::Command;
