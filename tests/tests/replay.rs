@@ -88,14 +88,12 @@ fn a_flight_is_shown_and_played_again_and_a_bad_file_is_refused() {
 
     // What a server may have sent to whoever reads this on a terminal.
     let mut artifact = Artifact::parse(text.as_bytes()).unwrap();
-    let said = |event: &mut FlightEvent| match event {
-        FlightEvent::Message(Message { text, bytes, .. }) => {
+    for event in &mut artifact.flight.events {
+        if let FlightEvent::Message(Message { text, bytes, .. }) = event {
             *text = Some("Hello\u{1b}]0;owned\u{7}\u{202e}".into());
             *bytes = vec![0x1b, 0x5b];
         }
-        _ => {}
-    };
-    artifact.flight.events.iter_mut().for_each(said);
+    }
     artifact.run.target = "127.0.0.1:9 \u{1b}[31m".into();
     fs::write(folder.path().join("hostile.json"), serde_json::to_vec(&artifact).unwrap()).unwrap();
     let shown = replay(&["hostile.json", "--show"]);
