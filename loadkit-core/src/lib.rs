@@ -6,6 +6,7 @@ mod cx;
 mod data;
 mod engine;
 mod failure;
+pub mod gate;
 mod metrics;
 mod mix;
 pub mod network;
