@@ -40,10 +40,12 @@ pub use metrics::{
 pub use mix::{AnyBot, Mix};
 pub use party::Party;
 pub use plan::{DurationError, Overrides, Plan, PlanBuilder, PlanError, Problem, format_duration, parse_duration};
+#[cfg(feature = "archive")]
+pub use report::hlog;
 pub use report::{
-    CountFigures, Distribution, Figures, GaugeFigures, NetworkSummary, PlanSummary, Players, Report, ReportError,
-    RunFacts, Series, SeriesPoint, SeriesStepFigures, StepFigures, Times, check_writable, format, summary, write_json,
-    write_report,
+    CountFigures, Distribution, Figures, GaugeFigures, Intervals, LoadError, NetworkSummary, PlanSummary, Players,
+    Report, ReportError, RunFacts, Series, SeriesPoint, SeriesStepFigures, StepFigures, StepIntervals, Times,
+    check_writable, format, summary, write_json, write_report,
 };
 pub use run::{RunInfo, Target};
 pub use seed::{Rng, Seed, SeedError};

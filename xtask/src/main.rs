@@ -45,6 +45,8 @@ test
         LOADKIT_TEST_PROTOBUF_PYTHON  a folder for PYTHONPATH, with protobuf
         LOADKIT_TEST_PROTOBUF_NODE    a folder whose node_modules have google-protobuf
                                       and @bufbuild/protobuf
+        LOADKIT_TEST_HDRHISTOGRAM_PYTHON  a folder for PYTHONPATH, with hdrhistogram
+        LOADKIT_TEST_HDRHISTOGRAM_NODE    a folder whose node_modules have hdr-histogram-js
 
 tidy
     Each fault is one line: 'file:line: what; why; what to do'. The rules are in

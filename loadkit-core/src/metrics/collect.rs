@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::histogram::HistogramDelta;
+use super::names::is_kits_own;
 use super::recorder::{GaugeReading, MAX_SAMPLES, StepTotals, TrendTotals, count_kind};
 use super::snapshot::{FailureSample, GaugeDelta, Snapshot, StepDelta};
 use crate::failure::Failure;
@@ -187,6 +188,12 @@ pub struct Point {
     population: BTreeMap<(u32, u32), Population>,
     /// Steps by name.
     pub steps: BTreeMap<String, SeriesStep>,
+    /// Trends of connections and of the kit itself (`net.` and `loadkit.`), without their parts, by name.
+    pub trends: BTreeMap<String, HistogramDelta>,
+    /// Counts of the same.
+    pub counts: BTreeMap<String, u64>,
+    /// Gauges of the same.
+    pub gauges: BTreeMap<String, GaugeDelta>,
     /// Players started.
     pub started: u64,
     /// Players that failed.
@@ -217,6 +224,15 @@ impl Point {
                 step.failed += failures.iter().map(|(_, count)| count).sum::<u64>();
             }
         }
+        for (name, delta) in snapshot.trends.iter().filter(|(name, _)| is_kits_own(name)) {
+            self.put_trend(name, &delta.values);
+        }
+        for (name, count) in snapshot.counts.iter().filter(|(name, _)| is_kits_own(name)) {
+            self.put_count(name, *count);
+        }
+        for (name, gauge) in snapshot.gauges.iter().filter(|(name, _)| is_kits_own(name)) {
+            self.put_gauge(name, *gauge);
+        }
         self.started += snapshot.started;
         self.failed += snapshot.failed.iter().map(|(_, count)| count).sum::<u64>();
     }
@@ -225,6 +241,25 @@ impl Point {
         let latest = self.population.entry(shard).or_insert(population);
         if population.to_us >= latest.to_us {
             *latest = population;
+        }
+    }
+
+    fn put_trend(&mut self, name: &str, values: &HistogramDelta) {
+        if let Some(ours) = entry(&mut self.trends, name) {
+            ours.merge(values);
+        }
+    }
+
+    fn put_count(&mut self, name: &str, n: u64) {
+        if let Some(ours) = entry(&mut self.counts, name) {
+            *ours = ours.saturating_add(n);
+        }
+    }
+
+    fn put_gauge(&mut self, name: &str, gauge: GaugeDelta) {
+        let merged = self.gauges.get(name).map_or(gauge, |ours| ours.merge(gauge));
+        if self.gauges.len() < MAX_NAMES || self.gauges.contains_key(name) {
+            self.gauges.insert(name.to_owned(), merged);
         }
     }
 
@@ -238,6 +273,9 @@ impl Point {
                 ours.failed += theirs.failed;
             }
         }
+        other.trends.iter().for_each(|(name, values)| self.put_trend(name, values));
+        other.counts.iter().for_each(|(name, count)| self.put_count(name, *count));
+        other.gauges.iter().for_each(|(name, gauge)| self.put_gauge(name, *gauge));
         self.started += other.started;
         self.failed += other.failed;
     }

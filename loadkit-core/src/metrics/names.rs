@@ -1,6 +1,8 @@
 //! The names under which the engine measures itself. They are ordinary metrics, so they merge, show and can be
 //! limited like any other; the prefix `loadkit.` is kept for them, and `net.` for connections.
 
+use crate::split::is_whole;
+
 /// Trend, µs: how late a tick began for which its bot was already waiting. All of it is the kit's lag.
 pub const TICK_LAG: &str = "loadkit.tick_lag";
 /// Trend, µs: from the kernel's time of arrival of a reply to its bot's turn. All of it is the kit's lag.
@@ -37,6 +39,11 @@ pub const DESCRIPTORS: &str = "loadkit.descriptors";
 pub const MEMORY: &str = "loadkit.memory";
 /// Count: shards without a sharp timer; their ticks and response times can be up to 1 ms late by the kit's own fault.
 pub const COARSE_TIMERS: &str = "loadkit.coarse_timers";
+
+/// Whether a figure is one of the kit's own, of itself or of its connections, and not a part of one.
+pub(crate) fn is_kits_own(name: &str) -> bool {
+    (name.starts_with("loadkit.") || name.starts_with("net.")) && is_whole(name)
+}
 
 /// The name of a figure of one network's players.
 pub(crate) fn of_network(name: &str, network: &str) -> String {

@@ -10,8 +10,12 @@ mod build;
 mod charts;
 mod failures;
 pub mod format;
+#[cfg(feature = "archive")]
+pub mod hlog;
 #[cfg(feature = "html")]
 mod html;
+mod intervals;
+mod load;
 #[cfg(feature = "html")]
 mod plot;
 mod text;
@@ -27,11 +31,18 @@ use crate::network::{Networks, Profile};
 use crate::plan::Plan;
 use crate::verdict::Judgement;
 
+pub use intervals::{Intervals, StepIntervals};
+pub use load::LoadError;
 pub use text::summary;
 pub use write::{ReportError, check_writable, write_json, write_report};
 
 /// The version of the report's JSON. A change that readers could stumble over changes the number.
 pub(crate) const SCHEMA: &str = "loadkit.report/1";
+/// The file of the figures, as JSON.
+const REPORT_JSON: &str = "report.json";
+/// The file of the histograms.
+#[cfg(feature = "archive")]
+const HISTOGRAMS_HLOG: &str = "histograms.hlog";
 
 /// All that there is to say about a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +69,9 @@ pub struct Report {
     pub series: Series,
     /// The earliest messages of failures, a bounded number.
     pub failures: Vec<FailureSample>,
+    /// The histograms of the steps, interval by interval. They are not in the JSON but beside it, in `histograms.hlog`.
+    #[serde(skip)]
+    pub intervals: Intervals,
 }
 
 /// What was run.
@@ -298,6 +312,9 @@ pub struct Series {
     pub points: Vec<SeriesPoint>,
     /// Steps that are not in the points because there are too many: those that ran least.
     pub steps_left_out: u64,
+    /// Steps whose histograms are not in `histograms.hlog` because there are too many: those that ran least.
+    #[serde(default)]
+    pub histograms_left_out: u64,
 }
 
 /// One point of a series.

@@ -200,7 +200,7 @@ fn values_that_are_no_numbers_still_read_back() {
     recorder.gauge("load", f64::NAN, Duration::ZERO);
     let mut collector = Collector::new(Duration::from_secs(1));
     collector.apply(&snapshot(&mut recorder, 0, 0, [0; 3], 1));
-    let report = report_of(&collector, &[]);
+    let report = Report { intervals: Intervals::default(), ..report_of(&collector, &[]) };
     let json = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
     assert_eq!(report.game.gauges["load"].last, None);

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::Report;
+use super::{REPORT_JSON, Report};
 
 /// So much is written to see whether there is room. A report of a short run takes about this.
 const PROBE_BYTES: usize = 256 << 10;
@@ -63,8 +63,8 @@ pub fn check_writable(dir: &Path) -> Result<(), ReportError> {
     written.and(removed).map_err(ReportError::at(dir, "directory"))
 }
 
-/// Writes `report.json`, and with the feature `html` also `report.html` with its style sheet and charts, into a
-/// directory, which is made if it is not there.
+/// Writes `report.json`, with the feature `archive` also `histograms.hlog`, and with the feature `html` also `report.html`
+/// with its style sheet and charts, into a directory, which is made if it is not there.
 ///
 /// `report.json` comes first, so that it is there if there is no room for the rest.
 ///
@@ -72,10 +72,13 @@ pub fn check_writable(dir: &Path) -> Result<(), ReportError> {
 /// At the first file that cannot be written. Each file is whole or as it was before.
 pub fn write_report(dir: &Path, report: &Report) -> Result<(), ReportError> {
     fs::create_dir_all(dir).map_err(ReportError::at(dir, "directory"))?;
-    write_json(&dir.join("report.json"), report)?;
+    write_json(&dir.join(REPORT_JSON), report)?;
+    #[cfg(feature = "archive")]
+    write_log(&dir.join(super::HISTOGRAMS_HLOG), report)?;
     #[cfg(feature = "html")]
     for (name, text) in super::html::files(report) {
-        replace(&dir.join(name), text.as_bytes())?;
+        let path = dir.join(name);
+        replace(&path, text.as_bytes()).map_err(ReportError::at(&path, "file"))?;
     }
     Ok(())
 }
@@ -88,18 +91,24 @@ pub fn write_json(path: &Path, report: &Report) -> Result<(), ReportError> {
     let json = serde_json::to_vec_pretty(report).map_err(io::Error::from);
     let mut json = json.map_err(ReportError::at(path, "file"))?;
     json.push(b'\n');
-    replace(path, &json)
+    replace(path, &json).map_err(ReportError::at(path, "file"))
+}
+
+#[cfg(feature = "archive")]
+fn write_log(path: &Path, report: &Report) -> Result<(), ReportError> {
+    let lasted = std::time::Duration::try_from_secs_f64(report.lasted_s).unwrap_or_default();
+    let log = super::hlog::write(&report.run.id, report.run.started_at_unix_s, lasted, &report.intervals);
+    log.and_then(|log| replace(path, &log)).map_err(ReportError::at(path, "file"))
 }
 
 /// Writes beside the file and then takes its place, which on one file system is one step.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");
     let beside = PathBuf::from(beside);
     let written = write_through(&beside, bytes).and_then(|()| fs::rename(&beside, path));
-    written.map_err(|error| {
+    written.inspect_err(|_| {
         let _ = fs::remove_file(&beside);
-        ReportError::at(path, "file")(error)
     })
 }
 
