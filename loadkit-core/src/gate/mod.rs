@@ -27,6 +27,7 @@ mod decide;
 mod estimate;
 mod figure;
 mod run;
+mod stored;
 mod table;
 mod text;
 
@@ -41,6 +42,7 @@ use table::Table;
 
 pub use figure::Figure;
 pub use run::{GateError, GateRun};
+pub use stored::differences;
 pub use text::gate_summary;
 
 /// From where the draws come.
@@ -143,6 +145,8 @@ pub struct Gate {
     pub baselines: Vec<String>,
     /// The names of the candidates.
     pub candidates: Vec<String>,
+    /// From when on in each run, seconds since its start.
+    pub from_s: f64,
     /// How much of each run was compared, seconds: of the shortest.
     pub compared_s: f64,
     /// Whether both sides played at the same time, interval by interval.
@@ -181,6 +185,7 @@ fn gate(baselines: &[GateRun], candidates: &[GateRun], paired: bool, options: &G
         too_rare,
         baselines: baselines.iter().map(|run| run.name.clone()).collect(),
         candidates: candidates.iter().map(|run| run.name.clone()).collect(),
+        from_s: runs().map(|run| run.from.as_secs_f64()).fold(0.0, f64::max),
         compared_s,
         paired,
     }

@@ -15,6 +15,8 @@ pub struct GateRun {
     pub name: String,
     /// The time that an interval covers.
     pub width: Duration,
+    /// When the first interval begins that is compared, since the start of the run.
+    pub from: Duration,
     /// By step: one interval after the other, those that are to be compared.
     pub steps: BTreeMap<String, Vec<SeriesStep>>,
     /// Steps that are not here because the report did not keep them.
@@ -65,7 +67,8 @@ impl GateRun {
             kept
         };
         let steps = steps.into_iter().map(|(step, all)| (step, keep(all))).collect();
-        GateRun { name: name.into(), width, steps, left_out: 0, invalid: None }
+        let from = width.saturating_mul(u32::try_from(first).unwrap_or(u32::MAX));
+        GateRun { name: name.into(), width, from, steps, left_out: 0, invalid: None }
     }
 
     /// What a collector has gathered between these times.

@@ -1,5 +1,7 @@
 //! What the gate says, for a screen of 80 columns: the verdict, why, and every figure with its interval.
 
+use std::time::Duration;
+
 use super::{Compared, Decision, Figure, Gate, GateOptions, TooRare};
 use crate::report::format;
 use crate::verdict::Verdict;
@@ -7,7 +9,7 @@ use crate::verdict::Verdict;
 /// The screen's width, in characters.
 const WIDTH: usize = 80;
 /// What stands before a line's text.
-const INDENT: usize = 9;
+const INDENT: usize = 10;
 
 /// The gate's answer, each line ended by a line feed. The first starts with the verdict.
 pub fn gate_summary(gate: &Gate) -> String {
@@ -21,9 +23,9 @@ pub fn gate_summary(gate: &Gate) -> String {
     }
     push(&mut lines, "Old", &gate.baselines.join(", "));
     push(&mut lines, "New", &gate.candidates.join(", "));
-    let how =
-        if gate.paired { "both at once, compared interval by interval" } else { "of each run, without ramp and end" };
-    push(&mut lines, "Time", &format!("{} {how}", format::micros(gate.compared_s * 1e6)));
+    let from = format::clock(Duration::from_secs_f64(gate.from_s.clamp(0.0, 1e9)));
+    let of = if gate.paired { "both at once" } else { "each run" };
+    push(&mut lines, "Compared", &format!("{} of {of}, from {from} on", format::micros(gate.compared_s * 1e6)));
     if !gate.figures.is_empty() {
         lines.push(String::new());
         lines.push(row(["step", "figure", "old", "new", "change", "", "is"]));
@@ -137,5 +139,5 @@ fn too_rare(rare: &[TooRare]) -> String {
     let shown = steps.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
     let more = steps.len().saturating_sub(8);
     let and = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("to be judged, {shown}{and}")
+    format!("{shown}{and}")
 }

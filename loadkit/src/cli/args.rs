@@ -7,6 +7,8 @@ use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use loadkit_core::{Rate, Seed, SourcePool, Split, Threshold, parse_duration};
 
+use super::gate::{self, GateArgs};
+
 /// Load-tests a game server with players written as code.
 #[derive(Debug, Parser)]
 #[command(arg_required_else_help = true, after_help = EXIT_CODES)]
@@ -42,6 +44,9 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Lists what can be played.
     Scenarios,
+    /// Compares the report of a new build with those of an old one: is it worse, by more than noise?
+    #[command(after_help = gate::EXAMPLES)]
+    Gate(Box<GateArgs>),
     /// Checks a plan without playing it, and says what it would do.
     Check(CheckArgs),
     /// Prints a completion script for a shell.

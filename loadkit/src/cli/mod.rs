@@ -3,6 +3,7 @@
 //! Exit codes: 0 the run passed, 1 a threshold was missed, 2 wrong use, 3 the run is invalid.
 
 mod args;
+mod gate;
 mod live;
 mod outcome;
 mod run;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 pub use args::{Args, CheckArgs, Command, RunArgs};
+pub use gate::GateArgs;
 pub use outcome::{Finished, UseError};
 use scenario::{AnyScenario, Named};
 
@@ -63,6 +65,7 @@ impl Client {
             Command::Run(args) => self.run(&args).map(|finished| finished.exit_code()),
             Command::Scenarios => self.list(),
             Command::Check(args) => self.check(&args),
+            Command::Gate(args) => gate::gate(&args),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut command, self.name, &mut script);

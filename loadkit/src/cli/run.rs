@@ -186,7 +186,7 @@ fn rescue(report: &Report) -> String {
 }
 
 /// The summary with its verdict in colour, on a terminal that wants colour.
-fn coloured(summary: &str) -> String {
+pub(super) fn coloured(summary: &str) -> String {
     let wanted = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let colour = match summary.get(..4) {
         Some("PASS") => "32",

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use arena::{Arena, Options, serve};
 use loadkit::core::{
-    Collector, Conditions, Control, Failure, Host, HistogramDelta, Job, MetricSink, RunId, Seed, Snapshot, Target, judge,
-    run,
+    Collector, Conditions, Control, Failure, HistogramDelta, Host, Job, MetricSink, RunId, Seed, Snapshot, Target,
+    judge, run,
 };
 use loadkit::{Os, Plan};
 
@@ -75,7 +75,10 @@ fn play(path: &Path, seconds: u64, bots: u64, seed: Seed) -> Result<()> {
     let plan = Plan::builder().bots(bots).ramp(Duration::from_secs(5)).duration(Duration::from_secs(seconds)).party(2);
     let plan = plan.interval(Duration::from_secs(1)).build()?;
     let planned = plan.duration();
-    let job = Job { shards: 2, ..Job::whole(RunId(seed.0), plan, Target::new(&server.addr, vec![server.addr.parse()?]), seed) };
+    let job = Job {
+        shards: 2,
+        ..Job::whole(RunId(seed.0), plan, Target::new(&server.addr, vec![server.addr.parse()?]), seed)
+    };
     let host: Arc<dyn Host> = Arc::new(Os);
     let mut tape = Tape { collector: Collector::new(Duration::from_secs(1)), lines: BTreeMap::new() };
     let ended = run(&Arc::new(Arena), &job, &host, &Control::new(), &mut tape)?;
