@@ -4,6 +4,7 @@
 
 mod codecs;
 mod conditions;
+mod gate;
 mod metrics;
 mod round_trip;
 mod spawn;
@@ -19,5 +20,6 @@ fn main() -> ExitCode {
         ("round_trip", &round_trip::round_trip),
         ("conditions", &conditions::conditions),
         ("transports", &transports::transports),
+        ("gate", &gate::gate),
     ])
 }

@@ -96,11 +96,11 @@ mod tests {
     use rand_distr::{Distribution, StandardNormal};
 
     use super::*;
-    use crate::seed::Seed;
+    use crate::seed::{Rng, Seed};
 
     /// A series in which each value is so much of the one before, and noise.
-    fn autoregressive(n: usize, share: f64, seed: u64) -> Vec<f64> {
-        let mut rng = Seed(seed).rng("series", 0, 0);
+    fn autoregressive(n: usize, share: f64, seed: u32) -> Vec<f64> {
+        let mut rng = Seed(u64::from(seed)).rng("series", 0, 0);
         let mut value = 0.0;
         let mut next = || {
             let noise: f64 = StandardNormal.sample(&mut rng);
@@ -120,7 +120,7 @@ mod tests {
         // For an autoregressive series of the first order the best length is known: the rule's formula with the true
         // covariances, (2 (2 r / (1 - r²))² · 3/4)^(1/3) · n^(1/3).
         for (r, within) in [(0.5_f64, 0.35), (0.7, 0.35)] {
-            let n = 1_000;
+            let n = 1_000_u32;
             let truth = (1.5 * (2.0 * r / (1.0 - r * r)).powi(2)).cbrt() * f64::from(n).cbrt();
             let found = mean((0..40).map(|seed| automatic(&autoregressive(n as usize, r, seed)).unwrap()));
             assert!((found / truth - 1.0).abs() < within, "{r}: {found} for {truth}");
@@ -139,7 +139,7 @@ mod tests {
     /// The whole point: the spread of a mean, of a series whose neighbours depend on each other.
     #[test]
     fn blocks_see_the_noise_that_single_intervals_miss() {
-        let (n, r) = (300, 0.6);
+        let (n, r) = (300_u32, 0.6);
         // The variance of the mean of an autoregressive series: 1 / (n (1 - r)²).
         let truth = 1.0 / (f64::from(n) * (1.0 - r) * (1.0 - r));
         let mut rng = Seed(7).rng("draws", 0, 0);

@@ -22,6 +22,8 @@ pub(super) struct Measured {
     pub(super) old: f64,
     pub(super) new: f64,
     pub(super) difference: Estimate,
+    /// How probable a difference at least as large is where there is none.
+    pub(super) p: f64,
     /// There were no failures at all: nothing that could be called a change, whichever way the dice had fallen. It is not
     /// one of the figures for which the others are corrected (R. E. Tarone, "A modified Bonferroni method for discrete
     /// data", 1990).
@@ -29,7 +31,7 @@ pub(super) struct Measured {
 }
 
 /// How probable a value at least so far from 0 is, on either side.
-fn p_value(t: f64, freedom: f64) -> f64 {
+pub(super) fn p_value(t: f64, freedom: f64) -> f64 {
     let beyond = |below: f64| (2.0 * below).clamp(0.0, 1.0);
     match StudentsT::new(0.0, 1.0, freedom.min(NORMAL)) {
         _ if t.is_nan() => 1.0,
@@ -49,12 +51,7 @@ fn reach(miss: f64, freedom: f64) -> f64 {
 /// Judges all figures together.
 pub(super) fn decide(measured: Vec<Measured>, compared_s: f64, options: &GateOptions) -> Vec<Compared> {
     let tests = measured.iter().filter(|one| !one.clean).count().max(1) as f64;
-    let p: Vec<f64> = measured
-        .iter()
-        .map(|one| {
-            if one.clean { 1.0 } else { p_value(one.difference.value / one.difference.error(), one.difference.freedom) }
-        })
-        .collect();
+    let p: Vec<f64> = measured.iter().map(|one| if one.clean { 1.0 } else { one.p }).collect();
     let corrected = holm(&p, tests);
     let judged = measured.into_iter().zip(p.into_iter().zip(corrected)).map(|(one, (p, p_corrected))| {
         let Measured { step, figure, old, new, difference, .. } = one;
@@ -201,20 +198,18 @@ mod tests {
     }
 
     fn estimate(value: f64, error: f64) -> Estimate {
-        Estimate { value, within: error * error, between: 0.0, freedom: 1e9 }
+        Estimate { value, within: error * error, between: 0.0, freedom: 1e9, length: 1 }
+    }
+
+    fn decision(figure: Figure, difference: Estimate) -> Decision {
+        let p = p_value(difference.value / difference.error(), difference.freedom);
+        let measured = Measured { step: "tick".into(), figure, old: 1.0, new: 1.0, difference, p, clean: false };
+        decide(vec![measured], 100.0, &GateOptions::default())[0].decision
     }
 
     fn decided(figure: Figure, change: f64, error: f64) -> Decision {
         let value = if figure.is_relative() { change.ln_1p() } else { change };
-        let measured = Measured {
-            step: "tick".into(),
-            figure,
-            old: 1.0,
-            new: 1.0,
-            difference: estimate(value, error),
-            clean: false,
-        };
-        decide(vec![measured], 100.0, &GateOptions::default())[0].decision
+        decision(figure, estimate(value, error))
     }
 
     #[test]
@@ -235,10 +230,8 @@ mod tests {
         assert_eq!(decided(Figure::P95, 0.0, 0.05), Decision::NotEnoughData { more_s: Some(90) });
         // An improvement needs none: what is worse does not hide in it.
         assert_eq!(decided(Figure::P95, -0.1, 0.05), Decision::Same);
-        let days = Estimate { value: 0.0, within: 0.0001, between: 0.01, freedom: 1e9 };
-        let measured =
-            Measured { step: "tick".into(), figure: Figure::P95, old: 1.0, new: 1.0, difference: days, clean: false };
-        let decision = decide(vec![measured], 100.0, &GateOptions::default())[0].decision;
+        let days = Estimate { value: 0.0, within: 0.0001, between: 0.01, freedom: 1e9, length: 1 };
+        let decision = decision(Figure::P95, days);
         assert_eq!(decision, Decision::NotEnoughData { more_s: None }, "more seconds do not help");
     }
 }

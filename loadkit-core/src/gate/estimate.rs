@@ -31,6 +31,8 @@ pub(super) struct Estimate {
     pub(super) between: f64,
     /// The degrees of freedom of the variance.
     pub(super) freedom: f64,
+    /// The longest of the blocks, in intervals.
+    pub(super) length: usize,
 }
 
 impl Estimate {
@@ -45,6 +47,7 @@ struct OfRun {
     value: f64,
     variance: f64,
     freedom: f64,
+    length: usize,
 }
 
 /// How far a figure is from the baseline to the candidate, in the figure's own scale (see [`Figure::scaled`]). None if a
@@ -68,7 +71,7 @@ pub(super) fn paired(figure: Figure, base: &Table, candidate: &Table, rng: &mut 
     let length = length(&gap);
     let (variance, freedom) = spread(n, length, rng, apart)?;
     let least = figure.least_variance(base) + figure.least_variance(candidate);
-    Some(Estimate { value, within: variance.max(least), between: 0.0, freedom })
+    Some(Estimate { value, within: variance.max(least), between: 0.0, freedom, length })
 }
 
 fn of_run(figure: Figure, table: &Table, rng: &mut Rng) -> Option<OfRun> {
@@ -76,7 +79,7 @@ fn of_run(figure: Figure, table: &Table, rng: &mut Rng) -> Option<OfRun> {
     let value = figure.scaled(table, &whole(n))?;
     let length = length(&figure.influence(table));
     let (variance, freedom) = spread(n, length, rng, |blocks| figure.scaled(table, blocks))?;
-    Some(OfRun { value, variance: variance.max(figure.least_variance(table)), freedom })
+    Some(OfRun { value, variance: variance.max(figure.least_variance(table)), freedom, length })
 }
 
 /// The variance of a statistic over draws of blocks, and its degrees of freedom: as many as there are blocks, less one.
@@ -124,7 +127,8 @@ fn combine(base: &[OfRun], candidate: &[OfRun]) -> Estimate {
     }
     let variance = within + between;
     let freedom = if doubt > 0.0 { variance * variance / doubt } else { f64::INFINITY };
-    Estimate { value: mean(candidate) - mean(base), within, between, freedom }
+    let length = sides.iter().flat_map(|side| side.iter()).map(|run| run.length).max().unwrap_or(1);
+    Estimate { value: mean(candidate) - mean(base), within, between, freedom, length }
 }
 
 #[cfg(test)]
@@ -132,7 +136,7 @@ mod tests {
     use super::*;
 
     fn run(value: f64, variance: f64) -> OfRun {
-        OfRun { value, variance, freedom: 40.0 }
+        OfRun { value, variance, freedom: 40.0, length: 7 }
     }
 
     #[test]

@@ -69,6 +69,13 @@ impl Figure {
         self.quantile().map_or(FEW, |quantile| (BEYOND / (1.0 - quantile)).round() as u64)
     }
 
+    /// How often the step ran, as far as the figure sees it: failures have no time.
+    pub(super) fn ran(self, table: &Table) -> u64 {
+        let all = whole(table.intervals());
+        let failed = if self == Figure::Errors { table.failed(&all) } else { 0 };
+        table.succeeded(&all) + failed
+    }
+
     /// The figure of these blocks, on the scale on which it is compared: logarithms where changes are relative, so that a
     /// difference is a ratio. None where there is nothing to take it from.
     pub(super) fn scaled(self, table: &Table, blocks: &[Block]) -> Option<f64> {

@@ -8,7 +8,9 @@
 //! 1. The figure is taken from merged histograms, of all seconds after the ramp. Percentiles are never averaged.
 //! 2. Its standard error comes from a bootstrap over blocks of intervals, because neighbouring seconds depend on each
 //!    other; from several runs of a side, also from what differs between them (`estimate`, `blocks`).
-//! 3. The quotient of change and error is held against Student's t, which gives a p-value and an interval.
+//! 3. The quotient of change and error is held against Student's t, which gives a p-value and an interval. What looks
+//!    changed must also look so when the blocks of both sides are shuffled: a few stalls must not make a regression
+//!    (`chance`).
 //! 4. Many figures are looked at, so some will look changed by chance. S. Holm, "A simple sequentially rejective multiple
 //!    test procedure", 1979, keeps the probability that *any* of them is called changed without cause below `alpha`,
 //!    however they depend on each other. That is what a gate promises: it fails the build on any of them. (The procedure of
@@ -23,6 +25,7 @@
 //! trends and gauges, which a report keeps no intervals of.
 
 mod blocks;
+mod chance;
 mod decide;
 mod estimate;
 mod figure;
@@ -37,6 +40,7 @@ use crate::seed::Seed;
 use crate::split::is_whole;
 use crate::verdict::Verdict;
 
+use chance::Deal;
 use decide::Measured;
 use table::Table;
 
@@ -169,9 +173,13 @@ fn gate(baselines: &[GateRun], candidates: &[GateRun], paired: bool, options: &G
     let everywhere = |step: &str| runs().all(|run| run.steps.contains_key(step));
     let names = baselines.first().into_iter().flat_map(|run| run.steps.keys());
     let (mut measured, mut too_rare) = (Vec::new(), Vec::new());
+    let tests = names.clone().count() * Figure::ALL.len();
+    let deals = chance::deals_for(options.alpha / tests.max(1) as f64);
     for step in names.filter(|step| is_whole(step) && everywhere(step)) {
         let tables = |side: &[GateRun]| side.iter().filter_map(|run| run.table(step)).collect::<Vec<Table>>();
-        measure(step, &tables(baselines), &tables(candidates), paired, &mut measured, &mut too_rare);
+        let sides = Sides { step, base: tables(baselines), candidate: tables(candidates), paired };
+        let together = || GateRun::together(step, baselines, candidates);
+        sides.measure(together, options.alpha, deals, &mut measured, &mut too_rare);
     }
     let compared_s = runs().map(GateRun::seconds).fold(f64::INFINITY, f64::min);
     let compared_s = if compared_s.is_finite() { compared_s } else { 0.0 };
@@ -191,43 +199,58 @@ fn gate(baselines: &[GateRun], candidates: &[GateRun], paired: bool, options: &G
     }
 }
 
-/// Takes all figures of a step.
-fn measure(
-    step: &str,
-    base: &[Table],
-    candidate: &[Table],
+/// A step on both sides.
+struct Sides<'a> {
+    step: &'a str,
+    base: Vec<Table>,
+    candidate: Vec<Table>,
     paired: bool,
-    measured: &mut Vec<Measured>,
-    too_rare: &mut Vec<TooRare>,
-) {
-    let all = || base.iter().chain(candidate);
-    let whole = |table: &Table| blocks::whole(table.intervals());
-    for (figure, number) in Figure::ALL.into_iter().zip(0..) {
-        let ran = |table: &Table| {
-            let failed = if figure == Figure::Errors { table.failed(&whole(table)) } else { 0 };
-            table.succeeded(&whole(table)) + failed
-        };
-        let mut rng = SEED.rng(step, number, 0);
-        let rarest = all().min_by_key(|table| ran(table));
-        let enough = rarest.is_some_and(|table| ran(table) >= figure.enough());
-        let difference = match (base, candidate) {
-            _ if !enough => None,
-            ([base], [candidate]) if paired => estimate::paired(figure, base, candidate, &mut rng),
-            _ => estimate::difference(figure, base, candidate, &mut rng),
-        };
-        if let Some(difference) = difference {
-            let mean = |side: &[Table]| {
-                let values = side.iter().filter_map(|table| figure.scaled(table, &whole(table)));
-                figure.unscaled(values.sum::<f64>() / side.len() as f64)
+}
+
+impl Sides<'_> {
+    /// Takes all its figures. `together` makes a table of both sides' intervals, the baseline's first.
+    fn measure(
+        &self,
+        together: impl Fn() -> Table,
+        alpha: f64,
+        deals: u32,
+        measured: &mut Vec<Measured>,
+        too_rare: &mut Vec<TooRare>,
+    ) {
+        let Sides { step, base, candidate, paired } = self;
+        let all = || base.iter().chain(candidate);
+        for (figure, number) in Figure::ALL.into_iter().zip(0..) {
+            let mut rng = SEED.rng(step, number, 0);
+            let rarest = all().min_by_key(|table| figure.ran(table));
+            let enough = rarest.is_some_and(|table| figure.ran(table) >= figure.enough());
+            let difference = match (base.as_slice(), candidate.as_slice()) {
+                _ if !enough => None,
+                ([base], [candidate]) if *paired => estimate::paired(figure, base, candidate, &mut rng),
+                (base, candidate) => estimate::difference(figure, base, candidate, &mut rng),
             };
-            let clean = figure == Figure::Errors && all().all(|table| table.failed(&whole(table)) == 0);
-            let (old, new) = (mean(base), mean(candidate));
-            measured.push(Measured { step: step.to_owned(), figure, old, new, difference, clean });
-        } else if let Some(table) = rarest {
-            let (ran, needed) = (ran(table), figure.enough());
-            let more = table.seconds() * (needed as f64 / ran as f64 - 1.0);
-            let more_s = more.is_finite().then(|| decide::rounded_up(more.max(table.seconds() / 2.0)));
-            too_rare.push(TooRare { step: step.to_owned(), figure, ran, needed, more_s });
+            if let Some(difference) = difference {
+                let mut p = decide::p_value(difference.value / difference.error(), difference.freedom);
+                // A second opinion, on what would be called changed.
+                if p < alpha {
+                    let first = base.iter().map(Table::intervals).sum();
+                    let deal = Deal { base: first, length: difference.length, paired: *paired, deals };
+                    p = p.max(chance::chance(figure, &together(), deal, difference.value, &mut rng));
+                }
+                let mean = |side: &[Table]| {
+                    let values =
+                        side.iter().filter_map(|table| figure.scaled(table, &blocks::whole(table.intervals())));
+                    figure.unscaled(values.sum::<f64>() / side.len() as f64)
+                };
+                let clean =
+                    figure == Figure::Errors && all().all(|table| table.failed(&blocks::whole(table.intervals())) == 0);
+                let (old, new) = (mean(base), mean(candidate));
+                measured.push(Measured { step: (*step).to_owned(), figure, old, new, difference, p, clean });
+            } else if let Some(table) = rarest {
+                let (ran, needed) = (figure.ran(table), figure.enough());
+                let more = table.seconds() * (needed as f64 / ran as f64 - 1.0);
+                let more_s = more.is_finite().then(|| decide::rounded_up(more.max(table.seconds() / 2.0)));
+                too_rare.push(TooRare { step: (*step).to_owned(), figure, ran, needed, more_s });
+            }
         }
     }
 }

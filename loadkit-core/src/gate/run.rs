@@ -114,6 +114,14 @@ impl GateRun {
         if faults.is_empty() { Ok(()) } else { Err(GateError { faults }) }
     }
 
+    /// A step of all these runs as one table, one after the other.
+    pub(super) fn together(step: &str, baselines: &[GateRun], candidates: &[GateRun]) -> Table {
+        let runs = || baselines.iter().chain(candidates);
+        let all: Vec<SeriesStep> = runs().filter_map(|run| run.steps.get(step)).flatten().cloned().collect();
+        let width = runs().next().map_or(1.0, |run| run.width.as_secs_f64());
+        Table::new(&all, width)
+    }
+
     /// A step as a table.
     pub(super) fn table(&self, step: &str) -> Option<Table> {
         self.steps.get(step).map(|intervals| Table::new(intervals, self.width.as_secs_f64()))

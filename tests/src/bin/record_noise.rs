@@ -1,16 +1,14 @@
 //! Records what the gate is proved with: the arena's response times, second by second, as this machine has them.
 //!
 //! ```text
-//! record_noise DIR NAME [--seconds N] [--bots N] [--beside]
+//! record_noise DIR NAME [--seconds N] [--bots N] [--seed N] [--beside]
 //! ```
 //!
-//! Starts an arena server in a process of its own, plays against it, and writes `DIR/NAME.txt`: a line a step and
-//! interval, `STEP INTERVAL FAILED VALUE:COUNT …`. With `--beside`, two servers have half of the players each at the
-//! same time, and `NAME.txt` and `NAME-b.txt` are the two sides. `gate_noise pack` makes the repository's data of it.
+//! Starts an arena server in a process of its own, plays against it, and writes `DIR/NAME.noise`, a tape of all seconds but
+//! the first ten. With `--beside`, two servers have half of the players each at the same time, and `NAME.noise` and
+//! `NAME-b.noise` are the two sides. What is said at the end is whether the run was valid.
 
-use std::collections::BTreeMap;
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -24,6 +22,10 @@ use loadkit::core::{
     judge, run,
 };
 use loadkit::{Os, Plan};
+use loadkit_tests::noise::Tape;
+
+/// Seconds at the beginning: the ramp, and the first matches.
+const LEFT_OUT: usize = 10;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -54,12 +56,12 @@ fn record(args: &[String]) -> Result<()> {
             None => Ok(default),
         }
     };
-    let (seconds, bots, seed) = (number("--seconds", 320)?, number("--bots", 300)?, number("--seed", 1)?);
+    let (seconds, bots, seed) = (number("--seconds", 310)?, number("--bots", 300)?, number("--seed", 1)?);
     let beside = rest.iter().any(|arg| arg == "--beside");
     let sides: &[&str] = if beside { &["", "-b"] } else { &[""] };
     let mut players = Vec::new();
     for (i, side) in (0..).zip(sides) {
-        let path = PathBuf::from(dir).join(format!("{name}{side}.txt"));
+        let path = PathBuf::from(dir).join(format!("{name}{side}.noise"));
         let (bots, seed) = (bots / sides.len() as u64, Seed(2 * seed + i));
         players.push(thread::spawn(move || play(&path, seconds, bots, seed).map_err(|error| error.to_string())));
     }
@@ -80,43 +82,36 @@ fn play(path: &Path, seconds: u64, bots: u64, seed: Seed) -> Result<()> {
         ..Job::whole(RunId(seed.0), plan, Target::new(&server.addr, vec![server.addr.parse()?]), seed)
     };
     let host: Arc<dyn Host> = Arc::new(Os);
-    let mut tape = Tape { collector: Collector::new(Duration::from_secs(1)), lines: BTreeMap::new() };
-    let ended = run(&Arc::new(Arena), &job, &host, &Control::new(), &mut tape)?;
-    let judgement = judge(&[], tape.collector.totals(), &Conditions::new(planned, &ended, 2, true));
-    std::fs::write(path, tape.text())?;
+    let mut recorder = Recorder { collector: Collector::new(Duration::from_secs(1)), tape: Tape::default() };
+    let ended = run(&Arc::new(Arena), &job, &host, &Control::new(), &mut recorder)?;
+    let judgement = judge(&[], recorder.collector.totals(), &Conditions::new(planned, &ended, 2, true));
+    for seconds in recorder.tape.steps.values_mut() {
+        seconds.resize_with(usize::try_from(planned.as_secs())?, SeriesStep::default);
+        seconds.drain(..LEFT_OUT);
+    }
+    std::fs::write(path, recorder.tape.write()?)?;
     eprintln!("{}: {} {}", path.display(), judgement.verdict, judgement.headline());
     Ok(())
 }
 
-/// Keeps every interval.
-struct Tape {
+/// Keeps every second.
+struct Recorder {
     collector: Collector,
-    lines: BTreeMap<(String, u64), (HistogramDelta, u64)>,
-}
-
-impl Tape {
-    fn text(&self) -> String {
-        let mut text = String::new();
-        for ((step, interval), (response, failed)) in &self.lines {
-            let _ = write!(text, "{step} {interval} {failed}");
-            for (value, count) in &response.buckets {
-                let _ = write!(text, " {value}:{count}");
-            }
-            text.push('\n');
-        }
-        text
-    }
+    tape: Tape,
 }
 
 #[async_trait::async_trait]
-impl MetricSink for Tape {
+impl MetricSink for Recorder {
     async fn publish(&mut self, snapshot: &Snapshot) -> std::result::Result<(), Failure> {
         self.collector.apply(snapshot);
-        let interval = snapshot.to_us.saturating_sub(1) / 1_000_000;
+        let second = usize::try_from(snapshot.to_us.saturating_sub(1) / 1_000_000).unwrap_or(usize::MAX);
         for (step, delta) in &snapshot.steps {
-            let line = self.lines.entry((step.clone(), interval)).or_default();
-            line.0.merge(&delta.response);
-            line.1 += delta.failures.iter().map(|(_, count)| count).sum::<u64>();
+            let seconds = self.tape.steps.entry(step.clone()).or_default();
+            if seconds.len() <= second {
+                seconds.resize_with(second + 1, SeriesStep::default);
+            }
+            seconds[second].response.merge(&delta.response);
+            seconds[second].failed += delta.failures.iter().map(|(_, count)| count).sum::<u64>();
         }
         Ok(())
     }
