@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use arena::{Arena, Options, serve};
 use loadkit::core::{
-    Collector, Conditions, Control, Failure, HistogramDelta, Host, Job, MetricSink, RunId, Seed, Snapshot, Target,
-    judge, run,
+    Collector, Conditions, Control, Failure, Host, Job, MetricSink, RunId, Seed, SeriesStep, Snapshot, Target, judge,
+    run,
 };
 use loadkit::{Os, Plan};
 use loadkit_tests::noise::Tape;
