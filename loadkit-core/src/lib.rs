@@ -9,6 +9,7 @@ mod data;
 mod engine;
 mod failure;
 pub mod flight;
+pub mod gate;
 mod metrics;
 mod mix;
 pub mod network;

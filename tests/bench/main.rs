@@ -4,6 +4,7 @@
 
 mod codecs;
 mod conditions;
+mod gate;
 mod metrics;
 mod round_trip;
 mod spawn;
@@ -22,5 +23,6 @@ fn main() -> ExitCode {
         ("conditions", &conditions::conditions),
         ("transports", &transports::transports),
         ("truth", &truth::truth),
+        ("gate", &gate::gate),
     ])
 }

@@ -169,6 +169,9 @@ pub struct PlanSummary {
     pub arrivals: u64,
     /// How many players play together: 1 if each plays alone.
     pub party: u64,
+    /// Weights of personas that the plan sets in place of the code's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub personas: BTreeMap<String, f64>,
     /// The networks between the players and the server; none if nothing was put there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<NetworkSummary>,
@@ -214,6 +217,7 @@ impl PlanSummary {
             peak: shape.peak(),
             arrivals: shape.arrivals(),
             party: plan.party(),
+            personas: plan.personas().map(|(name, weight)| (name.to_owned(), weight)).collect(),
             networks: plan
                 .networks()
                 .into_iter()

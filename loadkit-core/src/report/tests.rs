@@ -87,6 +87,7 @@ pub(super) fn report_of(collector: &Collector, thresholds: &[&str]) -> Report {
         peak: 1_000,
         arrivals: 0,
         party: 1,
+        personas: BTreeMap::new(),
         networks: Vec::new(),
     };
     let facts = RunFacts {

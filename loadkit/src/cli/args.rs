@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use loadkit_core::flight::MAX_EVENTS;
 use loadkit_core::{Rate, Seed, SourcePool, Split, Threshold, parse_duration};
 
+use super::gate::{self, GateArgs};
 use super::sinks::SinkArgs;
 
 /// Load-tests a game server with players written as code.
@@ -64,6 +65,9 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Lists what can be played.
     Scenarios,
+    /// Compares the report of a new build with those of an old one: is it worse, by more than noise?
+    #[command(after_help = gate::EXAMPLES)]
+    Gate(Box<GateArgs>),
     /// Checks a plan without playing it, and says what it would do.
     Check(CheckArgs),
     /// Prints a completion script for a shell.

@@ -4,6 +4,7 @@
 
 mod args;
 mod capacity;
+mod gate;
 mod live;
 mod outcome;
 mod replay;
@@ -21,6 +22,7 @@ use clap::{CommandFactory, FromArgMatches};
 
 pub use args::{Args, CheckArgs, Command, ReplayArgs, RunArgs};
 pub use capacity::{CapacityArgs, Searched};
+pub use gate::GateArgs;
 pub use outcome::{Finished, UseError};
 use scenario::{AnyScenario, Named};
 pub use sinks::SinkArgs;
@@ -70,6 +72,7 @@ impl Client {
             Command::Replay(args) => self.replay(&args),
             Command::Scenarios => self.list(),
             Command::Check(args) => self.check(&args),
+            Command::Gate(args) => gate::gate(&args),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut command, self.name, &mut script);
