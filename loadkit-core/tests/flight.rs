@@ -1,6 +1,6 @@
 //! What players did last, in whole runs in virtual time.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking, and so do some of their bots")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking, and so do some of their bots")]
 
 use std::sync::Arc;
 use std::time::Duration;
