@@ -74,10 +74,9 @@ impl GateRun {
     /// What a collector has gathered between these times.
     pub fn collected(name: impl Into<String>, collector: &Collector, from: Duration, to: Duration) -> GateRun {
         let points = collector.points();
-        let names: BTreeSet<&String> = points.iter().flat_map(|point| point.steps.keys()).collect();
-        let of =
-            |step: &String| points.iter().map(|point| point.steps.get(step).cloned().unwrap_or_default()).collect();
-        let steps = names.into_iter().map(|step| (step.clone(), of(step)));
+        let names: BTreeSet<&str> = points.iter().flat_map(|point| point.step_names()).collect();
+        let of = |step: &str| points.iter().map(|point| point.step(step).unwrap_or_default()).collect();
+        let steps = names.into_iter().map(|step| (step.to_owned(), of(step)));
         GateRun::new(name, collector.width(), steps, from, to)
     }
 

@@ -4,6 +4,7 @@ mod collect;
 mod histogram;
 mod interval;
 pub mod names;
+mod packed;
 mod point;
 mod recorder;
 mod snapshot;

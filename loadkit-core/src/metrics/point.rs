@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::collect::{MAX_NAMES, entry};
 use super::histogram::HistogramDelta;
 use super::names::is_kits_own;
+use super::packed::PackedDelta;
 use super::snapshot::{GaugeDelta, Snapshot, StepDelta};
 
 /// A step within one point of the series.
@@ -36,11 +37,11 @@ impl Population {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Point {
     population: BTreeMap<(u32, u32), Population>,
-    /// Steps by name.
-    pub steps: BTreeMap<String, SeriesStep>,
-    /// Trends of connections and of the kit itself (`net.` and `loadkit.`), without their parts, by name.
-    pub trends: BTreeMap<String, HistogramDelta>,
-    /// Counts of the same.
+    /// Steps by name: their response times, and how many failed.
+    steps: BTreeMap<String, (PackedDelta, u64)>,
+    /// Trends of connections and of the kit itself, without their parts, by name.
+    trends: BTreeMap<String, PackedDelta>,
+    /// Counts of connections and of the kit itself (`net.` and `loadkit.`), without their parts, by name.
     pub counts: BTreeMap<String, u64>,
     /// Gauges of the same.
     pub gauges: BTreeMap<String, GaugeDelta>,
@@ -66,13 +67,32 @@ impl Point {
         self.population.values().map(|shard| shard.planned).sum()
     }
 
+    /// A step within it.
+    pub fn step(&self, name: &str) -> Option<SeriesStep> {
+        self.steps.get(name).map(unpacked)
+    }
+
+    /// The names of the steps within it.
+    pub fn step_names(&self) -> impl Iterator<Item = &str> {
+        self.steps.keys().map(String::as_str)
+    }
+
+    /// All steps within it, by name.
+    pub fn steps(&self) -> impl Iterator<Item = (&str, SeriesStep)> {
+        self.steps.iter().map(|(name, step)| (name.as_str(), unpacked(step)))
+    }
+
+    /// The trends of connections and of the kit itself (`net.` and `loadkit.`) that have values within it, without their
+    /// parts, by name.
+    pub fn trends(&self) -> impl Iterator<Item = (&str, HistogramDelta)> {
+        let with_values = self.trends.iter().filter(|(_, values)| !values.is_empty());
+        with_values.map(|(name, values)| (name.as_str(), values.unpack()))
+    }
+
     pub(super) fn add(&mut self, snapshot: &Snapshot) {
         self.put((snapshot.key.worker, snapshot.key.shard), Population::of(snapshot));
         for (name, StepDelta { response, failures, .. }) in &snapshot.steps {
-            if let Some(step) = entry(&mut self.steps, name) {
-                step.response.merge(response);
-                step.failed += failures.iter().map(|(_, count)| count).sum::<u64>();
-            }
+            self.put_step(name, response, failures.iter().map(|(_, count)| count).sum());
         }
         for (name, delta) in snapshot.trends.iter().filter(|(name, _)| is_kits_own(name)) {
             self.put_trend(name, &delta.values);
@@ -91,6 +111,13 @@ impl Point {
         let latest = self.population.entry(shard).or_insert(population);
         if population.to_us >= latest.to_us {
             *latest = population;
+        }
+    }
+
+    fn put_step(&mut self, name: &str, response: &HistogramDelta, failed: u64) {
+        if let Some(ours) = entry(&mut self.steps, name) {
+            ours.0.merge(response);
+            ours.1 = ours.1.saturating_add(failed);
         }
     }
 
@@ -117,16 +144,15 @@ impl Point {
         for (shard, population) in other.population {
             self.put(shard, population);
         }
-        for (name, theirs) in other.steps {
-            if let Some(ours) = entry(&mut self.steps, &name) {
-                ours.response.merge(&theirs.response);
-                ours.failed += theirs.failed;
-            }
-        }
-        other.trends.iter().for_each(|(name, values)| self.put_trend(name, values));
+        other.steps.iter().for_each(|(name, (times, failed))| self.put_step(name, &times.unpack(), *failed));
+        other.trends.iter().for_each(|(name, values)| self.put_trend(name, &values.unpack()));
         other.counts.iter().for_each(|(name, count)| self.put_count(name, *count));
         other.gauges.iter().for_each(|(name, gauge)| self.put_gauge(name, *gauge));
         self.started += other.started;
         self.failed += other.failed;
     }
+}
+
+fn unpacked((response, failed): &(PackedDelta, u64)) -> SeriesStep {
+    SeriesStep { response: response.unpack(), failed: *failed }
 }

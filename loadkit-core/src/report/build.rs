@@ -151,11 +151,12 @@ fn series(collector: &Collector, shown: &BTreeSet<&str>) -> Series {
 }
 
 fn series_point(point: &Point, from_s: f64, to_s: f64, shown: &BTreeSet<&str>) -> SeriesPoint {
-    let steps = point.steps.iter().filter(|(name, _)| shown.contains(name.as_str()));
-    let steps: BTreeMap<_, _> = steps.map(|(name, step)| (name.clone(), series_step(step, to_s - from_s))).collect();
-    let trends = point.trends.iter().filter(|(_, values)| !values.buckets.is_empty()).map(|(name, values)| {
+    let steps = point.steps().filter(|(name, _)| shown.contains(name));
+    let steps: BTreeMap<_, _> =
+        steps.map(|(name, step)| (name.to_owned(), series_step(&step, to_s - from_s))).collect();
+    let trends = point.trends().map(|(name, values)| {
         let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|q| values.quantile(q));
-        (name.clone(), SeriesTrendFigures { count: values.count(), p50, p95, p99 })
+        (name.to_owned(), SeriesTrendFigures { count: values.count(), p50, p95, p99 })
     });
     let gauges = point.gauges.iter().map(|(name, gauge)| (name.clone(), gauge.reading.max));
     let gauges = gauges.filter(|(_, value)| value.is_finite());

@@ -138,8 +138,7 @@ fn block(
     let mut steps: Vec<_> = collector.totals().steps.iter().collect();
     steps.sort_by_key(|(_, step)| std::cmp::Reverse(step.succeeded() + step.failed()));
     for (name, totals) in steps.iter().take(MAX_STEPS) {
-        let none = SeriesStep::default();
-        let now = point.steps.get(*name).unwrap_or(&none);
+        let now = point.step(name).unwrap_or_default();
         let at = |quantile| match now.response.count() {
             0 => "-".into(),
             _ => micros(now.response.quantile(quantile) as f64),
@@ -147,7 +146,7 @@ fn block(
         lines.push(format!(
             "{:<22}{:>10}{:>11}{:>11}{:>11}{:>10}",
             fit(name, 21),
-            rate(per_second(now, width)),
+            rate(per_second(&now, width)),
             at(0.5),
             at(0.95),
             at(0.99),
@@ -162,9 +161,9 @@ fn block(
 
 /// The plain line elsewhere.
 fn line(at: Duration, duration: Duration, point: &Point, width: Duration, collector: &Collector) -> String {
-    let busiest = point.steps.iter().max_by_key(|(_, step)| step.response.count());
+    let busiest = point.steps().max_by_key(|(_, step)| step.response.count());
     let step = busiest.map_or_else(String::new, |(name, step)| {
-        format!(", {name} {} p99 {}", rate(per_second(step, width)), micros(step.response.quantile(0.99) as f64))
+        format!(", {name} {} p99 {}", rate(per_second(&step, width)), micros(step.response.quantile(0.99) as f64))
     });
     format!("{} of {}  {}{step}", clock(at), clock(duration), players(point, collector))
 }
