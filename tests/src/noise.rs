@@ -180,32 +180,57 @@ pub struct Score {
     pub naive_10: [u32; 2],
 }
 
-/// Draws pairs from a tape, or from two that belong together, and asks the gate and the naive rules.
-pub fn score(old: &Tape, new: &Tape, trial: Trial, pairs: u32) -> Score {
-    let options = GateOptions::default();
-    let mut score = Score { pairs, ..Score::default() };
-    for pair in 0..pairs {
-        let mut rng = Seed(u64::from(pair)).rng("pair", trial.seconds as u64, trial.stretch as u64);
-        let seconds = old.draw(trial.seconds, trial.stretch, &mut rng);
-        let others = if trial.paired { seconds.clone() } else { new.draw(trial.seconds, trial.stretch, &mut rng) };
-        let base = old.run(&seconds, None);
-        let ask = |candidate: &GateRun| match trial.paired {
-            true => compare_paired(&base, candidate, &options),
-            false => compare(std::slice::from_ref(&base), std::slice::from_ref(candidate), &options),
-        };
-        let (same, slow) = (new.run(&others, None), new.run(&others, Some(("tick", trial.slower))));
-        let gate = ask(&same);
-        score.false_alarms += u32::from(gate.verdict == Verdict::Fail);
-        score.unsure += u32::from(gate.verdict == Verdict::Invalid);
-        score.found += u32::from(p95_of_tick(&ask(&slow)).is_some_and(|one| one.decision == Decision::Worse));
-        let before = plain_p95(&base);
-        for (i, run) in [&same, &slow].into_iter().enumerate() {
-            let up = plain_p95(run) / before - 1.0;
-            score.naive_5[i] += u32::from(up > 0.05);
-            score.naive_10[i] += u32::from(up > 0.10);
+impl Score {
+    fn add(&mut self, other: Score) {
+        self.pairs += other.pairs;
+        self.false_alarms += other.false_alarms;
+        self.unsure += other.unsure;
+        self.found += other.found;
+        for i in 0..2 {
+            self.naive_5[i] += other.naive_5[i];
+            self.naive_10[i] += other.naive_10[i];
         }
     }
+}
+
+/// Draws pairs from a tape, or from two that belong together, and asks the gate and the naive rules. On all cores.
+pub fn score(old: &Tape, new: &Tape, trial: Trial, pairs: u32) -> Score {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+    let share = |core: u32| -> Vec<Score> {
+        (core..pairs).step_by(cores as usize).map(|pair| judge(old, new, trial, pair)).collect()
+    };
+    let mut score = Score::default();
+    std::thread::scope(|scope| {
+        let share = &share;
+        let shares: Vec<_> = (0..cores).map(|core| scope.spawn(move || share(core))).collect();
+        shares.into_iter().filter_map(|share| share.join().ok()).flatten().for_each(|one| score.add(one));
+    });
     score
+}
+
+/// One pair.
+fn judge(old: &Tape, new: &Tape, trial: Trial, pair: u32) -> Score {
+    let options = GateOptions::default();
+    let mut rng = Seed(u64::from(pair)).rng("pair", trial.seconds as u64, trial.stretch as u64);
+    let seconds = old.draw(trial.seconds, trial.stretch, &mut rng);
+    let others = if trial.paired { seconds.clone() } else { new.draw(trial.seconds, trial.stretch, &mut rng) };
+    let base = old.run(&seconds, None);
+    let ask = |candidate: &GateRun| match trial.paired {
+        true => compare_paired(&base, candidate, &options),
+        false => compare(std::slice::from_ref(&base), std::slice::from_ref(candidate), &options),
+    };
+    let (same, slow) = (new.run(&others, None), new.run(&others, Some(("tick", trial.slower))));
+    let gate = ask(&same);
+    let before = plain_p95(&base);
+    let naive = |limit: f64| [&same, &slow].map(|run| u32::from(plain_p95(run) / before - 1.0 > limit));
+    Score {
+        pairs: 1,
+        false_alarms: u32::from(gate.verdict == Verdict::Fail),
+        unsure: u32::from(gate.verdict == Verdict::Invalid),
+        found: u32::from(p95_of_tick(&ask(&slow)).is_some_and(|one| one.decision == Decision::Worse)),
+        naive_5: naive(0.05),
+        naive_10: naive(0.10),
+    }
 }
 
 fn p95_of_tick(gate: &Gate) -> Option<&Compared> {

@@ -156,7 +156,7 @@ pub(super) fn notes(baselines: &[GateRun], candidates: &[GateRun], paired: bool)
     if !paired && baselines.len() + candidates.len() == 2 {
         notes.push(
             "with one baseline, how much this machine differs from one run to the next is not known, and a change may be \
-             of the day: give several with --base, or play both builds at once with `run --against`"
+             of the day: give several with --base"
                 .to_owned(),
         );
     }

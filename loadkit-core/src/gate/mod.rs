@@ -87,7 +87,7 @@ pub enum Decision {
     /// A change that must not stay unseen may hide in the noise.
     NotEnoughData {
         /// So many more seconds on both sides would show it. None if more seconds do not help, because runs differ by more
-        /// than their seconds do: then it takes more baselines, or a quieter machine, or a run of both builds at once.
+        /// than their seconds do: then it takes more baselines, or a quieter machine.
         more_s: Option<u64>,
     },
 }

@@ -120,11 +120,9 @@ pub(super) fn not_enough(unsure: &[&Compared], options: &GateOptions) -> String 
         .collect();
     let advice = match seconds.and_then(|seconds| seconds.into_iter().max()) {
         Some(seconds) => format!("run both sides {} longer", format::micros(seconds as f64 * 1e6)),
-        None => {
-            "the runs differ by more than their own noise: give more baselines with --base, play both builds at once \
-                 with `run --against`, or use a quieter machine"
-                .to_owned()
-        }
+        None => "the runs differ by more than their own noise: longer ones would too; give more baselines with \
+                 --base, or use a quieter machine"
+            .to_owned(),
     };
     let limit = if unsure.iter().any(|one| one.figure.is_relative()) { options.detect } else { options.detect_errors };
     format!("not enough data: {}{and} could be worse by {} unseen; {advice}", names.join(", "), format::share(limit))
