@@ -106,9 +106,9 @@ impl Cx {
         &self.0.shard.run
     }
 
-    /// The server under test.
+    /// The server under test; of two, that of the bot's party.
     pub fn target(&self) -> &Target {
-        &self.0.shard.run.target
+        self.0.shard.run.target.of_party(self.0.seat.party())
     }
 
     /// The name of the network profile that the bot plays over; none if the plan has no networks.

@@ -113,6 +113,13 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// Adds a reason; the verdict is the worst of them all.
+    pub fn add(&mut self, verdict: Verdict, text: String) {
+        let place = self.reasons.iter().position(|reason| reason.verdict < verdict).unwrap_or(self.reasons.len());
+        self.reasons.insert(place, Reason { verdict, text });
+        self.verdict = self.verdict.max(verdict);
+    }
+
     /// The verdict's first reason, or what a PASS stands for.
     pub fn headline(&self) -> String {
         match (self.reasons.first(), self.thresholds.len()) {

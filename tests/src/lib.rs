@@ -14,4 +14,4 @@ pub use child::{Child, Output};
 pub use echo::{Echo, Ping, Way, Word, hold};
 pub use servers::{Datagrams, Peer, Seen, echo_frames, frame, rudp_server, tcp_server};
 pub use streams::Served;
-pub use virtually::{Delay, Delayed, Simulation};
+pub use virtually::{Delay, Delayed, Simulation, listen};

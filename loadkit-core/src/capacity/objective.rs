@@ -64,6 +64,8 @@ pub enum ObjectiveError {
     Grows(String),
     /// A probe is to be judged by less than two intervals of figures.
     Short(Duration),
+    /// The threshold is about more time than a probe is judged for.
+    Long(String, Duration),
 }
 
 impl fmt::Display for ObjectiveError {
@@ -81,6 +83,11 @@ impl fmt::Display for ObjectiveError {
                 f,
                 "a probe is judged for less than two intervals of figures: give it {} or more",
                 format_duration(interval.saturating_mul(2))
+            ),
+            ObjectiveError::Long(threshold, judged) => write!(
+                f,
+                "{threshold} would never be judged: a probe is judged for {}; probe longer, or leave out the window",
+                format_duration(*judged)
             ),
         }
     }
@@ -125,6 +132,12 @@ impl Objective {
         }
         if judged < interval.saturating_mul(2) {
             return Err(ObjectiveError::Short(interval));
+        }
+        let needs = |threshold: &Threshold| {
+            threshold.after().unwrap_or_default().saturating_add(threshold.over().unwrap_or(interval))
+        };
+        if let Some(threshold) = thresholds.iter().find(|threshold| needs(threshold) > judged) {
+            return Err(ObjectiveError::Long(threshold.to_string(), judged));
         }
         let judged = whole(judged, interval);
         Ok(Objective { thresholds, load, judged, settle, interval })
@@ -289,6 +302,8 @@ mod tests {
         let short =
             Objective::new(vec![Threshold::parse("errors < 1%").unwrap()], Load::Players, SECOND, SECOND, SECOND);
         assert!(short.unwrap_err().to_string().contains("2s or more"));
+        let long = objective("p99(move) over 20s < 1s").unwrap_err().to_string();
+        assert!(long.contains("would never be judged: a probe is judged for 10s"), "{long}");
         let nothing = Objective::new(Vec::new(), Load::Players, 10 * SECOND, SECOND, SECOND);
         assert!(nothing.unwrap_err().to_string().contains("--slo"));
     }

@@ -36,6 +36,9 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
+use std::time::Duration;
+
+use crate::metrics::Collector;
 use crate::seed::Seed;
 use crate::split::is_whole;
 use crate::verdict::Verdict;
@@ -166,6 +169,17 @@ pub fn compare(baselines: &[GateRun], candidates: &[GateRun], options: &GateOpti
 /// Compares two sides that played at the same time, whose intervals belong together one by one.
 pub fn compare_paired(baseline: &GateRun, candidate: &GateRun, options: &GateOptions) -> Gate {
     gate(std::slice::from_ref(baseline), std::slice::from_ref(candidate), true, options)
+}
+
+/// Compares the two servers of a run whose players took turns at them ([`Target::against`](crate::Target::against)), from
+/// the end of its ramp to this time since its start.
+///
+/// # Errors
+/// If a step ran at one of them only, or nothing is left.
+pub fn compare_sides(collector: &Collector, to: Duration, options: &GateOptions) -> Result<Gate, GateError> {
+    let [baseline, candidate] = GateRun::sides(collector, to);
+    GateRun::comparable(&[&baseline, &candidate])?;
+    Ok(compare_paired(&baseline, &candidate, options))
 }
 
 fn gate(baselines: &[GateRun], candidates: &[GateRun], paired: bool, options: &GateOptions) -> Gate {

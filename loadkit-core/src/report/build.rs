@@ -8,9 +8,10 @@ use super::{
     SeriesPoint, SeriesStepFigures, SeriesTrendFigures, StepFigures, Times,
 };
 use crate::flight::FlightEntry;
+use crate::gate::{Gate, GateError};
 use crate::metrics::names;
 use crate::metrics::{Collector, Histogram, Point, SeriesStep, StepTotals, Totals};
-use crate::verdict::Judgement;
+use crate::verdict::{Judgement, Verdict};
 
 /// At most so many steps are in the series, which has 300 points: the report stays below some ten megabytes.
 const MAX_SERIES_STEPS: usize = 64;
@@ -45,8 +46,22 @@ impl Report {
             failures: totals.samples.iter().cloned().collect(),
             beside: None,
             intervals,
+            gate: None,
             flights: totals.flights.iter().map(FlightEntry::new).collect(),
             run,
+        }
+    }
+}
+
+impl Report {
+    /// Takes what the gate says of the two servers of the run. What it makes of the run is a reason for its verdict.
+    pub fn take_gate(&mut self, gate: Result<Gate, GateError>) {
+        match gate {
+            Ok(gate) => {
+                gate.reasons.iter().for_each(|text| self.judgement.add(gate.verdict, text.clone()));
+                self.gate = Some(gate);
+            }
+            Err(error) => self.judgement.add(Verdict::Invalid, error.to_string()),
         }
     }
 }

@@ -28,6 +28,12 @@ pub(super) fn health(report: &Report) -> Vec<HealthRow> {
         rows.extend(measured.map(row));
     };
     know("CPU", gauge(names::CPU).map(|cores| format!("at most {} cores", format::number(cores))));
+    know(
+        "CPU of other processes",
+        gauge(names::CPU_OTHERS).map(|cores| format!("at most {} cores", format::number(cores))),
+    );
+    let stolen = gauge(names::CPU_STOLEN).filter(|cores| *cores > 0.0);
+    know("CPU that the host kept", stolen.map(|cores| format!("at most {} cores", format::number(cores))));
     know("Memory", gauge(names::MEMORY).map(|size| format!("at most {}", format::bytes(size))));
     know("Descriptors", gauge(names::DESCRIPTORS).map(|n| format!("at most {}", format::number(n))));
     let count = |name: &str| report.generator.counts.get(name).map(|count| count.total).filter(|n| *n > 0);
@@ -35,6 +41,12 @@ pub(super) fn health(report: &Report) -> Vec<HealthRow> {
     know("Ticks left out", count(names::TICKS_SKIPPED).map(format::count));
     know("Intervals joined, because the collector was behind", count(names::SNAPSHOTS_DEFERRED).map(format::count));
     know("Records left out, because there were too many names", count(names::NAMES_LEFT_OUT).map(format::count));
+    let long = report.generator.trends.get(names::LONG_TURNS);
+    know(
+        "Turns of a bot over 10 ms, in which its shard does nothing else",
+        long.map(|turns| format!("{}, at most {}", format::count(turns.count), format::micros(turns.max as f64))),
+    );
+    know("Datagrams that this machine threw away", count(names::KERNEL_DROPS).map(format::count));
     let coarse = count(names::COARSE_TIMERS);
     know("Timers that are up to 1 ms late", coarse.map(|n| format!("of {}", format::counted(n, "shard", "shards"))));
     rows

@@ -37,6 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Job;
 use crate::flight::{FlightEntry, FlightRun};
+use crate::gate::Gate;
 use crate::metrics::{FailureSample, TrendUnit};
 use crate::network::{Networks, Profile};
 use crate::plan::Plan;
@@ -89,6 +90,9 @@ pub struct Report {
     /// The histograms of the steps, interval by interval. They are not in the JSON but beside it, in `histograms.hlog`.
     #[serde(skip)]
     pub intervals: Intervals,
+    /// What the gate says, where players took turns at two builds of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
     /// Players whose last steps and messages were recorded, above all such that failed: a bounded number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flights: Vec<FlightEntry>,

@@ -115,6 +115,10 @@ pub struct RunArgs {
     /// https://, mem://NAME. What it can be depends on the scenario.
     #[arg(long, short)]
     pub target: Option<String>,
+    /// Lets every second party play against this server instead, the build before, so that both have the same minutes of this
+    /// machine. At the end the gate says whether the target is worse.
+    #[arg(long, value_name = "TARGET")]
+    pub against: Option<String>,
     /// Accepts servers whose TLS certificate does not verify. The report says so.
     #[arg(long)]
     pub insecure: bool,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loadkit_core::format;
+use loadkit_core::gate::{GateOptions, compare_sides, gate_summary};
 use loadkit_core::{
     Conditions, Control, Ended, Host, Job, MetricSink, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed, Table,
     Target, Totals, check_writable, format_duration, names, summary, write_json, write_report,
@@ -31,7 +32,12 @@ impl Client {
         let plan = plan_of(args)?;
         let scenario = self.find(plan.scenario())?;
         let target = target_of(&plan)?;
-        let target = if args.insecure { target.unverified() } else { target };
+        let trusting = |target: Target| if args.insecure { target.unverified() } else { target };
+        let target = trusting(target);
+        let target = match &args.against {
+            Some(baseline) => target.against(trusting(target::resolve(baseline)?)),
+            None => target,
+        };
         check_descriptors(scenario, &plan, &target)?;
         if !args.no_report {
             check_writable(&args.report).map_err(UseError::new)?;
@@ -146,7 +152,11 @@ fn play(scenario: &dyn AnyScenario, job: &Job, args: &RunArgs) -> Result<Report,
     sinks::count_losses(&deliveries, job, &mut judge);
     let mut judgement = judge.judgement(&conditions(job, &ended, judge.collector().totals()));
     sinks::warn_of_losses(&deliveries, &mut judgement, args.quiet);
-    Ok(Report::new(facts, judge.collector(), judgement))
+    let mut report = Report::new(facts, judge.collector(), judgement);
+    if job.target.baseline().is_some() {
+        report.take_gate(compare_sides(judge.collector(), job.plan.duration(), &GateOptions::default()));
+    }
+    Ok(report)
 }
 
 /// Runs the job on this machine.
@@ -180,7 +190,8 @@ fn hand_over(report: Report, args: &RunArgs) -> Finished {
     } else {
         let page = args.report.join("report.html");
         let place = (!args.no_report && written.is_ok()).then(|| page.display().to_string());
-        say::result(format_args!("\n{}", coloured(&summary(&report, place.as_deref()))))
+        let gate = report.gate.as_ref().map_or(String::new(), |gate| format!("\nBoth builds\n{}", gate_summary(gate)));
+        say::result(format_args!("\n{}{gate}", coloured(&summary(&report, place.as_deref()))))
     };
     let mut unwritten = Vec::new();
     // Whoever closes a pipe has read enough of a summary, but not of a report.

@@ -1,11 +1,11 @@
 //! Records what the gate is proved with: the arena's response times, second by second, as this machine has them.
 //!
 //! ```text
-//! record_noise DIR NAME [--seconds N] [--bots N] [--seed N] [--beside]
+//! record_noise DIR NAME [--seconds N] [--bots N] [--seed N] [--delay TIME] [--beside]
 //! ```
 //!
 //! Starts an arena server in a process of its own, plays against it, and writes `DIR/NAME.noise`, a tape of all seconds but
-//! the first ten. With `--beside`, two servers have half of the players each at the same time, and `NAME.noise` and
+//! the first ten. With `--delay`, all that the server sends comes so much later, as from a server that is far away. With `--beside`, two servers have half of the players each at the same time, and `NAME.noise` and
 //! `NAME-b.noise` are the two sides. What is said at the end is whether the run was valid.
 
 use std::error::Error;
@@ -56,13 +56,16 @@ fn record(args: &[String]) -> Result<()> {
         }
     };
     let (seconds, bots, seed) = (number("--seconds", 310)?, number("--bots", 300)?, number("--seed", 1)?);
+    let delay = rest.iter().position(|arg| arg == "--delay").and_then(|at| rest.get(at + 1).cloned());
     let beside = rest.iter().any(|arg| arg == "--beside");
     let sides: &[&str] = if beside { &["", "-b"] } else { &[""] };
     let mut players = Vec::new();
     for (i, side) in (0..).zip(sides) {
         let path = PathBuf::from(dir).join(format!("{name}{side}.noise"));
         let (bots, seed) = (bots / sides.len() as u64, Seed(2 * seed + i));
-        players.push(thread::spawn(move || play(&path, seconds, bots, seed).map_err(|error| error.to_string())));
+        let delay = delay.clone();
+        let play = move || play(&path, seconds, bots, seed, delay.as_deref()).map_err(|error| error.to_string());
+        players.push(thread::spawn(play));
     }
     for player in players {
         player.join().map_err(|_| "a run has panicked")??;
@@ -71,8 +74,8 @@ fn record(args: &[String]) -> Result<()> {
 }
 
 /// One server, and one run against it.
-fn play(path: &Path, seconds: u64, bots: u64, seed: Seed) -> Result<()> {
-    let server = Server::start()?;
+fn play(path: &Path, seconds: u64, bots: u64, seed: Seed, delay: Option<&str>) -> Result<()> {
+    let server = Server::start(delay)?;
     let plan = Plan::builder().bots(bots).ramp(Duration::from_secs(5)).duration(Duration::from_secs(seconds)).party(2);
     let plan = plan.interval(Duration::from_secs(1)).build()?;
     let planned = plan.duration();
@@ -123,9 +126,10 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Result<Server> {
+    fn start(delay: Option<&str>) -> Result<Server> {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["server", "--listen", "127.0.0.1:0", "--until-eof"])
+            .args(delay.into_iter().flat_map(|time| ["--delay", time]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
