@@ -7,12 +7,13 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rand::TryRng;
 use tokio::time::Instant;
 
 use crate::bot::Seat;
+use crate::bot_rng::BotRng;
 use crate::engine::Shard;
 use crate::failure::{Error, Result};
+use crate::flight::Tape;
 use crate::metrics::{Sample, unit_of};
 use crate::network::Profile;
 use crate::party::Party;
@@ -26,6 +27,8 @@ use crate::timer::{Timers, after};
 
 /// A wait of a bot that has been asked to leave.
 const LEAVING_WAIT: Duration = Duration::from_millis(1);
+/// A turn that takes longer keeps the others of its shard waiting for as long as a tick may be late.
+pub(crate) const LONG_TURN: Duration = Duration::from_millis(10);
 /// The name of the step in which a bot connects.
 pub(crate) const CONNECT: &str = "connect";
 
@@ -69,12 +72,16 @@ pub(crate) struct Inner {
     waker: Cell<Option<Waker>>,
     drives: RefCell<Vec<Weak<dyn Drive>>>,
     party: OnceCell<Rc<Party>>,
+    /// What the bot did last, if it is recorded.
+    pub(crate) tape: Cell<Option<Box<Tape>>>,
 }
 
 impl Cx {
     pub(crate) fn new(shard: Rc<Shard>, seat: Seat, intended: Instant) -> Cx {
         let rng = shard.run.seed.rng("bot", seat.index, u64::from(seat.life));
+        let tape = shard.hangar.tape(&seat, shard.start);
         Cx(Rc::new(Inner {
+            tape: Cell::new(tape),
             shard,
             seat,
             rng: RefCell::new(rng),
@@ -99,9 +106,9 @@ impl Cx {
         &self.0.shard.run
     }
 
-    /// The server under test.
+    /// The server under test; of two, that of the bot's party.
     pub fn target(&self) -> &Target {
-        &self.0.shard.run.target
+        self.0.shard.run.target.of_party(self.0.seat.party())
     }
 
     /// The name of the network profile that the bot plays over; none if the plan has no networks.
@@ -327,6 +334,7 @@ impl Cx {
 
     /// Tells the shard that the bot's life is over.
     pub(crate) fn end(&self, result: Result) {
+        self.land(result.as_ref().err());
         self.0.shard.bot_ended(self.0.seat.index, result);
     }
 
@@ -337,6 +345,7 @@ impl Cx {
         {
             waker.wake();
         }
+        self.record(|tape| tape.asked());
     }
 
     /// One turn of the bot: what has arrived, the bot, what it sends.
@@ -344,10 +353,16 @@ impl Cx {
         // The same task has the same waker for its whole life.
         let waker = self.0.waker.take().filter(|known| known.will_wake(cx.waker()));
         self.0.waker.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
+        let began = Instant::now();
         self.each_drive(|drive| drive.before_turn(cx));
         self.0.arrived.set(None);
         let result = poll(cx);
         self.each_drive(|drive| drive.after_turn(cx));
+        let took = began.elapsed();
+        if took > LONG_TURN {
+            let shard = &self.0.shard;
+            shard.recorder.borrow_mut().trend(shard.builtin.long_turns, took);
+        }
         result
     }
 
@@ -364,24 +379,5 @@ impl Cx {
             }
             i += 1;
         }
-    }
-}
-
-/// A bot's random numbers. Implements [`rand::Rng`], so all of `rand`'s extensions work on it.
-pub struct BotRng<'a>(&'a RefCell<Rng>);
-
-impl TryRng for BotRng<'_> {
-    type Error = std::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> std::result::Result<u32, Self::Error> {
-        self.0.borrow_mut().try_next_u32()
-    }
-
-    fn try_next_u64(&mut self) -> std::result::Result<u64, Self::Error> {
-        self.0.borrow_mut().try_next_u64()
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> std::result::Result<(), Self::Error> {
-        self.0.borrow_mut().try_fill_bytes(bytes)
     }
 }

@@ -2,10 +2,14 @@
 //! what a load test is, without a socket and without a cloud.
 
 mod bot;
+mod bot_rng;
+pub mod capacity;
 mod cx;
 mod data;
 mod engine;
 mod failure;
+pub mod flight;
+pub mod gate;
 mod metrics;
 mod mix;
 pub mod network;
@@ -27,9 +31,10 @@ mod verdict;
 mod weights;
 
 pub use bot::{Bot, Scenario, Seat};
-pub use cx::{BotRng, Connect, Cx, Drive};
+pub use bot_rng::BotRng;
+pub use cx::{Connect, Cx, Drive};
 pub use data::{DataError, Row, Table};
-pub use engine::{Control, Ended, Host, Job, RunError, Stop, Usage, Virtual, run};
+pub use engine::{Control, Ended, Host, Job, MachineUsage, Only, RunError, Stop, Usage, Virtual, run};
 pub use failure::{Error, Failure, Kind, Result};
 pub use metrics::{
     Applied, Collector, FailureSample, GaugeDelta, GaugeReading, Histogram, HistogramDelta, MetricId, MetricSink,
@@ -39,10 +44,12 @@ pub use metrics::{
 pub use mix::{AnyBot, Mix};
 pub use party::Party;
 pub use plan::{DurationError, Overrides, Plan, PlanBuilder, PlanError, Problem, format_duration, parse_duration};
+#[cfg(feature = "archive")]
+pub use report::hlog;
 pub use report::{
-    CountFigures, Distribution, Figures, GaugeFigures, NetworkSummary, PlanSummary, Players, Report, ReportError,
-    RunFacts, Series, SeriesPoint, SeriesStepFigures, StepFigures, Times, check_writable, format, summary, write_json,
-    write_report,
+    Beside, Change, CountFigures, Distribution, Figures, GaugeFigures, Intervals, LoadError, NetworkSummary,
+    PlanSummary, Players, Report, ReportError, RunFacts, Series, SeriesPoint, SeriesStepFigures, SeriesTrendFigures,
+    StepBeside, StepFigures, StepIntervals, Times, check_writable, format, summary, write_json, write_report,
 };
 pub use run::{RunInfo, Target};
 pub use seed::{Rng, Seed, SeedError};
@@ -55,8 +62,8 @@ pub use sources::SourcePool;
 pub use split::{Label, Split};
 pub use step::Step;
 pub use think::Think;
-pub use threshold::{Clock, Comparison, Limit, Metric, Outcome, Percentile, Stat, Threshold, ThresholdError, Unit};
+pub use threshold::{Clock, Comparison, Limit, Metric, Percentile, Stat, Threshold, ThresholdError, Unit};
 pub use ticks::{Hz, Tick, Ticks};
 pub use timer::{Alarm, Sleep, Timers, TokioTimer, WakeTimer};
-pub use verdict::{Check, Checked, Conditions, Judgement, Reason, Verdict, judge};
+pub use verdict::{Check, Checked, Conditions, Judge, Judgement, Reason, Verdict};
 pub use weights::{Weights, WeightsError};

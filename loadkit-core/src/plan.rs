@@ -13,6 +13,7 @@ mod duration;
 mod problem;
 mod read;
 mod suggest;
+mod write;
 
 use std::io::Read as _;
 use std::num::NonZeroU32;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use draft::{DEFAULT_BOTS, DEFAULT_DURATION, DEFAULT_GRACE, DEFAULT_INTERVAL, DEFAULT_REFILL, Draft, Located};
 
+use crate::flight;
 use crate::network::Networks;
 use crate::seed::Seed;
 use crate::shape::{Rate, Shape};
@@ -129,8 +131,10 @@ impl Plan {
         replace(&mut draft.grace, overrides.grace);
         replace(&mut draft.interval, overrides.interval);
         replace(&mut draft.sockets, overrides.sockets);
+        replace(&mut draft.flight, overrides.flight.map(u64::from));
         draft.sources = overrides.sources.map(Arc::new).or(draft.sources);
         draft.split.extend(overrides.split.into_iter().filter(|split| !self.draft.split.contains(split)));
+        draft.thresholds.extend(overrides.thresholds);
         draft.seed = overrides.seed.or(draft.seed);
         if let Some(text) = &overrides.network {
             let networks = Networks::parse(text, &draft.profiles);
@@ -208,6 +212,13 @@ impl Plan {
         NonZeroU32::new(u32::try_from(sockets).unwrap_or(u32::MAX))
     }
 
+    /// How many of a player's last events are recorded, 64 by default; none if flights are not recorded. See
+    /// [`flight`](crate::flight).
+    pub fn flight(&self) -> Option<NonZeroU32> {
+        let events = self.draft.flight.as_ref().map_or(flight::EVENTS.into(), |flight| flight.value);
+        NonZeroU32::new(u32::try_from(events).unwrap_or(u32::MAX))
+    }
+
     /// By what figures are told apart, beside being shown for all players together.
     pub fn split(&self) -> &[Split] {
         &self.draft.split
@@ -241,7 +252,7 @@ fn replace<T>(part: &mut Option<Located<T>>, value: Option<T>) {
 }
 
 /// What a command line says instead of a plan; see [`Plan::with`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
     /// The scenario to run.
     pub scenario: Option<String>,
@@ -257,8 +268,12 @@ pub struct Overrides {
     pub arrivals: Option<Rate>,
     /// Addresses from which players connect.
     pub sources: Option<SourcePool>,
+    /// Thresholds beside the plan's own.
+    pub thresholds: Vec<Threshold>,
     /// Sockets that the bots of a thread share.
     pub sockets: Option<u64>,
+    /// How many of a player's last events are recorded; 0 for none.
+    pub flight: Option<u32>,
     /// By what figures are told apart, beside those of the plan.
     pub split: Vec<Split>,
     /// The seed.

@@ -17,12 +17,29 @@ pub struct Target {
     name: String,
     addrs: Vec<SocketAddr>,
     unverified: bool,
+    baseline: Option<Box<Target>>,
 }
 
 impl Target {
     /// A target as the user wrote it, and the addresses to which it resolved (none for in-memory targets).
     pub fn new(name: impl Into<String>, addrs: Vec<SocketAddr>) -> Target {
-        Target { name: name.into(), addrs, unverified: false }
+        Target { name: name.into(), addrs, unverified: false, baseline: None }
+    }
+
+    /// The same, with every second party at this server instead, the build before: so both have the same minutes of the
+    /// machine. Figures are told apart as `login{target=candidate}` and `login{target=baseline}`.
+    pub fn against(self, baseline: Target) -> Target {
+        Target { baseline: Some(Box::new(baseline)), ..self }
+    }
+
+    /// The server of every second party, if there are two.
+    pub fn baseline(&self) -> Option<&Target> {
+        self.baseline.as_deref()
+    }
+
+    /// The server of a party.
+    pub(crate) fn of_party(&self, party: u64) -> &Target {
+        self.baseline().filter(|_| party % 2 == 1).unwrap_or(self)
     }
 
     /// The same, with servers accepted whose certificates do not verify: for test servers. Connections made so are

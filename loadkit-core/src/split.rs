@@ -91,10 +91,14 @@ pub(crate) fn is_whole(name: &str) -> bool {
     !name.contains('{')
 }
 
+/// What the figures of each server are called, where two are played against: the first is the one under test.
+pub(crate) const SIDES: [Label; 2] = [Label::new("target", "candidate"), Label::new("target", "baseline")];
+
 /// The labels of a split, by the index of a player's share.
 #[derive(Debug)]
 pub(crate) struct Labels {
-    split: Split,
+    /// None where it is by the server.
+    split: Option<Split>,
     labels: Vec<Label>,
 }
 
@@ -111,16 +115,18 @@ impl Labels {
             };
             let key = split.name();
             let label = |(index, name): (u32, &str)| Label { key, value: Value::Share(index, name.into()) };
-            Labels { split, labels: (0..).zip(names).map(label).collect() }
+            Labels { split: Some(split), labels: (0..).zip(names).map(label).collect() }
         });
-        all.collect()
+        let sides = run.target().baseline().map(|_| Labels { split: None, labels: SIDES.to_vec() });
+        all.chain(sides).collect()
     }
 
     /// The label of a player's share.
     pub(crate) fn of(&self, seat: &Seat) -> Option<&Label> {
         let index = match self.split {
-            Split::Persona => seat.persona,
-            Split::Network => seat.network,
+            Some(Split::Persona) => seat.persona,
+            Some(Split::Network) => seat.network,
+            None => u32::from(seat.party() % 2 == 1),
         };
         self.labels.get(index as usize)
     }

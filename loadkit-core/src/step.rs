@@ -43,11 +43,14 @@ impl<T, E: Into<Error>, F: Future<Output = Result<T, E>>> Future for Step<'_, F>
         let cx: &Cx = step.cx;
         let began = *step.began.get_or_insert_with(|| {
             let at = Instant::now();
-            Began { at, intended: cx.take_intended().map_or(at, |intended| intended.min(at)) }
+            let intended = cx.take_intended().map_or(at, |intended| intended.min(at));
+            cx.record(|tape| tape.begun(at, intended, step.name));
+            Began { at, intended }
         });
         match ready!(step.work.poll(task)) {
             Ok(value) => {
                 let end = cx.arrived_since(began.at).unwrap_or_else(Instant::now);
+                cx.record(|tape| tape.done(end, began.at, began.intended, step.name));
                 let mut recorder = cx.0.shard.recorder.borrow_mut();
                 let id = recorder.step_id(step.name);
                 recorder.step_ok(id, end - began.at, end - began.intended);
@@ -57,13 +60,14 @@ impl<T, E: Into<Error>, F: Future<Output = Result<T, E>>> Future for Step<'_, F>
                 }
                 Poll::Ready(Ok(value))
             }
-            Err(error) => Poll::Ready(Err(record_failure(cx, step.name, error.into()))),
+            Err(error) => Poll::Ready(Err(record_failure(cx, step.name, began, error.into()))),
         }
     }
 }
 
 #[cold]
-fn record_failure(cx: &Cx, name: &str, mut error: Error) -> Error {
+fn record_failure(cx: &Cx, name: &str, began: Began, mut error: Error) -> Error {
+    cx.record(|tape| tape.failed(Instant::now(), began.at, began.intended, name, &error));
     if !error.is_stopped() {
         let shard = &cx.0.shard;
         let message = error.take_sample().then(|| error.message());

@@ -1,19 +1,28 @@
-//! `(thresholds, totals, conditions) -> Judgement`: whether a run passed, failed, or says nothing about the server.
+//! `(thresholds, snapshots, conditions) -> Judgement`: whether a run passed, failed, or says nothing about the server.
 //!
 //! **What the kit did badly is never blamed on the server.** INVALID beats FAIL beats PASS; all reasons are listed.
 
-mod health;
+mod cell;
+mod drift;
+mod evaluate;
+pub(crate) mod health;
 mod measure;
+mod watch;
 
 use std::fmt;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Ended, Stop};
-use crate::metrics::Totals;
+use self::evaluate::{Evaluated, evaluate};
+use self::watch::Watch;
+use crate::engine::{Control, Ended, Stop};
+use crate::failure::Failure;
+use crate::metrics::{Applied, Collector, MetricSink, Snapshot, Totals};
+use crate::plan::format_duration;
 use crate::report::format;
-use crate::threshold::{Comparison, Outcome, Stat, Threshold};
+use crate::threshold::{Comparison, Stat, Threshold};
 
 /// What a run says about the server. The worse, the larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,6 +94,9 @@ pub struct Checked {
     pub measured: Option<String>,
     /// The same as a number: microseconds, a fraction of one, a number a second, or a number.
     pub value: Option<f64>,
+    /// Of what that is, where it is not plain: `the worst of 271 windows of 30s, from 1:20 on`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
 }
 
 /// A verdict with all that led to it.
@@ -101,6 +113,13 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// Adds a reason; the verdict is the worst of them all.
+    pub fn add(&mut self, verdict: Verdict, text: String) {
+        let place = self.reasons.iter().position(|reason| reason.verdict < verdict).unwrap_or(self.reasons.len());
+        self.reasons.insert(place, Reason { verdict, text });
+        self.verdict = self.verdict.max(verdict);
+    }
+
     /// The verdict's first reason, or what a PASS stands for.
     pub fn headline(&self) -> String {
         match (self.reasons.first(), self.thresholds.len()) {
@@ -152,44 +171,159 @@ impl Conditions {
     }
 }
 
-/// Judges a run by its figures.
-pub fn judge(thresholds: &[Threshold], totals: &Totals, conditions: &Conditions) -> Judgement {
-    let mut reasons = Vec::new();
-    let mut warnings = Vec::new();
-    health::examine(totals, conditions, &mut reasons, &mut warnings);
-    let worthless = health::worthless(totals);
-    reasons.extend(worthless.clone());
-    let seconds = conditions.rated_time(totals).as_secs_f64();
-    let mut missed = Vec::new();
-    let mut checked = Vec::new();
-    for threshold in thresholds {
-        let outcome = threshold.evaluate(|metric| measure::measure(metric, totals, seconds));
-        let (outcome, value) = match outcome {
-            Outcome::Met { actual } => (Check::Met, Some(actual)),
-            Outcome::Missed { actual } => {
-                missed.push(how_far_off(threshold, actual));
-                (Check::Missed, Some(actual))
-            }
-            Outcome::NoData => {
-                reasons.push(format!(
-                    "{threshold} cannot be judged: {}",
-                    measure::why_no_data(threshold.metric(), totals)
-                ));
-                (Check::NoData, None)
-            }
+/// Collects a run's snapshots, and judges the run by its thresholds: while it goes on, for those that end it, and at the
+/// end.
+#[derive(Debug)]
+pub struct Judge {
+    collector: Collector,
+    rules: Vec<Rule>,
+    control: Option<Control>,
+    aborted: Option<String>,
+}
+
+/// A threshold, and what is known about it.
+#[derive(Debug)]
+struct Rule {
+    threshold: Threshold,
+    watch: Option<Watch>,
+    /// Since when it has been missed without a pause, µs since the start of the run.
+    missed_since_us: Option<u64>,
+}
+
+impl Judge {
+    /// One for a run with these thresholds and intervals of this length.
+    pub fn new(thresholds: &[Threshold], interval: Duration) -> Judge {
+        let rule = |threshold: &Threshold| Rule {
+            watch: Watch::new(threshold, interval),
+            threshold: threshold.clone(),
+            missed_since_us: None,
         };
-        let measured = value.map(|value| threshold.metric().unit().format(value));
-        checked.push(Checked { threshold: threshold.to_string(), outcome, measured, value });
+        Judge {
+            collector: Collector::new(interval),
+            rules: thresholds.iter().map(rule).collect(),
+            control: None,
+            aborted: None,
+        }
     }
-    // Who could not play at all has been said already.
-    if worthless.is_none() && !thresholds.iter().any(|threshold| matches!(threshold.metric().stat(), Stat::Errors)) {
-        missed.extend(most_failed(totals));
+
+    /// The same, which asks the players to leave when a threshold with `else abort` says so.
+    pub fn with_control(self, control: &Control) -> Judge {
+        Judge { control: Some(control.clone()), ..self }
     }
-    let of = |verdict| move |text| Reason { verdict, text };
-    let mut reasons: Vec<Reason> = reasons.into_iter().map(of(Verdict::Invalid)).collect();
-    reasons.extend(missed.into_iter().map(of(Verdict::Fail)));
-    let verdict = reasons.first().map_or(Verdict::Pass, |reason| reason.verdict);
-    Judgement { verdict, reasons, warnings, thresholds: checked }
+
+    /// For tests: one of figures that are there already; thresholds over time have seen none of them.
+    #[cfg(test)]
+    pub(crate) fn of(collector: &Collector, thresholds: &[Threshold]) -> Judge {
+        Judge { collector: collector.clone(), ..Judge::new(thresholds, collector.width()) }
+    }
+
+    /// What was collected so far.
+    pub fn collector(&self) -> &Collector {
+        &self.collector
+    }
+
+    /// Why the run has to end before its time, once a threshold says so.
+    pub fn aborted(&self) -> Option<&str> {
+        self.aborted.as_deref()
+    }
+
+    /// Adds a snapshot, unless it has been added before.
+    pub fn apply(&mut self, snapshot: &Snapshot) -> Applied {
+        let before_us = self.collector.totals().to_us;
+        let applied = self.collector.apply(snapshot);
+        if applied == Applied::New {
+            self.rules.iter_mut().filter_map(|rule| rule.watch.as_mut()).for_each(|watch| watch.add(snapshot));
+        }
+        // Once an interval: the shards' figures of the one before are all there, or nearly.
+        if self.aborted.is_none() && self.collector.totals().to_us > before_us {
+            self.look_for_abort(before_us);
+        }
+        applied
+    }
+
+    fn look_for_abort(&mut self, now_us: u64) {
+        let totals = self.collector.totals();
+        for rule in &mut self.rules {
+            let Some(grace) = rule.threshold.abort() else { continue };
+            let now = match &rule.watch {
+                Some(watch) => watch.now(now_us),
+                None => evaluate(&rule.threshold, None, totals, now_us as f64 / 1e6).value.ok(),
+            };
+            let Some(missed) = now.filter(|value| !rule.threshold.holds(*value)) else {
+                rule.missed_since_us = None;
+                continue;
+            };
+            let since = *rule.missed_since_us.get_or_insert(now_us);
+            if Duration::from_micros(now_us - since) >= grace {
+                self.aborted = Some(format!(
+                    "the run was ended at {}: {} had been missed for {}, last with {}",
+                    format::clock(Duration::from_micros(now_us)),
+                    rule.threshold,
+                    format_duration(grace),
+                    rule.threshold.metric().unit().format(missed)
+                ));
+                if let Some(control) = &self.control {
+                    control.stop(Stop::Drain);
+                }
+                return;
+            }
+        }
+    }
+
+    /// Judges the run by its figures.
+    pub fn judgement(&self, conditions: &Conditions) -> Judgement {
+        let totals = self.collector.totals();
+        let mut reasons = Vec::new();
+        let mut warnings = Vec::new();
+        health::examine(totals, conditions, &mut reasons, &mut warnings);
+        let worthless = health::worthless(totals);
+        reasons.extend(worthless.clone());
+        let seconds = conditions.rated_time(totals).as_secs_f64();
+        let mut missed: Vec<String> = self.aborted.iter().cloned().collect();
+        let mut checked = Vec::new();
+        for Rule { threshold, watch, .. } in &self.rules {
+            let Evaluated { value, evidence } = evaluate(threshold, watch.as_ref(), totals, seconds);
+            let outcome = match &value {
+                Ok(actual) if threshold.holds(*actual) => Check::Met,
+                Ok(actual) => {
+                    missed.push(how_far_off(threshold, *actual, evidence.as_deref()));
+                    Check::Missed
+                }
+                Err(why) => {
+                    reasons.push(format!("{threshold} cannot be judged: {why}"));
+                    Check::NoData
+                }
+            };
+            let value = value.ok();
+            let measured = value.map(|value| threshold.metric().unit().format(value));
+            checked.push(Checked { threshold: threshold.to_string(), outcome, measured, value, evidence });
+        }
+        // Who could not play at all has been said already.
+        let has_word_on_errors = self.rules.iter().any(|rule| matches!(rule.threshold.metric().stat(), Stat::Errors));
+        if worthless.is_none() && !has_word_on_errors {
+            missed.extend(most_failed(totals));
+        }
+        let of = |verdict| move |text| Reason { verdict, text };
+        let mut reasons: Vec<Reason> = reasons.into_iter().map(of(Verdict::Invalid)).collect();
+        reasons.extend(missed.into_iter().map(of(Verdict::Fail)));
+        let verdict = reasons.first().map_or(Verdict::Pass, |reason| reason.verdict);
+        Judgement { verdict, reasons, warnings, thresholds: checked }
+    }
+}
+
+#[async_trait]
+impl MetricSink for Judge {
+    async fn publish(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
+        self.apply(snapshot);
+        Ok(())
+    }
+}
+
+/// What is wrong with the load generator alone, in plain words. Empty if it was healthy.
+pub(crate) fn generator_faults(totals: &Totals, conditions: &Conditions) -> Vec<String> {
+    let mut reasons = Vec::new();
+    health::examine(totals, conditions, &mut reasons, &mut Vec::new());
+    reasons
 }
 
 /// A run without a word on errors passes with some, but not when more than half of its players failed.
@@ -202,7 +336,7 @@ fn most_failed(totals: &Totals) -> Option<String> {
 }
 
 /// `p99(login) < 250ms was missed: 312ms, which is 62ms (25 %) too much`.
-fn how_far_off(threshold: &Threshold, actual: f64) -> String {
+fn how_far_off(threshold: &Threshold, actual: f64, evidence: Option<&str>) -> String {
     let (limit, unit) = (threshold.limit().value(), threshold.metric().unit());
     let off = (actual - limit).abs();
     let direction = match threshold.comparison() {
@@ -210,8 +344,15 @@ fn how_far_off(threshold: &Threshold, actual: f64) -> String {
         Comparison::More | Comparison::AtLeast => "too little",
     };
     let share = if limit > 0.0 { format!(" ({})", format::share(off / limit)) } else { String::new() };
-    format!("{threshold} was missed: {}, which is {}{share} {direction}", unit.format(actual), unit.format(off))
+    let evidence = evidence.map_or(String::new(), |evidence| format!(": {evidence}"));
+    format!(
+        "{threshold} was missed: {}, which is {}{share} {direction}{evidence}",
+        unit.format(actual),
+        unit.format(off)
+    )
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod time_tests;

@@ -1,6 +1,7 @@
 //! `message <-> bytes`: what a game's messages look like on the wire, and which of them answer which.
 
 use bytes::Bytes;
+use loadkit_core::flight::Excerpt;
 use loadkit_core::{Failure, Kind};
 
 use crate::protocol::Channel;
@@ -44,6 +45,18 @@ pub trait Codec {
 
     /// The name of a count, `net.…`, that grows by one because of this message, beside handing it out.
     fn remark(&self, message: &Self::In) -> Option<&'static str> {
+        let _ = message;
+        None
+    }
+
+    /// What a recorded message says, for people: its name, and then what is in it. Without it they are shown bytes.
+    ///
+    /// It is asked when the player's life is over, and so without the codec, whose memory of the connection is gone. Of a
+    /// long message only the beginning is there ([`Excerpt::is_whole`]): then its name is worth the most.
+    fn describe(message: &Excerpt<'_>) -> Option<String>
+    where
+        Self: Sized,
+    {
         let _ = message;
         None
     }

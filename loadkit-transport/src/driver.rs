@@ -8,6 +8,7 @@ use std::io;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use loadkit_core::flight::Way;
 use loadkit_core::{Alarm, Cx, Drive, Failure, Kind, Label};
 use tokio::time::Instant;
 
@@ -62,6 +63,8 @@ pub(crate) struct Core<P, C: Codec> {
     report_at: u32,
     in_turn: bool,
     pub(crate) is_connected: bool,
+    /// Its number on the bot's flight recorder, the lowest byte.
+    number: u8,
 }
 
 /// What the core drives around the bot's turns.
@@ -111,11 +114,13 @@ impl<P: Protocol, C: Codec> Core<P, C> {
             report_at: coarse(Instant::now()),
             in_turn: false,
             is_connected: false,
+            number: 0,
         }
     }
 
     /// Starts the handshake.
     pub(crate) fn open(&mut self) {
+        self.number = self.cx.record(|tape| tape.dial() as u8).unwrap_or(0);
         self.protocol.open(Instant::now());
         self.take_events(Instant::now());
     }
@@ -198,7 +203,8 @@ impl<P: Protocol, C: Codec> Core<P, C> {
         let mut is_news = false;
         while let Some(event) = self.protocol.poll_event() {
             match event {
-                Event::Message { payload, .. } => {
+                Event::Message { channel, payload } => {
+                    self.record(at, Way::Received, channel, &payload);
                     let message = self.codec.decode_bytes(payload);
                     let remark = match &message {
                         Ok(message) => self.codec.remark(message),
@@ -214,6 +220,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
                     is_news = true;
                     self.is_connected = true;
                     self.cx.connection_opened();
+                    self.cx.record(|tape| tape.connected(at, self.number.into(), self.name()));
                     self.wake();
                 }
                 Event::Closed(failure) => self.end(failure),
@@ -230,6 +237,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
     /// Nothing goes either way from now on.
     pub(crate) fn end(&mut self, failure: Failure) {
         if self.ended.is_none() {
+            self.cx.record(|tape| tape.closed(Instant::now(), self.number.into(), &failure));
             self.ended = Some(Box::new(failure));
             let failure = self.ended.as_ref().map_or("", |failure| failure.kind().name());
             self.cx.count_part("net.ends", &Label::new("reason", failure), 1);
@@ -255,7 +263,10 @@ impl<P: Protocol, C: Codec> Core<P, C> {
         WRITE.with_borrow_mut(|buf| {
             buf.clear();
             self.codec.encode(message, buf)?;
-            self.protocol.send(Instant::now(), channel, buf)
+            let now = Instant::now();
+            self.protocol.send(now, channel, buf)?;
+            self.record(now, Way::Sent, channel, buf);
+            Ok::<(), Failure>(())
         })?;
         if !self.in_turn
             && let Some(waker) = self.waker.clone()
@@ -354,8 +365,7 @@ impl<P: Protocol, C: Codec> Core<P, C> {
 
     /// What the connection's figures are called.
     pub(crate) fn label(&self) -> Label {
-        let name = self.protocol.name();
-        Label::new("protocol", if name.is_empty() { self.link.name() } else { name })
+        Label::new("protocol", self.name())
     }
 
     /// What the protocol measured, and what went over the link.

@@ -68,6 +68,7 @@ pub use http::Http;
 pub use kcp::Kcp;
 pub use link::{Link, Losses, MAX_DATAGRAM, Received};
 pub use loadkit_core::SourcePool;
+pub use loadkit_core::flight::{Excerpt, Way};
 pub use plain::Plain;
 #[cfg(feature = "prost")]
 pub use proto::Proto;

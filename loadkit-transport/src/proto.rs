@@ -1,7 +1,9 @@
 //! Protobuf: a codec for `prost` messages.
 
+use std::fmt::Debug;
 use std::marker::PhantomData;
 
+use loadkit_core::flight::{Excerpt, Way};
 use loadkit_core::{Failure, Kind};
 use prost::Message;
 
@@ -52,7 +54,7 @@ impl<Out, In> Default for Proto<Out, In> {
     }
 }
 
-impl<Out: Message, In: Message + Default> Codec for Proto<Out, In> {
+impl<Out: Message + Default + Debug, In: Message + Default + Debug> Codec for Proto<Out, In> {
     type Out = Out;
     type In = In;
 
@@ -69,6 +71,16 @@ impl<Out: Message, In: Message + Default> Codec for Proto<Out, In> {
 
     fn channel(&self, _: &Out) -> Channel {
         self.channel
+    }
+
+    fn describe(message: &Excerpt<'_>) -> Option<String> {
+        if !message.is_whole() {
+            return None;
+        }
+        match message.way {
+            Way::Sent => Out::decode(message.bytes).ok().map(|message| format!("{message:?}")),
+            Way::Received => In::decode(message.bytes).ok().map(|message| format!("{message:?}")),
+        }
     }
 }
 
@@ -114,5 +126,14 @@ mod tests {
         assert_eq!(codec.channel(&long), Channel::UNRELIABLE);
         assert_eq!(codec.encode(&long, &mut Vec::new()).unwrap_err().kind(), Kind::TOO_LARGE);
         assert_eq!(codec.decode(&long.encode_to_vec()).unwrap_err().kind(), Kind::TOO_LARGE);
+    }
+
+    #[test]
+    fn a_recorded_message_is_described_if_it_is_all_there() {
+        let bytes = Move { x: -3, name: "Ada".into(), more: vec![] }.encode_to_vec();
+        let text = "Move { x: -3, name: \"Ada\", more: [] }".to_owned();
+        let excerpt = Excerpt { way: Way::Received, bytes: &bytes, size: bytes.len() };
+        assert_eq!(Proto::<Move, Move>::describe(&excerpt), Some(text));
+        assert_eq!(Proto::<Move, Move>::describe(&Excerpt { size: 1_000, ..excerpt }), None);
     }
 }

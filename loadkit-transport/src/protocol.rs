@@ -45,6 +45,17 @@ impl Channel {
         Channel { delivery, lane }
     }
 
+    /// What stands for it on a flight recorder.
+    pub(crate) const fn code(self) -> [u8; 2] {
+        let promise = match self.delivery {
+            Delivery::Unreliable => 1,
+            Delivery::Sequenced => 2,
+            Delivery::Ordered => 3,
+            Delivery::Unordered => 4,
+        };
+        [promise, self.lane]
+    }
+
     /// Whether lost messages are sent again.
     pub const fn is_reliable(self) -> bool {
         matches!(self.delivery, Delivery::Ordered | Delivery::Unordered)

@@ -33,6 +33,7 @@
 //! - `cli` (default): the command line of a client binary, [`main!`].
 //! - `derive` (default): `#[derive(Packed)]`, messages in bits ([`transport::bits`]).
 //! - `prost` (default): the Protobuf codec.
+//! - `prometheus`, `otlp` (default): the flags `--prometheus` and `--otlp` of the command line. They bring an HTTP/1.1 stack.
 //! - `tls`: TLS under streams, for `tls://` targets.
 //! - `ws`: WebSockets, for `ws://` targets, and with `tls` for `wss://`.
 //! - `quic`: QUIC, for `quic://` targets.

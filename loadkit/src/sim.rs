@@ -54,14 +54,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod capacity;
+
+pub use capacity::CapacityError;
+
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use loadkit_core::{
-    Collector, Conditions, Control, Host, Job, Plan, Report, Result, RunError, RunFacts, RunId, RunInfo, Scenario,
-    Seat, Seed, Target, Totals, Virtual, Weights, WeightsError, judge, run,
+    Conditions, Control, Host, Job, Judge, MetricSink, Plan, Report, Result, RunError, RunFacts, RunId, RunInfo,
+    Scenario, Seat, Seed, Target, Totals, Virtual, Weights, WeightsError, run,
 };
 use loadkit_transport::Endpoint;
 
@@ -131,6 +135,16 @@ impl<S: Scenario> Simulation<S> {
     /// # Errors
     /// As [`run`]: only before the first player.
     pub fn run(self) -> Result<Outcome, RunError> {
+        let (scenario, job) = self.prepare();
+        let control = Control::new();
+        let mut judge = Judge::new(job.plan.thresholds(), job.plan.interval()).with_control(&control);
+        let conditions = play(&scenario, &job, &control, &mut judge)?;
+        let judgement = judge.judgement(&conditions);
+        let report = Report::new(RunFacts::new(&job, scenario.name(), 0), judge.collector(), judgement);
+        Ok(Outcome { report, totals: judge.collector().totals().clone() })
+    }
+
+    fn prepare(self) -> (Arc<WithServer<S>>, Job) {
         let Simulation { scenario, server, plan, seed, shards } = self;
         let target = match &server {
             Some(_) => format!("mem://{NAME}"),
@@ -138,16 +152,20 @@ impl<S: Scenario> Simulation<S> {
         };
         let seed = seed.or(plan.seed()).unwrap_or_default();
         let whole = Job::whole(RunId(1), plan, Target::new(target, Vec::new()), seed);
-        let job = Job { shards, ..whole };
-        let scenario = Arc::new(WithServer { scenario, server });
-        let host: Arc<dyn Host> = Arc::new(Virtual);
-        let mut collector = Collector::new(job.plan.interval());
-        let ended = run(&scenario, &job, &host, &Control::new(), &mut collector)?;
-        let conditions = Conditions::new(job.plan.duration(), &ended, 0, true);
-        let judgement = judge(job.plan.thresholds(), collector.totals(), &conditions);
-        let report = Report::new(RunFacts::new(&job, scenario.name(), 0), &collector, judgement);
-        Ok(Outcome { report, totals: collector.totals().clone() })
+        (Arc::new(WithServer { scenario, server }), Job { shards, ..whole })
     }
+}
+
+/// Plays a job in virtual time.
+fn play<S: Scenario>(
+    scenario: &Arc<WithServer<S>>,
+    job: &Job,
+    control: &Control,
+    sink: &mut dyn MetricSink,
+) -> Result<Conditions, RunError> {
+    let host: Arc<dyn Host> = Arc::new(Virtual);
+    let ended = run(scenario, job, &host, control, sink)?;
+    Ok(Conditions::new(job.plan.duration(), &ended, 0, true))
 }
 
 /// The scenario with a server beside its players, one on each shard.

@@ -4,10 +4,12 @@
 
 mod codecs;
 mod conditions;
+mod gate;
 mod metrics;
 mod round_trip;
 mod spawn;
 mod transports;
+mod truth;
 
 use std::process::ExitCode;
 
@@ -17,7 +19,10 @@ fn main() -> ExitCode {
         ("record", &metrics::record),
         ("spawn", &spawn::spawn),
         ("round_trip", &round_trip::round_trip),
+        ("flight", &round_trip::flight),
         ("conditions", &conditions::conditions),
         ("transports", &transports::transports),
+        ("truth", &truth::truth),
+        ("gate", &gate::gate),
     ])
 }

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use loadkit::core::{Failure, Kind, Stage, names};
+use loadkit::core::flight::EVENTS;
+use loadkit::core::{Failure, Kind, Overrides, Stage, names};
 use loadkit::transport::{Datagram, Raw};
 use loadkit::{Bot, Cx, Hz, Result, Scenario, Seat};
 use loadkit_tests::bench::{EchoServer, Figure, Over, Used, plan, play};
@@ -103,4 +104,21 @@ pub(crate) fn round_trip() -> Vec<Figure> {
         Figure::new("us_cpu_per_round_trip_ratio_to_hand_written", ours.us() / hand.us()).at_most(1.5),
         Figure::new("tick_lag_p99_us", p99(names::TICK_LAG) as f64).at_most(300.0).with(lag_notes),
     ]
+}
+
+/// What the flight recorder costs: as many bots as have room on a shard, with it and without, in turns.
+pub(crate) fn flight() -> Vec<Figure> {
+    const RECORDED: u64 = 2_000;
+    let server = EchoServer::start(Over::Udp);
+    let us = |events: u32| {
+        let before = Used::now();
+        let plan = plan([Stage::ramp(RECORDED, RAMP), Stage::hold(HOLD / 2)]);
+        let plan = plan.with(Overrides { flight: Some(events), ..Overrides::default() }).unwrap_or(plan);
+        let collector = play(Echo, plan, server.target());
+        Used::each(before, collector.totals().steps.get("echo").map_or(0, |step| step.succeeded())).us()
+    };
+    let turns: Vec<[f64; 2]> = (0..4).map(|_| [us(0), us(EVENTS)]).collect();
+    let best = |on: usize| turns.iter().map(|turn| turn[on]).fold(f64::INFINITY, f64::min);
+    let notes = json!({ "off": best(0), "on": best(1), "turns_off_on": turns });
+    vec![Figure::new("us_cpu_per_round_trip_of_the_flight_recorder", best(1) - best(0)).at_most(1.0).with(notes)]
 }

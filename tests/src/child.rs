@@ -60,13 +60,19 @@ impl Child {
 
     /// Waits for a line with `what` on its standard error.
     pub fn says(&self, what: &str, limit: Duration) {
+        let _ = self.line_with(what, limit);
+    }
+
+    /// The next line with `what` on its standard error.
+    pub fn line_with(&self, what: &str, limit: Duration) -> String {
         let until = Instant::now() + limit;
-        while !self
-            .err_lines
-            .recv_timeout(until.saturating_duration_since(Instant::now()))
-            .expect("the child says what it should in time")
-            .contains(what)
-        {}
+        loop {
+            let line = self.err_lines.recv_timeout(until.saturating_duration_since(Instant::now()));
+            let line = line.expect("the child says what it should in time");
+            if line.contains(what) {
+                return line;
+            }
+        }
     }
 
     /// Its number.

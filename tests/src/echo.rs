@@ -81,6 +81,10 @@ pub enum Way {
     Tcp,
     /// Reliable UDP, by players who never leave by themselves.
     Stubborn,
+    /// Reliable UDP, by players who keep their thread from all others for a while before they ask.
+    Blocking,
+    /// Datagrams, by players who take ten sockets each, and say that they take one.
+    Hoarding,
 }
 
 /// A player.
@@ -118,6 +122,25 @@ impl Bot for Pinger {
                 let dial = Framed::new(Echo).time_out(CONNECT_WAIT).call_time_out(REPLY_WAIT);
                 play(cx, cx.connect(dial).await?).await
             }
+            Way::Blocking => {
+                let game = cx.connect(Rudp::new(Echo).time_out(CONNECT_WAIT).call_time_out(REPLY_WAIT)).await?;
+                let mut ticks = cx.ticks(Hz(20.0));
+                while ticks.next().await.is_some() {
+                    hold(Duration::from_millis(30));
+                    cx.step("ping", game.call(Ping)).await?;
+                }
+                cx.step("leave", game.close()).await
+            }
+            Way::Hoarding => {
+                let mut games = Vec::new();
+                for _ in 0..10 {
+                    games.push(cx.connect(Datagram::new(Echo)).await?);
+                }
+                while let Some(game) = games.pop() {
+                    play(cx, game).await?;
+                }
+                Ok(())
+            }
             Way::Stubborn => {
                 let game = cx.connect(Rudp::new(Echo).call_time_out(REPLY_WAIT)).await?;
                 loop {
@@ -127,6 +150,13 @@ impl Bot for Pinger {
             }
         }
     }
+}
+
+/// Keeps its thread for so long, as a call does that blocks.
+pub fn hold(time: Duration) {
+    // Nobody ever says anything. To park would end early, because the runtime has tokens of its own.
+    let (_tell, told) = std::sync::mpsc::sync_channel::<()>(1);
+    let _ = told.recv_timeout(time);
 }
 
 /// Asks until the player is to leave, and says goodbye.

@@ -3,6 +3,7 @@
 pub mod bench;
 mod child;
 mod echo;
+pub mod noise;
 pub mod samples;
 pub mod schema;
 mod servers;
@@ -10,7 +11,7 @@ mod streams;
 mod virtually;
 
 pub use child::{Child, Output};
-pub use echo::{Echo, Ping, Way, Word};
+pub use echo::{Echo, Ping, Way, Word, hold};
 pub use servers::{Datagrams, Peer, Seen, echo_frames, frame, rudp_server, tcp_server};
 pub use streams::Served;
-pub use virtually::{Delay, Delayed, Simulation};
+pub use virtually::{Delay, Delayed, Simulation, listen};

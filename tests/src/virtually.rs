@@ -34,12 +34,17 @@ impl<B: Bot> Scenario for Delayed<B> {
     }
 
     fn shard(&self, _: &RunInfo) {
-        // Clients keep the connection alive; a server that did so too would send most packets of an hour for that.
-        let config = rudp::Config { keep_alive: Duration::from_secs(5), ..rudp::Config::DEFAULT };
-        let server = rudp::Server::new(config, 10_000, [1, 2], Instant::now());
-        let host = rudp::Host::new(server, Endpoint::listen_mem("echo").unwrap());
-        tokio::task::spawn_local(serve(host, self.delay));
+        listen("echo", self.delay);
     }
+}
+
+/// Starts an echo server on this thread, named `mem://` and this, that answers so late.
+pub fn listen(name: &str, delay: Delay) {
+    // Clients keep the connection alive; a server that did so too would send most packets of an hour for that.
+    let config = rudp::Config { keep_alive: Duration::from_secs(5), ..rudp::Config::DEFAULT };
+    let server = rudp::Server::new(config, 10_000, [1, 2], Instant::now());
+    let host = rudp::Host::new(server, Endpoint::listen_mem(name).unwrap());
+    tokio::task::spawn_local(serve(host, delay));
 }
 
 /// Answers each message with itself, so much later.

@@ -173,6 +173,18 @@ fn a_report_that_cannot_be_written_is_said_before_the_start() {
 }
 
 #[test]
+fn a_baseline_that_cannot_be_read_is_said_before_the_start() {
+    let place = Place::new();
+    let run = || place.run(&["run", "--target", "127.0.0.1:9", "--baseline", "base"]);
+    refused(&run(), &["base: there is no report", "--report"]);
+    fs::create_dir(place.path("base")).unwrap();
+    place.write("base/report.json", "{\"schema\": \"loadkit.report/2\"}");
+    refused(&run(), &["report.json", "\"loadkit.report/2\"", "a newer one"]);
+    place.write("base/report.json", "{\"schema\": \"loadkit.rep");
+    refused(&run(), &["report.json", "cut short"]);
+}
+
+#[test]
 fn a_disk_that_is_full_at_the_end_loses_no_figures() {
     let (addr, _) = rudp_server(|_| {});
     let (place, addr) = (Place::new(), addr.to_string());

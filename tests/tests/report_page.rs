@@ -1,6 +1,6 @@
 //! The report's page in a real browser, under the content-security policy with which Jenkins serves archived files.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeSet;
 use std::env;
@@ -18,6 +18,27 @@ use loadkit_tests::{Child, Way, rudp_server};
 /// Jenkins' `DirectoryBrowserSupport.CSP`.
 const POLICY: &str = "sandbox allow-same-origin; default-src 'none'; img-src 'self'; style-src 'self';";
 const LIMIT: Duration = Duration::from_secs(60);
+/// A page that measures the report in a frame. It is the one that is served without the policy: it needs a script.
+const MEASURE: &str = "measure.html";
+const MEASURING: &str = r#"<!DOCTYPE html><title>x</title><pre id="out"></pre><script>
+const frame = document.createElement("iframe");
+frame.width = WIDTH; frame.height = 800; frame.style.border = 0;
+frame.onload = () => {
+  const page = frame.contentDocument;
+  const at = (path) => frame.contentWindow.getComputedStyle(page.querySelector(path));
+  document.getElementById("out").textContent = JSON.stringify({
+    over: page.documentElement.scrollWidth - page.documentElement.clientWidth,
+    width: frame.contentWindow.innerWidth,
+    shown: [...page.images].filter((image) => image.naturalWidth > 0).length,
+    images: page.images.length,
+    paper: at("body").backgroundColor,
+    ink: at("body").color,
+    chart: at(".chart img").filter,
+  });
+};
+frame.src = "report.html";
+document.body.append(frame);
+</script>"#;
 /// A browser that asks for more is not reading our page.
 const MAX_REQUESTS: usize = 200;
 
@@ -72,10 +93,11 @@ fn answer(mut stream: TcpStream, folder: &Path, noted: &Mutex<Vec<(String, u16)>
     };
     let body = if path.contains("..") { None } else { fs::read(folder.join(&path)).ok() };
     let (status, body) = body.map_or((404, Vec::new()), |body| (200, body));
+    let policy = if path == MEASURE { String::new() } else { format!("Content-Security-Policy: {POLICY}\r\n") };
     noted.lock().unwrap().push((path, status));
     let head = format!(
         "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nX-Content-Type-Options: nosniff\r\nContent-Length: {}\r\n\
-         Content-Security-Policy: {POLICY}\r\nConnection: close\r\n\r\n",
+         {policy}Connection: close\r\n\r\n",
         body.len()
     );
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
@@ -91,6 +113,11 @@ struct Seen {
 
 /// Opens a page, in a profile of its own.
 fn open(chromium: &Path, url: &str) -> Seen {
+    open_with(chromium, &[], url)
+}
+
+/// The same with more arguments.
+fn open_with(chromium: &Path, more: &[&str], url: &str) -> Seen {
     let profile = tempfile::tempdir().unwrap();
     let output = Child::run(
         Command::new(chromium)
@@ -98,6 +125,7 @@ fn open(chromium: &Path, url: &str) -> Seen {
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
             .args(["--disable-dev-shm-usage", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=5000"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
+            .args(more)
             .args(["--dump-dom", url]),
         LIMIT,
     );
@@ -117,7 +145,7 @@ fn chromium() -> Option<PathBuf> {
 }
 
 /// Leaves the report of a small run, which misses a threshold; the verdict. A busy machine may make it invalid.
-fn small_run(folder: &Path) -> &'static str {
+fn small_run(folder: &Path, baseline: Option<&Path>) -> &'static str {
     let (addr, _) = rudp_server(|_| {});
     let client = Client::new("page", "1.0").scenario(Way::Rudp);
     let args = RunArgs {
@@ -126,6 +154,8 @@ fn small_run(folder: &Path) -> &'static str {
         duration: Some(Duration::from_millis(2_500)),
         threshold: vec!["p99(ping) < 5s".parse().unwrap(), "p50(ping) < 1us".parse().unwrap()],
         report: folder.to_path_buf(),
+        build: Some("2.31.0".to_owned()),
+        baseline: baseline.map(Path::to_path_buf),
         quiet: true,
         ..RunArgs::default()
     };
@@ -144,7 +174,7 @@ fn addresses(page: &str, attribute: &str) -> Vec<String> {
 #[test]
 fn the_page_needs_nothing_that_the_policy_forbids() {
     let folder = tempfile::tempdir().unwrap();
-    small_run(folder.path());
+    small_run(folder.path(), None);
     let page = fs::read_to_string(folder.path().join("report.html")).unwrap();
     for forbidden in
         ["<script", " style=", "<style", " onclick", " onload", "javascript:", "data:", "http://", "https://"]
@@ -169,7 +199,9 @@ fn the_page_needs_nothing_that_the_policy_forbids() {
 fn a_browser_shows_the_page_under_the_policy() {
     let Some(chromium) = chromium() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let verdict = small_run(folder.path());
+    let earlier = tempfile::tempdir().unwrap();
+    small_run(earlier.path(), None);
+    let verdict = small_run(folder.path(), Some(earlier.path()));
     let archive = Archive::serve(folder.path());
     let seen = open(&chromium, &format!("http://{}/report.html", archive.addr));
     assert_eq!(seen.refused, [""; 0]);
@@ -179,8 +211,42 @@ fn a_browser_shows_the_page_under_the_policy() {
     let needed: BTreeSet<String> = linked.chain(addresses(&page, "src")).chain(["report.html".to_owned()]).collect();
     assert!(needed.len() >= 4, "{needed:?}");
     assert!(needed.is_subset(&archive.found()), "of {needed:?} it got {:?}", archive.found());
-    for text in [verdict, "connect", "ping", "leave", "p50(ping) &lt; 1us", "was missed"] {
+    let sections = ["Thresholds", "Beside an earlier run", "Steps", "Over time", "Distributions", "The load generator"];
+    for section in sections {
+        assert!(seen.dom.contains(&format!("<h2>{section}</h2>")), "no `{section}` in:\n{}", seen.dom);
+    }
+    let texts =
+        [verdict, "connect", "ping", "leave", "p50(ping) &lt; 1us", "was missed", "service time", "2.31.0", "page 1.0"];
+    for text in texts {
         assert!(seen.dom.contains(text), "no `{text}` in:\n{}", seen.dom);
+    }
+}
+
+/// What a browser of this width measures of the report.
+fn measured(chromium: &Path, archive: &Archive, folder: &Path, width: u32, more: &[&str]) -> serde_json::Value {
+    fs::write(folder.join(MEASURE), MEASURING.replace("WIDTH", &width.to_string())).unwrap();
+    let seen = open_with(chromium, more, &format!("http://{}/{MEASURE}", archive.addr));
+    let answer = seen.dom.split("<pre id=\"out\">").nth(1).and_then(|rest| rest.split("</pre>").next());
+    serde_json::from_str(answer.unwrap()).unwrap_or_else(|error| panic!("{error}:\n{}", seen.dom))
+}
+
+#[test]
+fn the_page_fits_a_phone_and_a_desk_by_day_and_by_night() {
+    let Some(chromium) = chromium() else { return };
+    let (folder, earlier) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    small_run(earlier.path(), None);
+    small_run(folder.path(), Some(earlier.path()));
+    let archive = Archive::serve(folder.path());
+    let dark = ["--blink-settings=preferredColorScheme=0"];
+    for (width, more) in [(390, &[][..]), (390, &dark[..]), (1280, &[][..]), (1280, &dark[..])] {
+        let page = measured(&chromium, &archive, folder.path(), width, more);
+        assert_eq!((page["over"].as_i64(), page["width"].as_u64()), (Some(0), Some(u64::from(width))), "{page}");
+        assert_eq!(page["shown"], page["images"], "{page}");
+        assert!(page["images"].as_u64() >= Some(7), "{page}");
+        let (paper, chart) =
+            if more.is_empty() { ("rgb(255, 255, 255)", "none") } else { ("rgb(23, 23, 23)", "invert(0.93)") };
+        assert_eq!(page["paper"], paper, "{page}");
+        assert!(page["chart"].as_str().unwrap().starts_with(chart), "{page}");
     }
 }
 

@@ -26,29 +26,63 @@ const PACKAGES: &[Packages] = &[
         variable: "LOADKIT_TEST_PROTOBUF_PYTHON",
         folder: "python-protobuf-7.36.2",
         program: "python3",
-        fetch: |folder| {
-            let mut pip = bounded("python3");
-            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
-            pip.args(["--timeout", "20", "--retries", "1", "--only-binary", ":all:", "--target"]);
-            pip.arg(folder).arg("protobuf==7.36.2");
-            pip
-        },
+        fetch: |folder| pip(folder, &["protobuf==7.36.2"]),
         used_by: "the tests against Google's Protobuf for Python",
     },
     Packages {
         variable: "LOADKIT_TEST_PROTOBUF_NODE",
         folder: "node-protobuf-4.0.3-es-2.17.0",
         program: "node",
-        fetch: |folder| {
-            let mut npm = bounded("npm");
-            npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--loglevel", "error"]);
-            npm.args(["--fetch-timeout", "20000", "--fetch-retries", "1", "--prefix"]);
-            npm.arg(folder).args(["google-protobuf@4.0.3", "@bufbuild/protobuf@2.17.0"]);
-            npm
-        },
+        fetch: |folder| npm(folder, &["google-protobuf@4.0.3", "@bufbuild/protobuf@2.17.0"]),
         used_by: "the tests against Protobuf for JavaScript",
     },
+    Packages {
+        variable: "LOADKIT_TEST_HDRHISTOGRAM_PYTHON",
+        folder: "python-hdrhistogram-0.10.8",
+        program: "python3",
+        fetch: |folder| pip(folder, &["hdrhistogram==0.10.8"]),
+        used_by: "the tests against HdrHistogram for Python",
+    },
+    Packages {
+        variable: "LOADKIT_TEST_HDRHISTOGRAM_NODE",
+        folder: "node-hdrhistogram-3.0.1",
+        program: "node",
+        fetch: |folder| npm(folder, &["hdr-histogram-js@3.0.1"]),
+        used_by: "the tests against HdrHistogram for JavaScript",
+    },
+    Packages {
+        variable: "LOADKIT_TEST_SINKS_PYTHON",
+        folder: "python-opentelemetry-proto-1.45.2-prometheus-client-0.26.0",
+        program: "python3",
+        fetch: |folder| pip(folder, &["opentelemetry-proto==1.45.2", "prometheus-client==0.26.0", "protobuf==7.36.2"]),
+        used_by: "the tests against the Python packages of OTLP and Prometheus",
+    },
+    Packages {
+        variable: "LOADKIT_TEST_SINKS_NODE",
+        folder: "node-statsd-0.9.0",
+        program: "node",
+        fetch: |folder| npm(folder, &["statsd@0.9.0"]),
+        used_by: "the tests against the StatsD daemon",
+    },
 ];
+
+/// Brings Python packages into a folder.
+fn pip(folder: &Path, packages: &[&str]) -> Command {
+    let mut pip = bounded("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]);
+    pip.args(["--timeout", "20", "--retries", "1", "--only-binary", ":all:", "--target"]);
+    pip.arg(folder).args(packages);
+    pip
+}
+
+/// Brings Node packages into a folder.
+fn npm(folder: &Path, packages: &[&str]) -> Command {
+    let mut npm = bounded("npm");
+    npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--loglevel", "error"]);
+    npm.args(["--omit", "optional", "--fetch-timeout", "20000", "--fetch-retries", "1", "--prefix"]);
+    npm.arg(folder).args(packages);
+    npm
+}
 
 /// What the tests are told, and what they must do without, one line each.
 pub(crate) fn prepare() -> (Vec<(&'static str, PathBuf)>, Vec<String>) {

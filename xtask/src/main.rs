@@ -45,6 +45,12 @@ test
         LOADKIT_TEST_PROTOBUF_PYTHON  a folder for PYTHONPATH, with protobuf
         LOADKIT_TEST_PROTOBUF_NODE    a folder whose node_modules have google-protobuf
                                       and @bufbuild/protobuf
+        LOADKIT_TEST_HDRHISTOGRAM_PYTHON  a folder for PYTHONPATH, with hdrhistogram
+        LOADKIT_TEST_HDRHISTOGRAM_NODE    a folder whose node_modules have hdr-histogram-js
+        LOADKIT_TEST_PROMETHEUS       a Prometheus server, with promtool beside it
+        LOADKIT_TEST_SINKS_PYTHON     a folder for PYTHONPATH, with opentelemetry-proto
+                                      and prometheus-client
+        LOADKIT_TEST_SINKS_NODE       a folder whose node_modules have statsd
 
 tidy
     Each fault is one line: 'file:line: what; why; what to do'. The rules are in

@@ -29,6 +29,12 @@ const PROGRAMS: &[Program] = &[
         package: "chromium",
         used_by: "the tests that open the report in a browser",
     },
+    Program {
+        variable: "LOADKIT_TEST_PROMETHEUS",
+        path: "/usr/bin/prometheus",
+        package: "prometheus",
+        used_by: "the tests against a real Prometheus server",
+    },
 ];
 
 /// What the tests are told, and what they must do without.

@@ -96,6 +96,11 @@ impl Game {
         self.last_match
     }
 
+    /// How many players are logged in.
+    pub fn players_online(&self) -> usize {
+        self.online.len()
+    }
+
     /// A client has connected.
     pub fn connected(&mut self, peer: Peer) {
         self.sessions.insert(peer, Session::default());

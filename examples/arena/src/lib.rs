@@ -11,6 +11,7 @@ mod options;
 pub mod serve;
 mod server;
 pub mod wire;
+mod work;
 
 pub use agree::Comparison;
 pub use bots::{Arena, Player};
@@ -19,3 +20,4 @@ pub use demo::demo;
 pub use game::{FULL_HEALTH, Game, ITEMS, MAX_PARTY, Output, Peer, Rules, SIDE, STRIDE, TICK};
 pub use options::{HELP, Options, OptionsError, Stall};
 pub use server::Server;
+pub use work::Work;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use loadkit::core::{Seed, parse_duration};
 use tokio::time::Instant;
 
-use crate::game::Rules;
+use crate::game::{Rules, TICK};
+use crate::work::Work;
 
 /// How the server is to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,9 +21,11 @@ pub struct Options {
     pub delay: Duration,
     /// When it does nothing at all.
     pub stall: Option<Stall>,
-    /// The share of logins that it ignores, from 0 to 1.
+    /// What its players cost, and how much of that it can do.
+    pub work: Work,
+    /// The share of accounts whose logins it ignores, from 0 to 1.
     pub drop_logins: f64,
-    /// Decides which logins it ignores.
+    /// Decides which accounts these are.
     pub seed: Seed,
     /// Ends when standard input does, for a program that runs it.
     pub until_eof: bool,
@@ -54,6 +57,7 @@ impl Default for Options {
             rules: Rules::default(),
             delay: Duration::ZERO,
             stall: None,
+            work: Work::default(),
             drop_logins: 0.0,
             seed: Seed(1),
             until_eof: false,
@@ -75,7 +79,11 @@ Options:
 To misbehave, for demonstrations and tests:
   --delay TIME           everything that it sends comes so much later
   --stall TIME/PERIOD    does nothing at all for a time, once in each period: 1s/10s
-  --drop-logins PERCENT  ignores some logins: 5%
+  --work-per-player-us N each player who is logged in costs so many microseconds of every tick [default: 0]
+  --max-ticks-ms N       the budget: so many milliseconds of work can be done in a tick of 50 [default: 50]. What is
+                         beyond it makes ticks and answers late, the more the longer. So the server holds
+                         budget / work players: 20 ms at 100 µs are 200
+  --drop-logins PERCENT  ignores the logins of some accounts: 5%
   --seed NUMBER          decides which [default: 1]
 ";
 
@@ -111,6 +119,10 @@ impl Options {
             };
             options.set(name, value.as_deref())?;
         }
+        if options.work.budget < TICK && options.work.per_player.is_zero() {
+            let why = "`--max-ticks-ms` limits work, and there is none: give --work-per-player-us too";
+            return Err(OptionsError(why.to_owned()));
+        }
         Ok(options)
     }
 
@@ -120,6 +132,10 @@ impl Options {
             "--match-time" => |options, text| set(&mut options.rules.match_time, parse_duration(text)),
             "--delay" => |options, text| set(&mut options.delay, parse_duration(text)),
             "--stall" => |options, text| set(&mut options.stall, parse_stall(text).map(Some)),
+            "--work-per-player-us" => |options, text| {
+                set(&mut options.work.per_player, parse_number(text, 1_000_000).map(Duration::from_micros))
+            },
+            "--max-ticks-ms" => |options, text| set(&mut options.work.budget, parse_budget(text)),
             "--drop-logins" => |options, text| set(&mut options.drop_logins, parse_percent(text)),
             "--seed" => |options, text| set(&mut options.seed, Seed::parse(text)),
             _ => {
@@ -149,6 +165,18 @@ fn parse_stall(text: &str) -> Result<Stall, String> {
     Ok(Stall { lasts, every })
 }
 
+/// A whole number from 0 to `most`.
+fn parse_number(text: &str, most: u64) -> Result<u64, String> {
+    let number = text.trim().parse::<u64>().ok().filter(|number| *number <= most);
+    number.ok_or_else(|| format!("write a whole number from 0 to {most}"))
+}
+
+/// Milliseconds of a tick.
+fn parse_budget(text: &str) -> Result<Duration, String> {
+    let budget = Duration::from_millis(parse_number(text, TICK.as_millis() as u64)?);
+    if budget.is_zero() { Err("a server without a budget can do nothing".to_owned()) } else { Ok(budget) }
+}
+
 /// `5%`, as a share.
 fn parse_percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
@@ -169,6 +197,9 @@ mod tests {
         assert_eq!(options.listen.port(), 0);
         assert_eq!(options.delay, Duration::from_millis(50));
         assert_eq!(options.stall, Some(Stall { lasts: SECOND, every: 10 * SECOND }));
+        assert_eq!(options.work.budget, TICK);
+        let options_of_work = Options::parse(["--max-ticks-ms", "20", "--work-per-player-us=100"]).unwrap();
+        assert_eq!(options_of_work.work.capacity(), Some(200));
         assert_eq!((options.drop_logins, options.seed, options.until_eof), (0.05, Seed(42), true));
     }
 
@@ -180,6 +211,10 @@ mod tests {
             ("--listen nowhere", "--listen nowhere"),
             ("--stall 1s", "1s/10s"),
             ("--stall 3s/2s", "shorter than its period"),
+            ("--max-ticks-ms 51 --work-per-player-us 100", "from 0 to 50"),
+            ("--max-ticks-ms 0 --work-per-player-us 100", "can do nothing"),
+            ("--max-ticks-ms 20", "give --work-per-player-us too"),
+            ("--work-per-player-us 0.5", "from 0 to 1000000"),
             ("--drop-logins 101%", "from 0% to 100%"),
             ("--drop-logins NaN", "from 0% to 100%"),
         ] {

@@ -14,10 +14,11 @@ use crate::counts::Counts;
 use crate::game::{Game, Output, Peer};
 use crate::options::Options;
 use crate::wire::{FromClient, FromServer};
+use crate::work::Backlog;
 
 /// No more than this play at once; the kernel's memory for them is the larger part.
 const MAX_PEERS: usize = 20_000;
-/// No more than this is held back by `--delay`: with more, what is oldest leaves early.
+/// No more than this is held back by `--delay` and `--max-ticks-ms`: with more, what is oldest leaves early.
 const MAX_HELD: usize = 1 << 20;
 
 /// The game behind its protocol, without I/O.
@@ -35,9 +36,9 @@ pub struct Server {
     peers: Vec<Peer>,
     ids: FxHashMap<Peer, PeerId>,
     last_peer: u64,
-    logins_seen: u64,
     /// What leaves later, and when.
     held: VecDeque<(Instant, Output)>,
+    backlog: Backlog,
     bytes: Vec<u8>,
 }
 
@@ -48,12 +49,12 @@ impl Server {
             transport: rudp::Server::new(rudp::Config::DEFAULT, MAX_PEERS, key, now),
             codec: Enveloped::new(),
             game: Game::new(options.rules),
+            backlog: Backlog::new(options.work, now),
             options,
             counts: Counts::default(),
             peers: Vec::new(),
             ids: FxHashMap::default(),
             last_peer: 0,
-            logins_seen: 0,
             held: VecDeque::new(),
             bytes: Vec::new(),
         }
@@ -73,12 +74,13 @@ impl Server {
     /// When something is due.
     pub fn deadline(&self) -> Option<Instant> {
         let held = self.held.front().map(|&(at, _)| at);
-        [self.transport.deadline(), self.game.deadline(), held].into_iter().flatten().min()
+        [self.transport.deadline(), self.game.deadline(), held, self.backlog.deadline()].into_iter().flatten().min()
     }
 
     /// Does what is due at `now`.
     pub fn timeout(&mut self, now: Instant) {
         self.transport.timeout(now);
+        self.backlog.timeout(now, self.game.players_online());
         self.game.timeout(now);
         self.settle(now);
     }
@@ -104,9 +106,10 @@ impl Server {
                 Event::RoundTrip(_) => {}
             }
         }
-        let (delay, early) = (self.options.delay, MAX_HELD);
+        let (delay, early) = (self.options.delay + self.backlog.late(), MAX_HELD);
         while let Some(output) = self.game.poll_output() {
-            if delay.is_zero() {
+            // Nothing overtakes what is held already.
+            if delay.is_zero() && self.held.is_empty() {
                 self.send(now, &output);
             } else {
                 self.held.push_back((now + delay, output));
@@ -151,14 +154,15 @@ impl Server {
     }
 
     /// Whether this is one of the logins that are to be ignored.
-    fn ignores(&mut self, request: &FromClient) -> bool {
-        if self.options.drop_logins == 0.0 || !matches!(request, FromClient::Login(_)) {
+    fn ignores(&self, request: &FromClient) -> bool {
+        let FromClient::Login(login) = request else { return false };
+        if self.options.drop_logins == 0.0 {
             return false;
         }
-        self.logins_seen += 1;
-        // 53 bits, as many as a float holds, taken as a number from 0 to 1.
-        let chance = (self.options.seed.stream("drop-logins", self.logins_seen, 0) >> 11) as f64 / (1_u64 << 53) as f64;
-        chance < self.options.drop_logins
+        // The account's own number, so that whoever is ignored once is ignored again: 53 bits, as many as a float holds,
+        // taken as a number from 0 to 1.
+        let number = self.options.seed.stream(&format!("drop-logins {}", login.account), 0, 0);
+        ((number >> 11) as f64 / (1_u64 << 53) as f64) < self.options.drop_logins
     }
 
     /// Encodes a message once, and sends it to all for whom it is.

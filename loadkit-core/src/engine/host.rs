@@ -13,6 +13,19 @@ pub struct Usage {
     pub descriptors: u64,
     /// Resident memory, bytes.
     pub memory: u64,
+    /// The whole machine, where that is known.
+    pub machine: Option<MachineUsage>,
+}
+
+/// How much of the machine all processes use, since it was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MachineUsage {
+    /// CPU time of all processes and of the kernel.
+    pub cpu: Duration,
+    /// CPU time that the host of a virtual machine kept from it.
+    pub stolen: Duration,
+    /// Datagrams thrown away because their socket was full.
+    pub datagrams_dropped: u64,
 }
 
 /// The machine under the engine: the operating system, or virtual time.

@@ -3,6 +3,7 @@
 mod control;
 mod host;
 mod life;
+mod only;
 mod panics;
 mod shard;
 mod slots;
@@ -20,13 +21,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use control::{Control, Stop};
-pub use host::{Host, Usage, Virtual};
+pub use host::{Host, MachineUsage, Usage, Virtual};
+pub use only::Only;
 pub(crate) use panics::contain;
 pub(crate) use shard::Shard;
 
 use crate::bot::Scenario;
 use crate::data::{DataError, Table};
 use crate::failure::Error;
+use crate::flight::Hangar;
 use crate::metrics::{MetricSink, RunId, Snapshot, SnapshotKey, names};
 use crate::plan::Plan;
 use crate::run::{RunInfo, Target};
@@ -59,13 +62,22 @@ pub struct Job {
     pub attempt: u32,
     /// How many shards: threads.
     pub shards: u32,
+    /// Whom it plays, if not everyone of its share.
+    pub only: Option<Only>,
 }
 
 impl Job {
     /// A whole run on this process alone, one shard a core.
     pub fn whole(id: RunId, plan: Plan, target: Target, seed: Seed) -> Job {
         let shards = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-        Job { id, plan, target, seed, segment: Segment::WHOLE, worker: 0, attempt: 0, shards }
+        Job { id, plan, target, seed, segment: Segment::WHOLE, worker: 0, attempt: 0, shards, only: None }
+    }
+
+    /// Of the whole run only this player with its party: from the start, once, as the same player that it was in the
+    /// run. Its flight is recorded whole, as far as that goes, and is in the last snapshot.
+    #[must_use]
+    pub fn only(self, only: Only) -> Job {
+        Job { segment: Segment::WHOLE, shards: 1, only: Some(only), ..self }
     }
 }
 
@@ -91,6 +103,13 @@ pub enum RunError {
     Personas(WeightsError),
     /// The scenario's own `setup` failed.
     Setup(Error),
+    /// The plan has no such seat.
+    Seat {
+        /// The seat that was asked for.
+        seat: u64,
+        /// How many the plan has.
+        seats: u64,
+    },
     /// The segment cannot be split into so many shards.
     Segment(crate::segment::SegmentError),
     /// The operating system gave no thread or no runtime.
@@ -103,6 +122,9 @@ impl fmt::Display for RunError {
             RunError::Data(error) => error.fmt(f),
             RunError::Personas(error) => error.fmt(f),
             RunError::Setup(error) => write!(f, "the scenario's setup failed: {error}"),
+            RunError::Seat { seat, seats } => {
+                write!(f, "the plan has no seat {seat}: its {seats} are numbered from 0")
+            }
             RunError::Segment(error) => error.fmt(f),
             RunError::System(error) => write!(f, "the system gives no thread or runtime: {error}"),
         }
@@ -143,6 +165,9 @@ pub fn run<S: Scenario>(
 fn prepare<S: Scenario>(scenario: &S, job: &Job) -> Result<RunInfo, RunError> {
     let plan = job.plan.clone();
     let seats = plan.shape().seats();
+    if let Some(Only { seat, .. }) = job.only.filter(|only| only.seat >= seats) {
+        return Err(RunError::Seat { seat, seats });
+    }
     let load = |path: &std::path::Path, what: &str| -> Result<Arc<Table>, RunError> {
         let table = Table::load(path).map_err(RunError::Data)?;
         table.require(seats, what).map_err(RunError::Data)?;
@@ -189,7 +214,8 @@ fn run_shards<S: Scenario>(
         let mut failed = None;
         for (shard, segment) in (0..).zip(segments) {
             let key = SnapshotKey { run: job.id, worker: job.worker, shard, attempt: job.attempt, seq: 0 };
-            let part = Part { key, segment, begin, host: host.clone(), snapshots: sender.clone() };
+            let only = job.only;
+            let part = Part { key, segment, only, begin, host: host.clone(), snapshots: sender.clone() };
             let (scenario, run, stop) = (scenario.clone(), run.clone(), control.subscribe());
             let body = move || part.play(scenario, run, stop);
             match std::thread::Builder::new().name(format!("shard-{shard}")).spawn_scoped(threads, body) {
@@ -221,6 +247,7 @@ fn drain_into(snapshots: &Receiver<Snapshot>, publish: &mut impl FnMut(Snapshot)
 struct Part {
     key: SnapshotKey,
     segment: Segment,
+    only: Option<Only>,
     begin: Instant,
     host: Arc<dyn Host>,
     snapshots: SyncSender<Snapshot>,
@@ -237,14 +264,15 @@ impl Part {
         let runtime = shard_runtime(is_virtual)?;
         let body = async move {
             let begin = if is_virtual { Instant::now() } else { self.begin };
-            let shard = Rc::new(Shard::new(run, begin, self.key));
+            let hangar = Hangar::new(run.plan(), self.segment, self.only);
+            let shard = Rc::new(Shard::new(run, begin, self.key, hangar));
             let timer = self.host.timer();
             if !timer.is_sharp() && !is_virtual {
                 shard.count(names::COARSE_TIMERS, 1);
             }
             tokio::task::spawn_local(shard.timers.clone().drive(timer));
             scenario.shard(&shard.run);
-            let spawner = Spawner::new(scenario, shard.clone(), self.segment);
+            let spawner = Spawner::new(scenario, shard.clone(), self.segment, self.only);
             let mut outlet = Outlet { snapshots: self.snapshots.clone(), waits: is_virtual, held: None };
             tokio::select! {
                 // An order, so that runs in virtual time repeat: what is due at the end of an interval is in the next.
@@ -312,6 +340,9 @@ impl Outlet {
     }
 }
 
+/// Usage over less time than this says nothing: the system counts CPU time in hundredths of a second.
+const MIN_USAGE_TIME: Duration = Duration::from_millis(90);
+
 /// Records what the process uses, on one shard of it.
 struct UsageMeter<'a> {
     host: Option<&'a dyn Host>,
@@ -328,11 +359,23 @@ impl UsageMeter<'_> {
     fn record(&mut self, shard: &Shard) {
         let Some(usage) = self.host.and_then(|host| host.usage()) else { return };
         let now = Instant::now();
-        let wall = now.saturating_duration_since(self.at).max(Duration::from_micros(1));
-        let cores = usage.cpu.saturating_sub(self.before.cpu).as_secs_f64() / wall.as_secs_f64();
+        let wall = now.saturating_duration_since(self.at);
+        // A shard that is late looks twice in a moment, and would see shares of a moment.
+        if wall < MIN_USAGE_TIME {
+            return;
+        }
+        let own = usage.cpu.saturating_sub(self.before.cpu);
+        let cores = |time: Duration| time.as_secs_f64() / wall.as_secs_f64();
         let mut recorder = shard.recorder.borrow_mut();
         let at = shard.elapsed();
-        recorder.gauge(names::CPU, cores, at);
+        recorder.gauge(names::CPU, cores(own), at);
+        if let (Some(machine), Some(before)) = (usage.machine, self.before.machine) {
+            let all = machine.cpu.saturating_sub(before.cpu);
+            recorder.gauge(names::CPU_OTHERS, cores(all.saturating_sub(own)), at);
+            recorder.gauge(names::CPU_STOLEN, cores(machine.stolen.saturating_sub(before.stolen)), at);
+            let drops = recorder.count_id(names::KERNEL_DROPS);
+            recorder.count(drops, machine.datagrams_dropped.saturating_sub(before.datagrams_dropped));
+        }
         recorder.gauge(names::DESCRIPTORS, usage.descriptors as f64, at);
         recorder.gauge(names::MEMORY, usage.memory as f64, at);
         (self.before, self.at) = (usage, now);

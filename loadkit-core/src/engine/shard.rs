@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::bot::Seat;
 use crate::failure::Error;
+use crate::flight::Hangar;
 use crate::metrics::{MetricId, Recorder, Snapshot, SnapshotKey, count_kind, micros, names};
 use crate::party::Party;
 use crate::run::RunInfo;
@@ -22,6 +23,7 @@ pub(crate) struct Builtin {
     pub(crate) tick_lag: MetricId,
     pub(crate) wake_lag: MetricId,
     pub(crate) start_lag: MetricId,
+    pub(crate) long_turns: MetricId,
     pub(crate) ticks: MetricId,
     pub(crate) ticks_behind: MetricId,
 }
@@ -32,6 +34,7 @@ impl Builtin {
             tick_lag: recorder.trend_id(names::TICK_LAG),
             wake_lag: recorder.trend_id(names::WAKE_LAG),
             start_lag: recorder.trend_id(names::START_LAG),
+            long_turns: recorder.trend_id(names::LONG_TURNS),
             ticks: recorder.count_id(names::TICKS),
             ticks_behind: recorder.count_id(names::TICKS_BEHIND),
         }
@@ -66,6 +69,8 @@ pub(crate) struct Shard {
     pub(crate) connected: Cell<u64>,
     pub(crate) active: Cell<u64>,
     pub(crate) planned: Cell<u64>,
+    /// What the players did last.
+    pub(crate) hangar: Hangar,
     tally: RefCell<Tally>,
     parties: RefCell<FxHashMap<u64, Weak<Party>>>,
     ended: RefCell<Vec<Ended>>,
@@ -75,7 +80,7 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(run: Arc<RunInfo>, start: Instant, first_key: SnapshotKey) -> Shard {
+    pub(crate) fn new(run: Arc<RunInfo>, start: Instant, first_key: SnapshotKey, hangar: Hangar) -> Shard {
         let mut recorder = Recorder::new();
         Shard {
             labels: Labels::all(&run),
@@ -87,6 +92,7 @@ impl Shard {
             connected: Cell::new(0),
             active: Cell::new(0),
             planned: Cell::new(0),
+            hangar,
             tally: RefCell::default(),
             parties: RefCell::default(),
             ended: RefCell::default(),
@@ -178,15 +184,14 @@ impl Shard {
 
     /// Takes all that was gathered since the last cut, up to `to` since the start of the run.
     pub(crate) fn cut(&self, to: Duration) -> Snapshot {
+        let (flights, left_out) = self.hangar.take();
+        self.count(names::FLIGHTS_LEFT_OUT, left_out);
         let taken = self.recorder.borrow_mut().take();
         let tally = std::mem::take(&mut *self.tally.borrow_mut());
         let key = self.next_key.get();
         self.next_key.set(SnapshotKey { seq: key.seq + 1, ..key });
         let from = self.cut_at.replace(to);
         Snapshot {
-            key,
-            from_us: micros(from),
-            to_us: micros(to),
             active: self.active.get(),
             connected: self.connected.get(),
             planned: self.planned.get(),
@@ -194,11 +199,8 @@ impl Shard {
             finished: tally.finished,
             failed: tally.failed,
             cut_off: tally.cut_off,
-            steps: taken.steps,
-            trends: taken.trends,
-            counts: taken.counts,
-            gauges: taken.gauges,
-            samples: taken.samples,
+            flights,
+            ..taken.snapshot(key, micros(from), micros(to))
         }
     }
 }

@@ -15,13 +15,14 @@ use tokio::time::Instant;
 
 use super::control::Stop;
 use super::life;
+use super::only::Only;
 use super::shard::{Ended, Shard};
 use super::slots::Slots;
 use crate::bot::{Scenario, Seat};
 use crate::cx::Cx;
 use crate::metrics::names;
 use crate::segment::Segment;
-use crate::shape::{Event, EventKind, Events};
+use crate::shape::{Event, EventKind};
 
 /// Spawns in one go before the spawner lets the bots that play have their turn. Measured elsewhere: a ramp that does
 /// not yield gave bots a p99 of 3.5 s; yielding every 64 spawns, 0.5 ms.
@@ -32,7 +33,10 @@ const LEAST_REFILL: Duration = Duration::from_millis(1);
 pub(crate) struct Spawner<S: Scenario> {
     scenario: Arc<S>,
     shard: Rc<Shard>,
-    events: Peekable<Events>,
+    events: Peekable<Box<dyn Iterator<Item = Event>>>,
+    only: Option<Only>,
+    /// When the load is through.
+    end: Instant,
     slots: Slots,
     refills: BinaryHeap<Reverse<(Instant, u64)>>,
     /// How many more refills the plan's total allows on this shard.
@@ -48,10 +52,22 @@ enum Wake {
 }
 
 impl<S: Scenario> Spawner<S> {
-    pub(crate) fn new(scenario: Arc<S>, shard: Rc<Shard>, segment: Segment) -> Spawner<S> {
+    pub(crate) fn new(scenario: Arc<S>, shard: Rc<Shard>, segment: Segment, only: Option<Only>) -> Spawner<S> {
         let plan = shard.run.plan();
         let shape = plan.shape();
-        let events = shape.events(shard.run.seed(), segment, plan.party()).peekable();
+        let refills = BinaryHeap::new();
+        if let Some(only) = only {
+            let first = only.seat / plan.party() * plan.party();
+            let seats = first..first.saturating_add(plan.party()).min(shape.seats());
+            let mut slots = Slots::new(segment, 0, plan.party());
+            seats.clone().for_each(|seat| slots.entry(seat).life = only.life);
+            let joins = seats.map(|seat| Event { at: Duration::ZERO, seat, kind: EventKind::Join });
+            let events: Box<dyn Iterator<Item = Event>> = Box::new(joins);
+            let (events, end) = (events.peekable(), shard.start + only.leaves);
+            let only = Some(only);
+            return Spawner { scenario, shard, events, only, end, slots, refills, refills_left: 0, draining: false };
+        }
+        let events: Box<dyn Iterator<Item = Event>> = Box::new(shape.events(shard.run.seed(), segment, plan.party()));
         let refills_left = shape.total().map_or(u64::MAX, |total| {
             let spare = u128::from(total.saturating_sub(shape.starts()));
             let (index, count) = (u128::from(segment.index()), u128::from(segment.count()));
@@ -59,19 +75,18 @@ impl<S: Scenario> Spawner<S> {
             (spare * (index + 1) / count - spare * index / count) as u64
         });
         let slots = Slots::new(segment, shape.peak(), plan.party());
-        let refills = BinaryHeap::new();
-        Spawner { scenario, shard, events, slots, refills, refills_left, draining: false }
+        let (events, end) = (events.peekable(), shard.start + shape.duration());
+        Spawner { scenario, shard, events, only, end, slots, refills, refills_left, draining: false }
     }
 
     /// Runs the shard's part of the load from the start of the run to its end.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<Stop>) {
-        let end = self.shard.start + self.shard.run.plan().shape().duration();
-        while *stop.borrow_and_update() == Stop::No && !self.is_over(end) {
+        while *stop.borrow_and_update() == Stop::No && !self.is_over() {
             if self.turn_over_shape() {
                 tokio::task::yield_now().await;
                 continue;
             }
-            let next = self.next_time().unwrap_or(end).min(end);
+            let next = self.next_time().unwrap_or(self.end).min(self.end);
             if let Wake::Ended(ended) = self.wait(next, &mut stop).await {
                 ended.into_iter().for_each(|ended| self.release(ended));
             }
@@ -80,9 +95,14 @@ impl<S: Scenario> Spawner<S> {
     }
 
     /// Whether the shape is through, or nothing can come of it any more.
-    fn is_over(&mut self, end: Instant) -> bool {
-        if Instant::now() >= end {
+    fn is_over(&mut self) -> bool {
+        if Instant::now() >= self.end {
             return true;
+        }
+        if let Some(only) = self.only
+            && self.events.peek().is_none()
+        {
+            return self.slots.get_mut(only.seat).is_none_or(|slot| slot.player.is_none());
         }
         let nobody = self.shard.active.get() == 0 && self.refills.is_empty();
         let none_refilled = self.refills_left == 0 || self.shard.run.plan().refill().is_none();
@@ -103,6 +123,7 @@ impl<S: Scenario> Spawner<S> {
             }
         }
         self.shard.cut_off(self.shard.active.get());
+        self.slots.iter().filter_map(|slot| slot.player.as_ref()).for_each(Cx::cut_off);
     }
 
     /// Does what is due, at most a turn's worth. True if there may be more.
@@ -180,7 +201,7 @@ impl<S: Scenario> Spawner<S> {
         }
         if std::mem::take(&mut slot.rejoins) && slot.wanted {
             self.spawn(ended.seat, Instant::now());
-        } else if slot.wanted {
+        } else if slot.wanted && self.refills_left > 0 {
             let pause = match self.shard.run.plan().refill() {
                 None => return,
                 Some(pause) if ended.failed => pause.max(LEAST_REFILL),

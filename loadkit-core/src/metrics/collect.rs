@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::histogram::HistogramDelta;
+use super::names::NAMES_LEFT_OUT;
+use super::point::{Point, Population};
 use super::recorder::{GaugeReading, MAX_SAMPLES, StepTotals, TrendTotals, count_kind};
-use super::snapshot::{FailureSample, GaugeDelta, Snapshot, StepDelta};
+use super::snapshot::{FailureSample, GaugeDelta, Snapshot};
+use super::table::MAX_LEFT_OUT;
 use crate::failure::Failure;
+use crate::flight::{self, Flight};
 use crate::split::is_whole;
 
 /// At most so many points in the series; at the bound neighbours are joined and the width doubles.
 const MAX_POINTS: usize = 300;
 /// At most so many names of each kind from all workers together.
-const MAX_NAMES: usize = 1_024;
+pub(super) const MAX_NAMES: usize = 1_024;
 /// At most so many snapshots of one shard that came before one that is still missing.
 const MAX_AHEAD: usize = 65_536;
 
@@ -83,6 +86,10 @@ pub struct Totals {
     pub cut_off: u64,
     /// The earliest messages of failures, a bounded number.
     pub samples: BTreeSet<FailureSample>,
+    /// Some names for which there was no room, in a shard or here: the first by the alphabet.
+    pub left_out: BTreeSet<String>,
+    /// What some players did last, above all those that failed: a bounded number, the most telling first.
+    pub flights: Vec<Flight>,
     /// The end of the latest interval, µs since the start of the run.
     pub to_us: u64,
 }
@@ -111,25 +118,32 @@ impl Totals {
     /// Adds what a snapshot gathered. The caller sees to it that each is added once.
     fn add(&mut self, snapshot: &Snapshot) {
         for (name, delta) in &snapshot.steps {
-            if let Some(step) = entry(&mut self.steps, name) {
-                step.apply(delta);
+            match entry(&mut self.steps, name) {
+                Some(step) => step.apply(delta),
+                None => self.leave_out(name, delta.response.count()),
             }
         }
         for (name, delta) in &snapshot.trends {
-            if let Some(trend) = entry(&mut self.trends, name) {
-                trend.unit = delta.unit;
-                trend.values.apply(&delta.values);
+            match entry(&mut self.trends, name) {
+                Some(trend) => {
+                    trend.unit = delta.unit;
+                    trend.values.apply(&delta.values);
+                }
+                None => self.leave_out(name, delta.values.count()),
             }
         }
         for (name, n) in &snapshot.counts {
-            if let Some(count) = entry(&mut self.counts, name) {
-                *count = count.saturating_add(*n);
+            match entry(&mut self.counts, name) {
+                Some(count) => *count = count.saturating_add(*n),
+                None => self.leave_out(name, 1),
             }
         }
         for (name, delta) in &snapshot.gauges {
             let merged = self.gauges.get(name).map_or(*delta, |old| old.merge(*delta));
             if self.gauges.len() < MAX_NAMES || self.gauges.contains_key(name) {
                 self.gauges.insert(name.clone(), merged);
+            } else {
+                self.leave_out(name, 1);
             }
         }
         for (kind, count) in &snapshot.failed {
@@ -143,10 +157,27 @@ impl Totals {
         while self.samples.len() > MAX_SAMPLES {
             self.samples.pop_last();
         }
+        if !snapshot.flights.is_empty() {
+            self.flights.extend(snapshot.flights.iter().cloned());
+            flight::choose(&mut self.flights);
+        }
+        snapshot.left_out.iter().for_each(|name| self.leave_out(name, 0));
+    }
+
+    /// Tells that there was no room for a name, and counts the records under it that are not counted yet.
+    fn leave_out(&mut self, name: &str, records: u64) {
+        if records > 0 {
+            let count = self.counts.entry(NAMES_LEFT_OUT.to_owned()).or_default();
+            *count = count.saturating_add(records);
+        }
+        self.left_out.insert(name.to_owned());
+        while self.left_out.len() > MAX_LEFT_OUT {
+            self.left_out.pop_last();
+        }
     }
 }
 
-fn entry<'a, T: Default>(rows: &'a mut BTreeMap<String, T>, name: &str) -> Option<&'a mut T> {
+pub(super) fn entry<'a, T: Default>(rows: &'a mut BTreeMap<String, T>, name: &str) -> Option<&'a mut T> {
     if !rows.contains_key(name) {
         if rows.len() >= MAX_NAMES {
             return None;
@@ -154,93 +185,6 @@ fn entry<'a, T: Default>(rows: &'a mut BTreeMap<String, T>, name: &str) -> Optio
         rows.insert(name.to_owned(), T::default());
     }
     rows.get_mut(name)
-}
-
-/// A step within one point of the series.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SeriesStep {
-    /// Response times of those that succeeded, µs.
-    pub response: HistogramDelta,
-    /// How many failed.
-    pub failed: u64,
-}
-
-/// A shard's population at the end of its latest interval within a point.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Population {
-    to_us: u64,
-    active: u64,
-    connected: u64,
-    planned: u64,
-}
-
-impl Population {
-    fn of(snapshot: &Snapshot) -> Population {
-        let Snapshot { to_us, active, connected, planned, .. } = *snapshot;
-        Population { to_us, active, connected, planned }
-    }
-}
-
-/// One point of the series: all that happened within its width.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Point {
-    population: BTreeMap<(u32, u32), Population>,
-    /// Steps by name.
-    pub steps: BTreeMap<String, SeriesStep>,
-    /// Players started.
-    pub started: u64,
-    /// Players that failed.
-    pub failed: u64,
-}
-
-impl Point {
-    /// Players at work at its end.
-    pub fn active(&self) -> u64 {
-        self.population.values().map(|shard| shard.active).sum()
-    }
-
-    /// Players with an open connection at its end.
-    pub fn connected(&self) -> u64 {
-        self.population.values().map(|shard| shard.connected).sum()
-    }
-
-    /// Players that the load shape asked for at its end.
-    pub fn planned(&self) -> u64 {
-        self.population.values().map(|shard| shard.planned).sum()
-    }
-
-    fn add(&mut self, snapshot: &Snapshot) {
-        self.put((snapshot.key.worker, snapshot.key.shard), Population::of(snapshot));
-        for (name, StepDelta { response, failures, .. }) in &snapshot.steps {
-            if let Some(step) = entry(&mut self.steps, name) {
-                step.response.merge(response);
-                step.failed += failures.iter().map(|(_, count)| count).sum::<u64>();
-            }
-        }
-        self.started += snapshot.started;
-        self.failed += snapshot.failed.iter().map(|(_, count)| count).sum::<u64>();
-    }
-
-    fn put(&mut self, shard: (u32, u32), population: Population) {
-        let latest = self.population.entry(shard).or_insert(population);
-        if population.to_us >= latest.to_us {
-            *latest = population;
-        }
-    }
-
-    fn join(&mut self, other: Point) {
-        for (shard, population) in other.population {
-            self.put(shard, population);
-        }
-        for (name, theirs) in other.steps {
-            if let Some(ours) = entry(&mut self.steps, &name) {
-                ours.response.merge(&theirs.response);
-                ours.failed += theirs.failed;
-            }
-        }
-        self.started += other.started;
-        self.failed += other.failed;
-    }
 }
 
 /// Gathers the snapshots of a run into totals and a series.
@@ -257,6 +201,12 @@ impl Collector {
     pub fn new(interval: Duration) -> Collector {
         let width = interval.max(Duration::from_millis(1));
         Collector { totals: Totals::default(), seen: BTreeMap::new(), width, points: Vec::new() }
+    }
+
+    /// For tests: one that has gathered this, in no time.
+    #[cfg(test)]
+    pub(crate) fn of(totals: Totals) -> Collector {
+        Collector { totals, ..Collector::new(Duration::from_secs(1)) }
     }
 
     /// Adds a snapshot, unless it has been added before.

@@ -99,6 +99,11 @@ impl Histogram {
         self.buckets.iter_recorded().map(|bucket| (bucket.value_iterated_to(), bucket.count_since_last_iteration()))
     }
 
+    /// All that is in it, as one delta.
+    pub fn to_delta(&self) -> HistogramDelta {
+        HistogramDelta { buckets: self.buckets().collect(), sum: self.sum, min: self.min(), max: self.max }
+    }
+
     /// Adds a delta: afterwards this is what it would be had the delta's values been recorded here.
     pub fn apply(&mut self, delta: &HistogramDelta) {
         for &(value, count) in &delta.buckets {

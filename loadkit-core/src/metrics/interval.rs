@@ -73,8 +73,20 @@ fn index_of(value: u64) -> usize {
     (scale * HALF + (value >> scale)) as usize
 }
 
+/// The lowest value of a bucket.
+#[cfg_attr(not(feature = "archive"), expect(dead_code, reason = "only logs are read from buckets"))]
+pub(crate) fn lowest_of(index: usize) -> u64 {
+    if index == 0 { 0 } else { highest_of(index - 1) + 1 }
+}
+
+/// How many buckets there are.
+#[cfg_attr(not(feature = "archive"), expect(dead_code, reason = "only logs are read from buckets"))]
+pub(crate) fn most_buckets() -> usize {
+    index_of(LARGEST) + 1
+}
+
 /// The highest value of a bucket.
-fn highest_of(index: usize) -> u64 {
+pub(crate) fn highest_of(index: usize) -> u64 {
     let index = index as u64;
     if index < EXACT {
         return index;

@@ -4,12 +4,17 @@ mod collect;
 mod histogram;
 mod interval;
 pub mod names;
+mod packed;
+mod point;
 mod recorder;
 mod snapshot;
 mod table;
 
-pub use collect::{Applied, Collector, MetricSink, Point, SeriesStep, Totals};
+pub use collect::{Applied, Collector, MetricSink, Totals};
 pub use histogram::{Histogram, HistogramDelta};
+#[cfg(feature = "archive")]
+pub(crate) use interval::{highest_of, lowest_of, most_buckets};
+pub use point::{Point, SeriesStep};
 pub use recorder::{GaugeReading, Recorder, Sample, StepTotals, TrendTotals, TrendUnit};
 pub(crate) use recorder::{count_kind, micros, unit_of};
 pub use snapshot::{FailureSample, GaugeDelta, RunId, Snapshot, SnapshotKey, StepDelta, TrendDelta};

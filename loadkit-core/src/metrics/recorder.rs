@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::histogram::Histogram;
 use super::interval::IntervalHistogram;
-use super::snapshot::{FailureSample, GaugeDelta, StepDelta, TrendDelta};
-use super::table::{MetricId, Table};
+use super::snapshot::{FailureSample, GaugeDelta, Snapshot, SnapshotKey, StepDelta, TrendDelta};
+use super::table::{LeftOut, MetricId, Table};
 use crate::split::Label;
 
 /// At most so many kinds of failure a step; what comes after counts under [`OTHER_KINDS`].
@@ -164,7 +164,7 @@ pub struct Recorder {
     counts: Table<u64>,
     gauges: Table<Option<GaugeDelta>>,
     samples: Vec<FailureSample>,
-    names_left_out: u64,
+    left_out: LeftOut,
 }
 
 /// What a recorder gathered in an interval, by name.
@@ -175,6 +175,15 @@ pub(crate) struct Taken {
     pub(crate) counts: Vec<(String, u64)>,
     pub(crate) gauges: Vec<(String, GaugeDelta)>,
     pub(crate) samples: Vec<FailureSample>,
+    pub(crate) left_out: Vec<String>,
+}
+
+impl Taken {
+    /// A snapshot of it; how the players did is still to be filled in.
+    pub(crate) fn snapshot(self, key: SnapshotKey, from_us: u64, to_us: u64) -> Snapshot {
+        let Taken { steps, trends, counts, gauges, samples, left_out } = self;
+        Snapshot { steps, trends, counts, gauges, samples, left_out, ..Snapshot::empty(key, from_us, to_us) }
+    }
 }
 
 impl Recorder {
@@ -186,13 +195,13 @@ impl Recorder {
             counts: Table::new(),
             gauges: Table::new(),
             samples: Vec::new(),
-            names_left_out: 0,
+            left_out: LeftOut::default(),
         };
         for name in super::names::COUNTS {
             recorder.count_id(name);
         }
         for name in super::names::GAUGES {
-            recorder.gauges.id(name, &mut recorder.names_left_out);
+            recorder.gauges.id(name, &mut recorder.left_out);
         }
         recorder
     }
@@ -200,34 +209,34 @@ impl Recorder {
     /// The id of a step by its name. A name beyond the bound is counted as left out.
     #[inline]
     pub fn step_id(&mut self, name: &str) -> MetricId {
-        self.steps.id(name, &mut self.names_left_out)
+        self.steps.id(name, &mut self.left_out)
     }
 
     /// The id of a trend by its name. A name beyond the bound is counted as left out.
     #[inline]
     pub fn trend_id(&mut self, name: &str) -> MetricId {
-        self.trends.id(name, &mut self.names_left_out)
+        self.trends.id(name, &mut self.left_out)
     }
 
     /// The id of a count by its name. A name beyond the bound is counted as left out.
     #[inline]
     pub fn count_id(&mut self, name: &str) -> MetricId {
-        self.counts.id(name, &mut self.names_left_out)
+        self.counts.id(name, &mut self.left_out)
     }
 
     /// The id of a step's part.
     pub(crate) fn step_part(&mut self, step: MetricId, label: &Label) -> MetricId {
-        self.steps.part(step, label, &mut self.names_left_out)
+        self.steps.part(step, label, &mut self.left_out)
     }
 
     /// The id of a trend's part.
     pub(crate) fn trend_part(&mut self, trend: MetricId, label: &Label) -> MetricId {
-        self.trends.part(trend, label, &mut self.names_left_out)
+        self.trends.part(trend, label, &mut self.left_out)
     }
 
     /// The id of a count's part.
     pub(crate) fn count_part(&mut self, count: MetricId, label: &Label) -> MetricId {
-        self.counts.part(count, label, &mut self.names_left_out)
+        self.counts.part(count, label, &mut self.left_out)
     }
 
     /// Records a step that succeeded.
@@ -270,7 +279,7 @@ impl Recorder {
 
     /// Sets a gauge, `at` since the start of the run.
     pub fn gauge(&mut self, name: &str, value: f64, at: Duration) {
-        let id = self.gauges.id(name, &mut self.names_left_out);
+        let id = self.gauges.id(name, &mut self.left_out);
         if let Some(gauge) = self.gauges.get(id) {
             let set = GaugeDelta::new(value, at);
             *gauge = Some(gauge.map_or(set, |old| old.merge(set)));
@@ -293,10 +302,10 @@ impl Recorder {
 
     /// Takes all that was gathered, and leaves the recorder empty with its names and memory kept.
     pub(crate) fn take(&mut self) -> Taken {
-        if self.names_left_out > 0 {
+        let left_out = std::mem::take(&mut self.left_out);
+        if left_out.records > 0 {
             let id = self.count_id(super::names::NAMES_LEFT_OUT);
-            let left_out = std::mem::take(&mut self.names_left_out);
-            self.count(id, left_out);
+            self.count(id, left_out.records);
         }
         Taken {
             steps: self.steps.take(StepRow::take),
@@ -306,6 +315,7 @@ impl Recorder {
             counts: self.counts.take(|count| Some(std::mem::take(count)).filter(|&n| n > 0)),
             gauges: self.gauges.take(Option::take),
             samples: std::mem::take(&mut self.samples),
+            left_out: left_out.names,
         }
     }
 }

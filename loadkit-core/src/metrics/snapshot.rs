@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::histogram::HistogramDelta;
-use super::recorder::{GaugeReading, TrendUnit, micros};
+use super::recorder::{GaugeReading, TrendUnit, count_kind, micros};
+use crate::flight::Flight;
 
 /// A run's name among all runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,6 +67,37 @@ pub struct Snapshot {
     pub gauges: Vec<(String, GaugeDelta)>,
     /// Some messages of failures.
     pub samples: Vec<FailureSample>,
+    /// What some players did last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flights: Vec<Flight>,
+    /// Some names for which there was no room.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+}
+
+impl Snapshot {
+    /// One of this stretch of time in which nothing happened, µs since the start of the run.
+    pub fn empty(key: SnapshotKey, from_us: u64, to_us: u64) -> Snapshot {
+        Snapshot {
+            key,
+            from_us,
+            to_us,
+            active: 0,
+            connected: 0,
+            planned: 0,
+            started: 0,
+            finished: 0,
+            failed: Vec::new(),
+            cut_off: 0,
+            steps: Vec::new(),
+            trends: Vec::new(),
+            counts: Vec::new(),
+            gauges: Vec::new(),
+            samples: Vec::new(),
+            flights: Vec::new(),
+            left_out: Vec::new(),
+        }
+    }
 }
 
 /// What a step gained in an interval. See [`super::StepTotals`].
@@ -77,6 +109,17 @@ pub struct StepDelta {
     pub response: HistogramDelta,
     /// Failures by kind.
     pub failures: Vec<(String, u64)>,
+}
+
+impl StepDelta {
+    /// Joins another to this one, as if both had been one interval.
+    pub fn merge(&mut self, other: &StepDelta) {
+        self.service.merge(&other.service);
+        self.response.merge(&other.response);
+        for (kind, count) in &other.failures {
+            count_kind(&mut self.failures, kind, *count);
+        }
+    }
 }
 
 /// What a trend gained in an interval.

@@ -6,6 +6,9 @@ use crate::split::Label;
 
 /// At most so many names of each kind (steps, trends, counts, gauges); what comes after is counted as left out.
 pub(super) const MAX_NAMES: usize = 256;
+/// At most so many of the names that are left out are told.
+pub(super) const MAX_LEFT_OUT: usize = 8;
+
 /// A metric's index in the recorder that gave it out. What is recorded under an id of no metric is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MetricId(u32);
@@ -17,6 +20,24 @@ impl MetricId {
 
 /// Names that were asked for lately, a power of two.
 const RECENT: usize = 64;
+
+/// What found no place in a full table.
+#[derive(Default)]
+pub(super) struct LeftOut {
+    /// Records under its names.
+    pub(super) records: u64,
+    /// Some of the names.
+    pub(super) names: Vec<String>,
+}
+
+impl LeftOut {
+    fn add(&mut self, name: &str) {
+        self.records += 1;
+        if self.names.len() < MAX_LEFT_OUT && !self.names.iter().any(|known| known == name) {
+            self.names.push(name.to_owned());
+        }
+    }
+}
 
 /// Names and what was gathered under them, bounded.
 pub(super) struct Table<T> {
@@ -41,7 +62,7 @@ impl<T: Default> Table<T> {
 
     /// The id of a name, given out on first use; counts in `left_out` when the table is full.
     #[inline]
-    pub(super) fn id(&mut self, name: &str, left_out: &mut u64) -> MetricId {
+    pub(super) fn id(&mut self, name: &str, left_out: &mut LeftOut) -> MetricId {
         let place = name.as_ptr() as usize;
         let (known, id) = self.recent[(place ^ (place >> 6)) % RECENT];
         if known == place && self.rows.get(id as usize).is_some_and(|(text, _)| **text == *name) {
@@ -51,7 +72,7 @@ impl<T: Default> Table<T> {
     }
 
     #[cold]
-    fn look_up(&mut self, name: &str, left_out: &mut u64) -> MetricId {
+    fn look_up(&mut self, name: &str, left_out: &mut LeftOut) -> MetricId {
         let place = name.as_ptr() as usize;
         let id = match self.ids.get(name) {
             Some(&id) => MetricId(id),
@@ -61,9 +82,9 @@ impl<T: Default> Table<T> {
         id
     }
 
-    fn intern(&mut self, name: &str, left_out: &mut u64) -> MetricId {
+    fn intern(&mut self, name: &str, left_out: &mut LeftOut) -> MetricId {
         if self.rows.len() >= MAX_NAMES {
-            *left_out += 1;
+            left_out.add(name);
             return MetricId::NOWHERE;
         }
         let id = self.rows.len() as u32;
@@ -73,7 +94,7 @@ impl<T: Default> Table<T> {
     }
 
     /// The id of a metric's part, as `name{label}`.
-    pub(super) fn part(&mut self, of: MetricId, label: &Label, left_out: &mut u64) -> MetricId {
+    pub(super) fn part(&mut self, of: MetricId, label: &Label, left_out: &mut LeftOut) -> MetricId {
         if let Some(&id) = self.parts.get(&(of.0, label.id())) {
             return MetricId(id);
         }

@@ -135,6 +135,12 @@ impl PlanBuilder {
         self
     }
 
+    /// So many of each player's last events are recorded, 4,096 at most; 0 for none. See [`flight`](crate::flight).
+    pub fn flight(mut self, events: u32) -> Self {
+        self.draft.flight = Some(Located::nowhere(events.into()));
+        self
+    }
+
     /// Figures are told apart by this too. May be called repeatedly.
     pub fn split(mut self, by: Split) -> Self {
         if !self.draft.split.contains(&by) {

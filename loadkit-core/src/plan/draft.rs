@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::problem::Problem;
 use super::{Plan, format_duration};
+use crate::flight::MAX_EVENTS;
 use crate::network::{self, NetworkError, Networks, Profile};
 use crate::seed::Seed;
 use crate::shape::{MAX_DURATION, Rate, Shape, ShapeError, ShapeFault, Stage, StagePart};
@@ -65,6 +66,8 @@ pub(super) struct Draft {
     pub(super) thresholds: Vec<Threshold>,
     pub(super) sources: Option<Arc<SourcePool>>,
     pub(super) sockets: Option<Located<u64>>,
+    /// Events of a player's flight recorder; 0 is "off".
+    pub(super) flight: Option<Located<u64>>,
     pub(super) split: Vec<Split>,
     pub(super) personas: Vec<Located<(String, f64)>>,
     pub(super) networks: Vec<Located<(String, f64)>>,
@@ -92,14 +95,16 @@ impl DraftStage {
 
 impl Draft {
     /// Checks everything and makes the plan.
-    pub(super) fn finish(self) -> Result<Plan, Vec<Problem>> {
+    pub(super) fn finish(mut self) -> Result<Plan, Vec<Problem>> {
         let mut problems = Vec::new();
+        self.split_for_thresholds();
         self.check_settings(&mut problems);
         self.check_personas(&mut problems);
         let networks = self.networks(&mut problems);
         let shape = self.shape(&mut problems);
         if let Some(shape) = &shape {
             self.check_parties(shape, &mut problems);
+            self.check_times_of_thresholds(shape.duration(), &mut problems);
         }
         match shape {
             Some(shape) if problems.is_empty() => Ok(Plan { draft: self, shape, networks }),
@@ -260,6 +265,10 @@ impl Draft {
             problems
                 .push(problem.help("the bots of a thread share 1 to 1000 sockets; leave it out for a socket a bot"));
         }
+        if let Some(flight) = self.flight.as_ref().filter(|flight| flight.value > MAX_EVENTS.into()) {
+            let problem = Problem::new(format!("`flight` is {}", flight.value), flight.span.clone());
+            problems.push(problem.help("a player's flight recorder keeps 1 to 4096 events, or is \"off\""));
+        }
         let refill = self
             .refill
             .as_ref()
@@ -312,6 +321,8 @@ impl Draft {
             return None;
         }
         let first = self.networks.first().and_then(|part| part.span.clone());
+        // Who has which network must not depend on the order in which they were named.
+        found.sort_by(|a, b| a.0.name().cmp(b.0.name()));
         match Networks::new(found) {
             Ok(networks) => Some(networks),
             Err(error) => {
@@ -325,6 +336,37 @@ impl Draft {
                 problems.push(Problem::new(error.to_string(), span));
                 None
             }
+        }
+    }
+
+    /// A threshold on a share of the players needs the figures of that share.
+    fn split_for_thresholds(&mut self) {
+        for split in [Split::Persona, Split::Network] {
+            let is_meant = |name: &str| name.contains(&format!("{{{split}="));
+            let is_needed = self.thresholds.iter().any(|threshold| threshold.metric().name().is_some_and(is_meant));
+            if is_needed && !self.split.contains(&split) {
+                self.split.push(split);
+            }
+        }
+    }
+
+    /// What comes too late in a run, or is longer than it, could never be judged.
+    fn check_times_of_thresholds(&self, run: Duration, problems: &mut Vec<Problem>) {
+        for threshold in &self.thresholds {
+            let after = threshold.after().unwrap_or_default();
+            let left = run.saturating_sub(after);
+            let too_long = threshold.over().is_some_and(|over| over > left);
+            if !left.is_zero() && !too_long {
+                continue;
+            }
+            let message = format!("`{threshold}` would never be judged: the run is {} long", format_duration(run));
+            let help = match threshold.over() {
+                Some(_) if too_long && !left.is_zero() => {
+                    format!("a window can be as long as {}; or let the run go on for longer", format_duration(left))
+                }
+                _ => "what it is after must be less than that; or let the run go on for longer".to_owned(),
+            };
+            problems.push(Problem::new(message, None).help(help));
         }
     }
 

@@ -38,7 +38,7 @@ pub struct Problem {
 
 impl PlanError {
     /// Problems of a plan without a text.
-    pub(super) fn of(problems: Vec<Problem>) -> PlanError {
+    pub(crate) fn of(problems: Vec<Problem>) -> PlanError {
         PlanError { source: None, problems }
     }
 
@@ -59,7 +59,7 @@ impl PlanError {
 }
 
 impl Problem {
-    pub(super) fn new(message: impl Into<String>, span: Option<Range<usize>>) -> Problem {
+    pub(crate) fn new(message: impl Into<String>, span: Option<Range<usize>>) -> Problem {
         Problem { message: message.into(), span, line: None, help: None }
     }
 

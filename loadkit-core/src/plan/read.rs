@@ -19,7 +19,7 @@ use crate::sources::SourcePool;
 use crate::split::Split;
 use crate::threshold::Threshold;
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "scenario",
     "target",
     "seed",
@@ -36,6 +36,7 @@ const KEYS: [&str; 21] = [
     "thresholds",
     "sources",
     "sockets",
+    "flight",
     "split",
     "personas",
     "network",
@@ -103,6 +104,7 @@ impl Reader<'_> {
                 "thresholds" => self.thresholds(value, &mut draft),
                 "sources" => draft.sources = self.sources(value).map(Arc::new),
                 "sockets" => draft.sockets = self.whole(name, value),
+                "flight" => draft.flight = self.flight(value),
                 "split" => self.split(value, &mut draft),
                 "personas" => self.personas(value, &mut draft),
                 "network" => self.network(value, &mut draft),

@@ -3,6 +3,7 @@ use crate::shape::{Stage, StageKind};
 use proptest::prelude::*;
 
 mod network;
+mod write;
 
 const WHOLE: &str = r#"
 scenario = "arena"
@@ -367,4 +368,29 @@ proptest! {
             prop_assert!(error.to_string().starts_with("error: "));
         }
     }
+}
+
+#[test]
+fn thresholds_that_would_never_be_judged_are_refused() {
+    let build = |threshold: &str| Plan::builder().duration(Duration::from_secs(60)).threshold(threshold).build();
+    for (threshold, help) in [
+        ("p99(a) over 2m < 1s", "a window can be as long as 1m"),
+        ("p99(a) over 30s after 40s < 1s", "a window can be as long as 20s"),
+        ("p99(a) after 1m < 1s", "must be less than that"),
+    ] {
+        let error = build(threshold).unwrap_err().to_string();
+        assert!(error.contains("would never be judged: the run is 1m long") && error.contains(help), "{error}");
+    }
+    assert!(build("p99(a) over 30s after 30s < 1s").is_ok());
+    // Flags are thresholds of the plan, too.
+    let plan = Plan::builder().threshold("errors < 1%").build().unwrap();
+    let more = Overrides { thresholds: vec![Threshold::parse("p50(a) < 1s").unwrap()], ..Overrides::default() };
+    assert_eq!(plan.with(more).unwrap().thresholds().len(), 2);
+}
+
+#[test]
+fn a_threshold_on_some_players_splits_the_figures() {
+    let plan = Plan::builder().threshold("p50(a{persona=casual}) < 1s").threshold("errors(a{network=lte}) < 1%");
+    assert_eq!(plan.build().unwrap().split(), [Split::Persona, Split::Network]);
+    assert_eq!(Plan::builder().threshold("p50(net.rtt{protocol=rudp}) < 1s").build().unwrap().split(), []);
 }

@@ -45,6 +45,18 @@ pub(super) fn time(lasted_s: f64, most_steps: u32) -> Vec<f64> {
     (0..=most_steps).map(|n| f64::from(n) * step).take_while(|at| *at <= lasted_s * 1.000_001).collect()
 }
 
+/// Marks of an axis of percentiles from 0 to so many nines: 0, 50 %, 90 %, 99 % and so on.
+pub(super) fn nines(end: f64) -> Vec<f64> {
+    let whole = (1..=9_u8).map(f64::from);
+    [0.0, 2_f64.log10()].into_iter().chain(whole).take_while(|nines| *nines <= end + 1e-9).collect()
+}
+
+/// The percentile of so many nines: `50 %`, `99.9 %`.
+pub(super) fn percentile(nines: f64) -> String {
+    let decimals = (nines.round() - 2.0).clamp(0.0, 7.0) as usize;
+    format!("{:.decimals$} %", 100.0 - 10_f64.powf(2.0 - nines))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +70,12 @@ mod tests {
         assert_eq!(logarithmic(120.0, 1_800.0), [100.0, 200.0, 500.0, 1_000.0, 2_000.0]);
         assert_eq!(time(90.0, 10), [0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0]);
         assert_eq!(time(3_600.0, 10)[1], 600.0);
+    }
+
+    #[test]
+    fn percentiles_are_named_as_people_do() {
+        let names: Vec<String> = nines(4.2).into_iter().map(percentile).collect();
+        assert_eq!(names, ["0 %", "50 %", "90 %", "99 %", "99.9 %", "99.99 %"]);
     }
 
     proptest! {

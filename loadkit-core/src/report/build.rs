@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{
-    CountFigures, Distribution, Figures, GaugeFigures, Players, Report, RunFacts, SCHEMA, Series, SeriesPoint,
-    SeriesStepFigures, StepFigures, Times,
+    CountFigures, Distribution, Figures, GaugeFigures, Intervals, Players, Report, RunFacts, SCHEMA, Series,
+    SeriesPoint, SeriesStepFigures, SeriesTrendFigures, StepFigures, Times,
 };
+use crate::flight::FlightEntry;
+use crate::gate::{Gate, GateError};
 use crate::metrics::names;
 use crate::metrics::{Collector, Histogram, Point, SeriesStep, StepTotals, Totals};
-use crate::verdict::Judgement;
+use crate::verdict::{Judgement, Verdict};
 
 /// At most so many steps are in the series, which has 300 points: the report stays below some ten megabytes.
 const MAX_SERIES_STEPS: usize = 64;
@@ -20,7 +22,15 @@ impl Report {
         let totals = collector.totals();
         let lasted_s = totals.to_us as f64 / 1e6;
         let rated_s = if run.plan.duration_s > 0.0 { lasted_s.min(run.plan.duration_s) } else { lasted_s };
-        let series = series(collector);
+        let by_count = most_frequent(totals);
+        let shown = || by_count.iter().take(MAX_SERIES_STEPS).copied();
+        let (intervals, histograms_left_out) = Intervals::new(collector, shown());
+        let left_out = by_count.len().saturating_sub(MAX_SERIES_STEPS) as u64;
+        let series = Series {
+            steps_left_out: left_out,
+            histograms_left_out: histograms_left_out.saturating_add(left_out),
+            ..series(collector, &shown().collect())
+        };
         Report {
             schema: SCHEMA.to_owned(),
             lasted_s,
@@ -34,7 +44,24 @@ impl Report {
             }),
             series,
             failures: totals.samples.iter().cloned().collect(),
+            beside: None,
+            intervals,
+            gate: None,
+            flights: totals.flights.iter().map(FlightEntry::new).collect(),
             run,
+        }
+    }
+}
+
+impl Report {
+    /// Takes what the gate says of the two servers of the run. What it makes of the run is a reason for its verdict.
+    pub fn take_gate(&mut self, gate: Result<Gate, GateError>) {
+        match gate {
+            Ok(gate) => {
+                gate.reasons.iter().for_each(|text| self.judgement.add(gate.verdict, text.clone()));
+                self.gate = Some(gate);
+            }
+            Err(error) => self.judgement.add(Verdict::Invalid, error.to_string()),
         }
     }
 }
@@ -119,25 +146,35 @@ fn figures(totals: &Totals, rated_s: f64, belongs: impl Fn(&str) -> bool) -> Fig
     Figures { trends: trends.collect(), counts: counts.collect(), gauges: gauges.collect() }
 }
 
-fn series(collector: &Collector) -> Series {
-    let steps = &collector.totals().steps;
-    let mut by_count: Vec<(u64, &str)> =
-        steps.iter().map(|(name, step)| (step.succeeded().saturating_add(step.failed()), name.as_str())).collect();
-    by_count.sort_by(|a, b| b.cmp(a));
-    let shown: BTreeSet<&str> = by_count.iter().take(MAX_SERIES_STEPS).map(|(_, name)| *name).collect();
+/// The steps, those first that ran most.
+fn most_frequent(totals: &Totals) -> Vec<&str> {
+    let count = |step: &StepTotals| step.succeeded().saturating_add(step.failed());
+    let mut steps: Vec<(u64, &str)> = totals.steps.iter().map(|(name, step)| (count(step), name.as_str())).collect();
+    steps.sort_by(|a, b| b.cmp(a));
+    steps.into_iter().map(|(_, name)| name).collect()
+}
+
+fn series(collector: &Collector, shown: &BTreeSet<&str>) -> Series {
     let width_s = collector.width().as_secs_f64();
     let end = Duration::from_micros(collector.totals().to_us);
     let points = (0_u32..).zip(collector.points()).map(|(i, point)| {
         let from = collector.width().saturating_mul(i);
         let to = (from + collector.width()).min(end).max(from);
-        series_point(point, from.as_secs_f64(), to.as_secs_f64(), &shown)
+        series_point(point, from.as_secs_f64(), to.as_secs_f64(), shown)
     });
-    Series { width_s, points: points.collect(), steps_left_out: steps.len().saturating_sub(MAX_SERIES_STEPS) as u64 }
+    Series { width_s, points: points.collect(), ..Series::default() }
 }
 
 fn series_point(point: &Point, from_s: f64, to_s: f64, shown: &BTreeSet<&str>) -> SeriesPoint {
-    let steps = point.steps.iter().filter(|(name, _)| shown.contains(name.as_str()));
-    let steps: BTreeMap<_, _> = steps.map(|(name, step)| (name.clone(), series_step(step, to_s - from_s))).collect();
+    let steps = point.steps().filter(|(name, _)| shown.contains(name));
+    let steps: BTreeMap<_, _> =
+        steps.map(|(name, step)| (name.to_owned(), series_step(&step, to_s - from_s))).collect();
+    let trends = point.trends().map(|(name, values)| {
+        let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|q| values.quantile(q));
+        (name.to_owned(), SeriesTrendFigures { count: values.count(), p50, p95, p99 })
+    });
+    let gauges = point.gauges.iter().map(|(name, gauge)| (name.clone(), gauge.reading.max));
+    let gauges = gauges.filter(|(_, value)| value.is_finite());
     SeriesPoint {
         from_s,
         to_s,
@@ -147,6 +184,9 @@ fn series_point(point: &Point, from_s: f64, to_s: f64, shown: &BTreeSet<&str>) -
         started: point.started,
         failed: point.failed,
         steps,
+        trends: trends.collect(),
+        counts: point.counts.iter().filter(|(_, n)| **n > 0).map(|(name, n)| (name.clone(), *n)).collect(),
+        gauges: gauges.collect(),
     }
 }
 

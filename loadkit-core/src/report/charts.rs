@@ -1,11 +1,12 @@
-//! `Report -> SVG files`: players, rates, failures and percentiles over time.
+//! `Report -> SVG files`: what happened over time, how times are distributed, and how connections and the kit were doing.
 //!
 //! An SVG here has presentation attributes only: no style sheet, no script, no font of its own. So it shows under a
 //! content-security policy that forbids those.
 
 use std::collections::BTreeSet;
 
-use super::plot::{Line, Plot, Scale};
+use super::curves::{connections, distribution, generator};
+use super::plot::{Across, Line, Plot, Scale};
 use super::{Report, SeriesPoint, SeriesStepFigures, format};
 
 /// At most so many steps have a chart of percentiles of their own.
@@ -17,11 +18,11 @@ const LOG_RATIO: f64 = 20.0;
 
 /// Colours that colour-blind people can tell apart, on white: Okabe and Ito, "Color Universal Design", 2008, without
 /// its yellow, which is too light for lines.
-const PALETTE: [(u8, u8, u8); MAX_LINES] =
+pub(super) const PALETTE: [(u8, u8, u8); MAX_LINES] =
     [(0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (0, 0, 0)];
-const BLUE: (u8, u8, u8) = PALETTE[0];
-const RED: (u8, u8, u8) = PALETTE[1];
-const ORANGE: (u8, u8, u8) = PALETTE[4];
+pub(super) const BLUE: (u8, u8, u8) = PALETTE[0];
+pub(super) const RED: (u8, u8, u8) = PALETTE[1];
+pub(super) const ORANGE: (u8, u8, u8) = PALETTE[4];
 const BLACK: (u8, u8, u8) = PALETTE[6];
 
 /// A chart in a file.
@@ -36,32 +37,70 @@ pub(super) struct Chart {
     pub(super) legend_px: u32,
 }
 
-/// The charts of a report.
+/// The charts of a report, each part in the order in which it is to be looked at.
 #[derive(Default)]
 pub(super) struct Charts {
-    /// All, in the order in which they are to be looked at.
-    pub(super) all: Vec<Chart>,
-    /// Steps that are in no chart of percentiles, because there are too many.
+    /// Players, rates, failures and percentiles over time.
+    pub(super) over_time: Vec<Chart>,
+    /// The distribution of each step's times.
+    pub(super) distributions: Vec<Chart>,
+    /// Connections over time.
+    pub(super) connections: Vec<Chart>,
+    /// The load generator over time.
+    pub(super) generator: Vec<Chart>,
+    /// Steps that have no chart of their own, because there are too many.
     pub(super) left_out: Vec<String>,
+}
+
+impl Charts {
+    /// All of them.
+    pub(super) fn into_all(self) -> impl Iterator<Item = Chart> {
+        let Charts { over_time, distributions, connections, generator, .. } = self;
+        over_time.into_iter().chain(distributions).chain(connections).chain(generator)
+    }
+}
+
+/// Adds a chart that there is something to see in.
+pub(super) fn draw(charts: &mut Vec<Chart>, file: impl Into<String>, description: impl Into<String>, plot: &Plot) {
+    let legend_px = plot.legend_px();
+    let chart = |svg| Chart { file: file.into(), description: description.into(), svg, legend_px };
+    charts.extend(plot.svg().map(chart));
 }
 
 /// Draws the charts that there is something to see in.
 pub(super) fn charts(report: &Report) -> Charts {
     let mut charts = Charts::default();
-    let points = &report.series.points;
-    if points.is_empty() || report.lasted_s <= 0.0 {
+    if report.series.points.is_empty() || report.lasted_s <= 0.0 {
         return charts;
     }
-    let steps = most_frequent(report, |step| step.succeeded > 0 || step.failed > 0);
-    let mut add = |file: String, description: String, plot: Plot| {
-        let legend_px = plot.legend_px();
-        charts.all.extend(plot.svg().map(|svg| Chart { file, description, svg, legend_px }));
-    };
-    add("players.svg".into(), players_description(report), players(report));
     let timed = most_frequent(report, |step| step.succeeded > 0);
+    let over_time = &mut charts.over_time;
+    draw(over_time, "players.svg", players_description(report), &players(report));
+    draw_rates(report, &timed, over_time);
+    let mut names = FileNames::default();
+    let mut shown: Vec<&str> = timed.iter().copied().take(MAX_PERCENTILE_CHARTS).collect();
+    shown.sort_unstable();
+    for step in shown {
+        let name = format::name(step, 60);
+        let description = format!("Percentiles of the response time of {name}, over time");
+        draw(over_time, names.make("percentiles-", step), description, &percentiles(report, step));
+        if let Some(plot) = distribution(report, step) {
+            let description = format!("Response and service time of {name} by percentile");
+            draw(&mut charts.distributions, names.make("distribution-", step), description, &plot);
+        }
+    }
+    charts.left_out = timed.iter().skip(MAX_PERCENTILE_CHARTS).map(|step| (*step).to_owned()).collect();
+    charts.connections = connections(report);
+    charts.generator = generator(report);
+    charts
+}
+
+/// How many steps succeeded, and how many steps and players failed.
+fn draw_rates(report: &Report, timed: &[&str], charts: &mut Vec<Chart>) {
+    let steps = most_frequent(report, |step| step.succeeded > 0 || step.failed > 0);
     if !timed.is_empty() {
-        let plot = rates(report, "Steps that succeeded", lines(report, &steps, &timed, |step| step.succeeded));
-        add("rate.svg".into(), "How many steps succeeded a second, over time".into(), plot);
+        let plot = rates(report, "Steps that succeeded", lines(report, &steps, timed, |step| step.succeeded));
+        draw(charts, "rate.svg", "How many steps succeeded a second, over time", &plot);
     }
     let failing = most_frequent(report, |step| step.failed > 0);
     if !failing.is_empty() || report.players.failed > 0 {
@@ -72,22 +111,9 @@ pub(super) fn charts(report: &Report) -> Charts {
             let points = vec![per_second(report, |point| point.failed)];
             all.insert(0, Line { width: 4, ..Line::new("players", BLACK, points) });
         }
-        add(
-            "failures.svg".into(),
-            "How many steps and players failed a second, over time".into(),
-            rates(report, "Failures", all),
-        );
+        let plot = rates(report, "Failures", all);
+        draw(charts, "failures.svg", "How many steps and players failed a second, over time", &plot);
     }
-    let mut names = FileNames::default();
-    let mut shown: Vec<&str> = timed.iter().copied().take(MAX_PERCENTILE_CHARTS).collect();
-    shown.sort_unstable();
-    for step in shown {
-        let file = names.make("percentiles-", step);
-        let description = format!("Percentiles of the response time of {}, over time", format::name(step, 60));
-        add(file, description, percentiles(report, step));
-    }
-    charts.left_out = timed.iter().skip(MAX_PERCENTILE_CHARTS).map(|step| (*step).to_owned()).collect();
-    charts
 }
 
 /// The steps for which something in the series holds, the most frequent first.
@@ -114,7 +140,7 @@ fn players(report: &Report) -> Plot {
         Line { width: 3, ..Line::new("at work", BLUE, at_end(|point| point.active)) },
         Line::new("connected", ORANGE, at_end(|point| point.connected)),
     ];
-    Plot { title: "Players".into(), lasted_s: report.lasted_s, scale: Scale::Linear(format::number), lines }
+    Plot { title: "Players".into(), across: Across::Time(report.lasted_s), scale: Scale::Linear(format::number), lines }
 }
 
 fn players_description(report: &Report) -> String {
@@ -127,7 +153,7 @@ fn players_description(report: &Report) -> String {
     )
 }
 
-fn rates(report: &Report, what: &str, lines: Vec<Line>) -> Plot {
+pub(super) fn rates(report: &Report, what: &str, lines: Vec<Line>) -> Plot {
     let peak = |line: &Line| line.parts.iter().flatten().fold(0.0, |peak: f64, (_, value)| peak.max(*value));
     let peaks = || lines.iter().map(peak).filter(|peak| *peak > 0.0);
     let wide = peaks().fold(0.0, f64::max) >= LOG_RATIO * peaks().fold(f64::MAX, f64::min);
@@ -140,7 +166,7 @@ fn rates(report: &Report, what: &str, lines: Vec<Line>) -> Plot {
         title.push_str(&format!("; the {steps} most frequent steps"));
     }
     let scale = if wide { Scale::Logarithmic(format::rate) } else { Scale::Linear(format::rate) };
-    Plot { title, lasted_s: report.lasted_s, scale, lines }
+    Plot { title, across: Across::Time(report.lasted_s), scale, lines }
 }
 
 /// A line for each of the first steps shown. A step has the same colour in all charts, as long as colours last.
@@ -156,7 +182,7 @@ fn lines(report: &Report, all: &[&str], shown: &[&str], of: fn(&SeriesStepFigure
     lines
 }
 
-fn per_second(report: &Report, of: impl Fn(&SeriesPoint) -> u64) -> Vec<(f64, f64)> {
+pub(super) fn per_second(report: &Report, of: impl Fn(&SeriesPoint) -> u64) -> Vec<(f64, f64)> {
     let width_s = report.series.width_s;
     // A few in the sliver of time at the end are no high rate.
     let covers_s = |point: &SeriesPoint| (point.to_s - point.from_s).max(width_s / 2.0);
@@ -165,21 +191,29 @@ fn per_second(report: &Report, of: impl Fn(&SeriesPoint) -> u64) -> Vec<(f64, f6
 
 fn percentiles(report: &Report, step: &str) -> Plot {
     let line = |name: &str, colour, of: fn(&SeriesStepFigures) -> Option<u64>| {
-        let at = |point: &SeriesPoint| Some((middle(point), point.steps.get(step).and_then(of)? as f64));
-        // Where nothing ended there is no percentile: the line has a gap.
-        let gaps = report.series.points.split(|point| at(point).is_none());
-        let parts = gaps.map(|part| part.iter().filter_map(at).collect::<Vec<_>>());
-        Line::new(name, colour, parts.filter(|part| !part.is_empty()).collect())
+        Line::new(name, colour, parts(report, |point| Some(point.steps.get(step).and_then(of)? as f64)))
     };
     let lines =
         vec![line("p99", RED, |s| s.p99_us), line("p95", ORANGE, |s| s.p95_us), line("p50", BLUE, |s| s.p50_us)];
+    times(format!("{}: response time", format::name(step, 60)), Across::Time(report.lasted_s), lines)
+}
+
+/// A chart of times, on the scale that suits them.
+pub(super) fn times(title: String, across: Across, lines: Vec<Line>) -> Plot {
     let values = || lines.iter().flat_map(|line| line.parts.iter().flatten()).map(|(_, value)| value.max(1.0));
     let (smallest, largest) = (values().fold(f64::MAX, f64::min), values().fold(1.0, f64::max));
     let wide = largest / smallest >= LOG_RATIO;
     let scale = if wide { Scale::Logarithmic(format::micros) } else { Scale::Linear(format::micros) };
-    let note = if wide { ", on a logarithmic scale" } else { "" };
-    let title = format!("{}: response time{note}", format::name(step, 60));
-    Plot { title, lasted_s: report.lasted_s, scale, lines }
+    let title = if wide { format!("{title}, on a logarithmic scale") } else { title };
+    Plot { title, across, scale, lines }
+}
+
+/// A figure over time. Where there is none, the line has a gap.
+pub(super) fn parts(report: &Report, of: impl Fn(&SeriesPoint) -> Option<f64>) -> Vec<Vec<(f64, f64)>> {
+    let at = |point: &SeriesPoint| Some((middle(point), of(point)?));
+    let gaps = report.series.points.split(|point| at(point).is_none());
+    let parts = gaps.map(|part| part.iter().filter_map(at).collect::<Vec<_>>());
+    parts.filter(|part| !part.is_empty()).collect()
 }
 
 fn middle(point: &SeriesPoint) -> f64 {

@@ -136,8 +136,26 @@ pub fn name(name: &str, width: usize) -> String {
     if fitted.trim().is_empty() { fit("(no name)", width) } else { fitted }
 }
 
+/// Breaks a text into lines at spaces. Words longer than a line are left to be cut.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let Some(last) = lines.last_mut() else { continue };
+        let room = width.saturating_sub(last.chars().count());
+        if last.is_empty() {
+            last.push_str(word);
+        } else if word.chars().count() < room {
+            last.push(' ');
+            last.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
 /// Characters that control a terminal, or turn the direction of a line, or are not allowed in XML.
-fn is_unprintable(c: char) -> bool {
+pub(crate) fn is_unprintable(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}'..='\u{ffff}')
 }

@@ -4,14 +4,19 @@
 //! archived reports under one), and for a file opened from a disk without a network. So it has a style sheet and images
 //! beside it, by relative address, and nothing else. All that a user could have named is escaped by maud.
 
+mod figures;
+mod steps;
+
 use std::time::Duration;
 
 use maud::{DOCTYPE, Markup, html};
 
-use super::charts::{Charts, charts};
+use figures::{figures, health_table};
+use steps::{compared, steps};
+
+use super::charts::{Chart, Charts, charts};
 use super::failures::failure_rows;
-use super::{Distribution, Figures, Report, StepFigures, Times, format, plot};
-use crate::metrics::TrendUnit;
+use super::{Report, format, plot};
 use crate::plan::format_duration;
 use crate::verdict::{Check, Verdict};
 
@@ -26,7 +31,7 @@ const MAX_TEXT_CHARS: usize = 1_000;
 pub(super) fn files(report: &Report) -> Vec<(String, String)> {
     let charts = charts(report);
     let page = page(report, &charts).into_string();
-    let mut files: Vec<(String, String)> = charts.all.into_iter().map(|chart| (chart.file, chart.svg)).collect();
+    let mut files: Vec<(String, String)> = charts.into_all().map(|chart| (chart.file, chart.svg)).collect();
     files.push(("report.css".to_owned(), include_str!("report.css").to_owned()));
     files.push(("report.html".to_owned(), page));
     files
@@ -53,18 +58,32 @@ fn page(report: &Report, charts: &Charts) -> Markup {
                     (verdict(report))
                     (facts(report))
                     (thresholds(report))
+                    @if let Some(beside) = &report.beside { (compared(beside)) }
                     (steps(report))
-                    (pictures(charts))
+                    (over_time(charts))
+                    @if !charts.distributions.is_empty() {
+                        section {
+                            h2 { "Distributions" }
+                            p class="note" { "Each percentile is as far to the right as it has nines, so that the tail is seen." }
+                            (pictures(&charts.distributions))
+                        }
+                    }
                     (failures(report))
-                    (figures("What the game measured", "", &report.game))
-                    (figures("Connections", "The kit's own figures of all connections together.", &report.connections))
+                    (figures("What the game measured", "", &report.game, html! {}))
+                    (figures(
+                        "Connections",
+                        "The kit's own figures of all connections together.",
+                        &report.connections,
+                        pictures(&charts.connections),
+                    ))
                     (figures(
                         "The load generator",
                         "How this kit and its machine were doing. None of it is about the server: where it is bad, the run is invalid.",
                         &report.generator,
+                        html! { (health_table(report)) (pictures(&charts.generator)) },
                     ))
                     footer {
-                        p { "All figures, exact and over time, are in " a href="report.json" { "report.json" } "." }
+                        (beside_the_page())
                         p { "Made by loadkit " (report.run.version) "." }
                     }
                 }
@@ -135,7 +154,12 @@ fn facts(report: &Report) -> Markup {
     });
     let networks: Vec<String> = networks.collect();
     let networks = (!networks.is_empty()).then(|| ("Networks", networks.join("; ")));
+    let named =
+        |text: &str, none: &str| if text.is_empty() { none.to_owned() } else { format::fit(text, MAX_NAME_CHARS) };
     let rows = [
+        ("Server", named(&run.target, "–")),
+        ("Build", named(&run.build, "not named (--build NAME names it)")),
+        ("Client", format!("{}, scenario {}", named(&run.client, "–"), format::name(&run.scenario, MAX_NAME_CHARS))),
         ("Players", ended),
         ("At most at once", at_once),
         ("Load", run.plan.stages.iter().take(20).cloned().collect::<Vec<_>>().join(", then ") + &parties),
@@ -155,7 +179,7 @@ fn thresholds(report: &Report) -> Markup {
         @if !rows.is_empty() {
             section {
                 h2 { "Thresholds" }
-                table {
+                div class="scroll" { table class="short" {
                     thead { tr { th { "must be" } th class="n" { "measured" } th { "" } } }
                     tbody {
                         @for row in rows.iter().take(MAX_ROWS) {
@@ -171,68 +195,37 @@ fn thresholds(report: &Report) -> Markup {
                             }
                         }
                     }
-                }
+                } }
                 (more(rows.len()))
             }
         }
     }
 }
 
-fn steps(report: &Report) -> Markup {
-    let heads = ["succeeded", "a second", "failed", "share", "p50", "p95", "p99", "max", "service p99"];
+/// The files beside the page, for those who want more than it shows.
+fn beside_the_page() -> Markup {
+    let files = [
+        ("report.json", "all figures, exact and over time"),
+        ("steps.csv", "a line for each step"),
+        ("series.csv", "a line for each step and point in time"),
+        ("report.md", "in short, for a pull request"),
+    ];
+    // Only what is written with this page is linked.
+    let archived = [("histograms.hlog", "HdrHistogram's log of all times"), ("junit.xml", "thresholds as tests")];
+    let archived = if cfg!(feature = "archive") { &archived[..] } else { &[] };
     html! {
-        section {
-            h2 { "Steps" }
-            @if report.steps.is_empty() {
-                p { "No step was run." }
-            } @else {
-                table {
-                    thead {
-                        tr { th { "" } th class="group" colspan="4" { "how often" } th class="group" colspan="4" { "response time" } th {} }
-                        tr { th { "step" } @for head in heads { th class="n" { (head) } } }
-                    }
-                    tbody { @for (name, step) in report.steps.iter().take(MAX_ROWS) { (step_row(name, step)) } }
-                }
-                (more(report.steps.len()))
-                p class="note" {
-                    b { "Response time" }
-                    " counts from when a step should have begun, so it holds all that a player would have waited, also while the "
-                    "server kept its bot from acting. "
-                    b { "Service time" }
-                    " counts from when it did begin: what the server took for that one step."
-                }
-            }
+        ul class="files" {
+            @for (file, what) in files.iter().chain(archived) { li { a href=(file) { (file) } ": " (what) } }
         }
     }
 }
 
-fn step_row(name: &str, step: &StepFigures) -> Markup {
-    let time = |times: &Option<Times>, of: fn(&Times) -> u64| {
-        times.as_ref().map_or("–".to_owned(), |times| format::micros(of(times) as f64))
-    };
-    let response: [fn(&Times) -> u64; 4] = [|t| t.p50_us, |t| t.p95_us, |t| t.p99_us, |t| t.max_us];
+fn over_time(charts: &Charts) -> Markup {
     html! {
-        tr {
-            td class="name" { (format::name(name, MAX_NAME_CHARS)) }
-            td class="n" { (format::count(step.succeeded)) }
-            td class="n" { (format::rate(step.rate_per_s)) }
-            td class=(if step.failed > 0 { "n missed" } else { "n" }) { (format::count(step.failed)) }
-            td class="n" { (format::share(step.error_share)) }
-            @for of in response { td class="n" { (time(&step.response, of)) } }
-            td class="n" { (time(&step.service, |t| t.p99_us)) }
-        }
-    }
-}
-
-fn pictures(charts: &Charts) -> Markup {
-    let (width, least_height) = plot::SIZE;
-    html! {
-        @if !charts.all.is_empty() {
-            section class="charts" {
+        @if !charts.over_time.is_empty() {
+            section {
                 h2 { "Over time" }
-                @for chart in &charts.all {
-                    img src=(chart.file) alt=(chart.description) width=(width) height=(least_height + chart.legend_px);
-                }
+                (pictures(&charts.over_time))
                 @if !charts.left_out.is_empty() {
                     @let names = charts.left_out.iter().take(20).map(|name| format::name(name, 30)).collect::<Vec<_>>();
                     p class="note" {
@@ -246,6 +239,18 @@ fn pictures(charts: &Charts) -> Markup {
     }
 }
 
+/// Charts, each in a frame of its own: on a narrow screen it scrolls there, so that its letters stay large enough.
+fn pictures(charts: &[Chart]) -> Markup {
+    let (width, least_height) = plot::SIZE;
+    html! {
+        @for chart in charts {
+            div class="chart" {
+                img src=(chart.file) alt=(chart.description) width=(width) height=(least_height + chart.legend_px);
+            }
+        }
+    }
+}
+
 fn failures(report: &Report) -> Markup {
     let rows = failure_rows(report);
     html! {
@@ -254,7 +259,7 @@ fn failures(report: &Report) -> Markup {
             @if rows.is_empty() {
                 p { "None." }
             } @else {
-                table class="failures" {
+                div class="scroll" { table class="failures" {
                     thead { tr { th { "step" } th { "kind" } th class="n" { "times" } th { "the first" } } }
                     tbody {
                         @for row in rows.iter().take(MAX_ROWS) {
@@ -275,74 +280,9 @@ fn failures(report: &Report) -> Markup {
                             }
                         }
                     }
-                }
+                } }
                 (more(rows.len()))
             }
-        }
-    }
-}
-
-fn figures(title: &str, note: &str, figures: &Figures) -> Markup {
-    let Figures { trends, counts, gauges } = figures;
-    let empty = trends.is_empty() && counts.is_empty() && gauges.is_empty();
-    let gauge = |name: &str, value: Option<f64>| match value {
-        None => "–".to_owned(),
-        Some(size) if name == crate::metrics::names::MEMORY => format::bytes(size),
-        Some(value) => format::number(value),
-    };
-    html! {
-        @if !empty {
-            section {
-                h2 { (title) }
-                @if !note.is_empty() { p class="note" { (note) } }
-                @if !trends.is_empty() {
-                    table {
-                        thead { tr {
-                            th { "trend" }
-                            @for head in ["samples", "mean", "p50", "p95", "p99", "max"] { th class="n" { (head) } }
-                        } }
-                        tbody { @for (name, trend) in trends.iter().take(MAX_ROWS) { (trend_row(name, trend)) } }
-                    }
-                    (more(trends.len()))
-                }
-                @if !counts.is_empty() {
-                    table {
-                        thead { tr { th { "count" } th class="n" { "in all" } th class="n" { "a second" } } }
-                        tbody { @for (name, count) in counts.iter().take(MAX_ROWS) { tr {
-                            td class="name" { (format::name(name, MAX_NAME_CHARS)) }
-                            td class="n" { (format::count(count.total)) }
-                            td class="n" { (format::rate(count.rate_per_s)) }
-                        } } }
-                    }
-                    (more(counts.len()))
-                }
-                @if !gauges.is_empty() {
-                    table {
-                        thead { tr { th { "gauge" } @for head in ["last", "smallest", "largest"] { th class="n" { (head) } } } }
-                        tbody { @for (name, values) in gauges.iter().take(MAX_ROWS) { tr {
-                            td class="name" { (format::name(name, MAX_NAME_CHARS)) }
-                            @for value in [values.last, values.min, values.max] { td class="n" { (gauge(name, value)) } }
-                        } } }
-                    }
-                    (more(gauges.len()))
-                }
-            }
-        }
-    }
-}
-
-fn trend_row(name: &str, trend: &Distribution) -> Markup {
-    let value = |value: f64| match trend.unit {
-        TrendUnit::Micros => format::micros(value),
-        TrendUnit::Number => format::number(value),
-    };
-    let whole = [trend.p50, trend.p95, trend.p99, trend.max].map(|n| value(n as f64));
-    html! {
-        tr {
-            td class="name" { (format::name(name, MAX_NAME_CHARS)) }
-            td class="n" { (format::count(trend.count)) }
-            td class="n" { (value(trend.mean)) }
-            @for text in whole { td class="n" { (text) } }
         }
     }
 }

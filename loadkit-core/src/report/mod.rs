@@ -8,12 +8,26 @@ mod axis;
 mod build;
 #[cfg(feature = "html")]
 mod charts;
+mod compare;
+#[cfg(feature = "html")]
+mod curves;
 mod failures;
 pub mod format;
 #[cfg(feature = "html")]
+mod health;
+#[cfg(feature = "archive")]
+pub mod hlog;
+#[cfg(feature = "html")]
 mod html;
+mod intervals;
+#[cfg(feature = "archive")]
+mod junit;
+mod load;
+mod markdown;
 #[cfg(feature = "html")]
 mod plot;
+mod series;
+mod tables;
 mod text;
 mod write;
 
@@ -22,16 +36,28 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Job;
+use crate::flight::{FlightEntry, FlightRun};
+use crate::gate::Gate;
 use crate::metrics::{FailureSample, TrendUnit};
 use crate::network::{Networks, Profile};
 use crate::plan::Plan;
 use crate::verdict::Judgement;
 
+pub use compare::{Beside, Change, StepBeside};
+pub use intervals::{Intervals, StepIntervals};
+pub use load::LoadError;
+pub use series::{Series, SeriesPoint, SeriesStepFigures, SeriesTrendFigures};
 pub use text::summary;
+pub(crate) use write::write_with;
 pub use write::{ReportError, check_writable, write_json, write_report};
 
 /// The version of the report's JSON. A change that readers could stumble over changes the number.
 pub(crate) const SCHEMA: &str = "loadkit.report/1";
+/// The file of the figures, as JSON.
+const REPORT_JSON: &str = "report.json";
+/// The file of the histograms.
+#[cfg(feature = "archive")]
+const HISTOGRAMS_HLOG: &str = "histograms.hlog";
 
 /// All that there is to say about a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +84,18 @@ pub struct Report {
     pub series: Series,
     /// The earliest messages of failures, a bounded number.
     pub failures: Vec<FailureSample>,
+    /// An earlier run beside this one, if one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
+    /// The histograms of the steps, interval by interval. They are not in the JSON but beside it, in `histograms.hlog`.
+    #[serde(skip)]
+    pub intervals: Intervals,
+    /// What the gate says, where players took turns at two builds of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
+    /// Players whose last steps and messages were recorded, above all such that failed: a bounded number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flights: Vec<FlightEntry>,
 }
 
 /// What was run.
@@ -73,12 +111,21 @@ pub struct RunFacts {
     pub seed: String,
     /// The load.
     pub plan: PlanSummary,
+    /// The whole plan in TOML, with all that the command line has put into it.
+    #[serde(default)]
+    pub plan_toml: String,
     /// When it started, seconds since 1970.
     pub started_at_unix_s: u64,
     /// How many shards played it.
     pub shards: u32,
-    /// The version of loadkit; the client may put its own.
+    /// The version of loadkit.
     pub version: String,
+    /// The client that played, its name and version; empty if that is not known.
+    #[serde(default)]
+    pub client: String,
+    /// The build of the server under test, as the user named it; empty if it was not named.
+    #[serde(default)]
+    pub build: String,
 }
 
 impl RunFacts {
@@ -90,9 +137,25 @@ impl RunFacts {
             target: job.target.name().to_owned(),
             seed: job.seed.to_string(),
             plan: PlanSummary::new(&job.plan),
+            plan_toml: job.plan.to_toml(),
             started_at_unix_s,
             shards: job.shards,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            client: String::new(),
+            build: String::new(),
+        }
+    }
+}
+
+impl From<&RunFacts> for FlightRun {
+    fn from(facts: &RunFacts) -> FlightRun {
+        FlightRun {
+            id: facts.id.clone(),
+            scenario: facts.scenario.clone(),
+            target: facts.target.clone(),
+            seed: facts.seed.clone(),
+            version: facts.version.clone(),
+            plan: facts.plan_toml.clone(),
         }
     }
 }
@@ -110,6 +173,9 @@ pub struct PlanSummary {
     pub arrivals: u64,
     /// How many players play together: 1 if each plays alone.
     pub party: u64,
+    /// Weights of personas that the plan sets in place of the code's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub personas: BTreeMap<String, f64>,
     /// The networks between the players and the server; none if nothing was put there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<NetworkSummary>,
@@ -155,6 +221,7 @@ impl PlanSummary {
             peak: shape.peak(),
             arrivals: shape.arrivals(),
             party: plan.party(),
+            personas: plan.personas().map(|(name, weight)| (name.to_owned(), weight)).collect(),
             networks: plan
                 .networks()
                 .into_iter()
@@ -287,55 +354,6 @@ pub struct GaugeFigures {
     pub min: Option<f64>,
     /// The largest.
     pub max: Option<f64>,
-}
-
-/// How a run went over time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Series {
-    /// The time that a point covers, seconds. The last may cover less.
-    pub width_s: f64,
-    /// One after another from the start of the run.
-    pub points: Vec<SeriesPoint>,
-    /// Steps that are not in the points because there are too many: those that ran least.
-    pub steps_left_out: u64,
-}
-
-/// One point of a series.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SeriesPoint {
-    /// Where it begins, seconds since the start of the run.
-    pub from_s: f64,
-    /// Where it ends.
-    pub to_s: f64,
-    /// Players that the load shape asked for at its end.
-    pub planned: u64,
-    /// Players at work at its end.
-    pub active: u64,
-    /// Players with an open connection at its end.
-    pub connected: u64,
-    /// Players started within it.
-    pub started: u64,
-    /// Players that failed within it.
-    pub failed: u64,
-    /// Steps within it, by name; only those that ended within it.
-    pub steps: BTreeMap<String, SeriesStepFigures>,
-}
-
-/// A step within a point. Its percentiles are of response times.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct SeriesStepFigures {
-    /// How often it succeeded.
-    pub succeeded: u64,
-    /// How often it failed.
-    pub failed: u64,
-    /// How often it succeeded a second.
-    pub rate_per_s: f64,
-    /// The median, if it succeeded at all.
-    pub p50_us: Option<u64>,
-    /// The 95th percentile.
-    pub p95_us: Option<u64>,
-    /// The 99th percentile.
-    pub p99_us: Option<u64>,
 }
 
 #[cfg(test)]

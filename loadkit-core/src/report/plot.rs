@@ -1,4 +1,4 @@
-//! One chart: lines over the time of a run, with a legend above.
+//! One chart: lines over the time of a run or over percentiles, with a legend above.
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
@@ -36,7 +36,7 @@ pub(super) struct Line {
     /// As the legend names it.
     pub(super) name: String,
     pub(super) colour: (u8, u8, u8),
-    /// Its parts, with gaps between them: (seconds since the start, value).
+    /// Its parts, with gaps between them: (seconds since the start or nines, value).
     pub(super) parts: Vec<Vec<(f64, f64)>>,
     /// Half pixels.
     pub(super) width: u32,
@@ -62,10 +62,46 @@ pub(super) enum Scale {
     Logarithmic(fn(f64) -> String),
 }
 
+/// What is to the right.
+pub(super) enum Across {
+    /// The time since the start, up to so many seconds.
+    Time(f64),
+    /// Percentiles, up to so many nines: 90 % is 1, 99 % is 2, and the median lies before them.
+    Nines(f64),
+}
+
+impl Across {
+    fn range(&self) -> Range<f64> {
+        let (Across::Time(end) | Across::Nines(end)) = *self;
+        0.0..end.max(0.001)
+    }
+
+    fn marks(&self) -> Vec<f64> {
+        match *self {
+            Across::Time(lasted_s) => axis::time(lasted_s.max(0.001), 10),
+            Across::Nines(end) => axis::nines(end),
+        }
+    }
+
+    fn write(&self, at: f64) -> String {
+        match self {
+            Across::Time(_) => format::clock(std::time::Duration::from_secs_f64(at.clamp(0.0, 1e9) + 0.001)),
+            Across::Nines(_) => axis::percentile(at),
+        }
+    }
+
+    fn description(&self) -> &'static str {
+        match self {
+            Across::Time(_) => "time since the start (m:ss)",
+            Across::Nines(_) => "percentile",
+        }
+    }
+}
+
 /// What is drawn.
 pub(super) struct Plot {
     pub(super) title: String,
-    pub(super) lasted_s: f64,
+    pub(super) across: Across,
     pub(super) scale: Scale,
     pub(super) lines: Vec<Line>,
 }
@@ -129,7 +165,6 @@ impl Plot {
         let to_y = |value: f64| if is_log { value.max(least).log10() } else { value };
         let marks: Vec<f64> = marks.into_iter().map(to_y).collect();
         let (low, high) = (marks.first().copied().unwrap_or(0.0), marks.last().copied().unwrap_or(1.0));
-        let lasted_s = self.lasted_s.max(0.001);
         let font = ("sans-serif", f64::from(FONT_PX * ZOOM)).into_font().color(&INK);
         let mut chart = ChartBuilder::on(body)
             .margin_right(24 * ZOOM)
@@ -137,7 +172,7 @@ impl Plot {
             .x_label_area_size(X_LABELS_PX * ZOOM)
             .y_label_area_size(Y_LABELS_PX * ZOOM)
             .build_cartesian_2d(
-                Marked { range: 0.0..lasted_s, marks: axis::time(lasted_s, 10) },
+                Marked { range: self.across.range(), marks: self.across.marks() },
                 Marked { range: low..high, marks },
             )?;
         chart
@@ -146,8 +181,8 @@ impl Plot {
             .bold_line_style(GRID.stroke_width(ZOOM))
             .light_line_style(WHITE.stroke_width(0))
             .axis_style(AXIS.stroke_width(ZOOM))
-            .x_desc("time since the start (m:ss)")
-            .x_label_formatter(&|at| format::clock(std::time::Duration::from_secs_f64(at.clamp(0.0, 1e9) + 0.001)))
+            .x_desc(self.across.description())
+            .x_label_formatter(&|at| self.across.write(*at))
             .y_label_formatter(&|y| write(if is_log { 10_f64.powf(*y) } else { *y }))
             .draw()?;
         for line in &self.lines {

@@ -7,7 +7,7 @@ use crate::engine::Stop;
 use crate::metrics::{Collector, Recorder, RunId, Snapshot, SnapshotKey, names};
 use crate::seed::Seed;
 use crate::threshold::Threshold;
-use crate::verdict::{Conditions, judge};
+use crate::verdict::{Conditions, Judge};
 use rand::RngExt as _;
 
 const SHARDS: u32 = 2;
@@ -64,24 +64,9 @@ fn snapshot(
     [active, connected, planned]: [u64; 3],
     started: u64,
 ) -> Snapshot {
-    let taken = recorder.take();
-    Snapshot {
-        key: SnapshotKey { run: RunId(7), worker: 0, shard, attempt: 0, seq },
-        from_us: seq * 1_000_000,
-        to_us: (seq + 1) * 1_000_000,
-        active,
-        connected: connected * 97 / 100,
-        planned,
-        started,
-        finished: 0,
-        failed: Vec::new(),
-        cut_off: 0,
-        steps: taken.steps,
-        trends: taken.trends,
-        counts: taken.counts,
-        gauges: taken.gauges,
-        samples: taken.samples,
-    }
+    let key = SnapshotKey { run: RunId(7), worker: 0, shard, attempt: 0, seq };
+    let taken = recorder.take().snapshot(key, seq * 1_000_000, (seq + 1) * 1_000_000);
+    Snapshot { active, connected: connected * 97 / 100, planned, started, ..taken }
 }
 
 pub(super) fn report_of(collector: &Collector, thresholds: &[&str]) -> Report {
@@ -95,16 +80,18 @@ pub(super) fn report_of(collector: &Collector, thresholds: &[&str]) -> Report {
         cores: 2,
         sharp_timers: true,
     };
-    let judgement = judge(&thresholds, collector.totals(), &conditions);
+    let judgement = Judge::of(collector, &thresholds).judgement(&conditions);
     let plan = PlanSummary {
         stages: vec!["ramp to 1000 over 20s".into(), "hold for 1m10s".into()],
         duration_s: 90.0,
         peak: 1_000,
         arrivals: 0,
         party: 1,
+        personas: BTreeMap::new(),
         networks: Vec::new(),
     };
     let facts = RunFacts {
+        plan_toml: String::new(),
         id: RunId(7).to_string(),
         scenario: "arena".into(),
         target: "127.0.0.1:7777".into(),
@@ -113,6 +100,8 @@ pub(super) fn report_of(collector: &Collector, thresholds: &[&str]) -> Report {
         started_at_unix_s: 1_772_373_909,
         shards: SHARDS,
         version: "0.1.0".into(),
+        client: "arena-bots 1.4.0".into(),
+        build: String::new(),
     };
     Report::new(facts, collector, judgement)
 }
@@ -130,6 +119,11 @@ pub(super) fn made_up() -> Report {
     report_of(&collected(90, &STEPS), &["p99(login) < 250ms", "errors < 5%", "rate(move) > 600/s"])
 }
 
+/// A report of one that met its threshold.
+pub(super) fn passing() -> Report {
+    report_of(&collected(15, &STEPS), &["p99(login) < 10s"])
+}
+
 /// Names that bots could give, and that must not get out of their place.
 const HOSTILE: [&str; 8] = [
     "<script>alert(1)</script>",
@@ -142,7 +136,7 @@ const HOSTILE: [&str; 8] = [
     "LOGIN",
 ];
 
-fn hostile() -> Report {
+pub(super) fn hostile() -> Report {
     let long = "very-long-".repeat(40);
     let mut steps: Vec<(&str, u64, f64)> = HOSTILE.iter().map(|name| (*name, 5, 1_000.0)).collect();
     steps.extend([(long.as_str(), 5, 1_000.0), ("login", 5, 10.0)]);
@@ -189,6 +183,9 @@ fn the_json_has_its_documented_places() {
         "/series/width_s",
         "/series/points/3/steps/login/p95_us",
         "/failures/0/message",
+        "/series/points/3/trends/loadkit.tick_lag/p99",
+        "/series/points/3/counts/net.packets_sent",
+        "/series/points/3/gauges/loadkit.cpu_cores",
     ] {
         assert!(json.pointer(path).is_some_and(|value| !value.is_null()), "{path}");
     }
@@ -200,7 +197,7 @@ fn values_that_are_no_numbers_still_read_back() {
     recorder.gauge("load", f64::NAN, Duration::ZERO);
     let mut collector = Collector::new(Duration::from_secs(1));
     collector.apply(&snapshot(&mut recorder, 0, 0, [0; 3], 1));
-    let report = report_of(&collector, &[]);
+    let report = Report { intervals: Intervals::default(), ..report_of(&collector, &[]) };
     let json = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
     assert_eq!(report.game.gauges["load"].last, None);
@@ -219,7 +216,7 @@ fn refused() -> Report {
     report_of(&collector, &["p99(login) < 250ms", "errors < 5%"])
 }
 
-fn empty() -> Report {
+pub(super) fn empty() -> Report {
     report_of(&Collector::new(Duration::from_secs(1)), &[])
 }
 
@@ -252,6 +249,9 @@ mod page {
     const FORBIDDEN: [&str; 8] =
         [" style=", "<style", "<script", "data:", "javascript:", "@import", "url(", "<foreignObject"];
 
+    /// What is written beside the page, and linked.
+    const BESIDE: [&str; 6] = ["report.json", "steps.csv", "series.csv", "report.md", "histograms.hlog", "junit.xml"];
+
     #[test]
     fn nothing_that_the_policy_forbids() {
         for report in [made_up(), hostile(), empty(), refused()] {
@@ -277,11 +277,12 @@ mod page {
             for attribute in ["src=\"", "href=\""] {
                 for part in page.split(attribute).skip(1) {
                     let name = part.split('"').next().unwrap();
-                    assert!(names.contains(name) || name == "report.json", "{name}");
+                    assert!(names.contains(name) || BESIDE.contains(&name), "{name}");
                     referred += 1;
                 }
             }
-            assert_eq!(referred, files.len(), "report.json instead of the page itself");
+            let linked = if cfg!(feature = "archive") { BESIDE.len() } else { 4 };
+            assert_eq!(referred, files.len() - 1 + linked, "not the page itself");
         }
     }
 
@@ -328,9 +329,11 @@ mod page {
         let kept = std::env::var_os("REPORT_DIR").map(std::path::PathBuf::from);
         let passing = tempfile::tempdir().unwrap();
         let dir = kept.unwrap_or_else(|| passing.path().to_path_buf());
-        for (name, report) in
-            [("made-up", made_up()), ("hostile", hostile()), ("empty", empty()), ("refused", refused())]
-        {
+        let mut compared = made_up();
+        compared.run.build = "2.31.0-rc4".into();
+        compared.compare_with(&report_of(&collected(80, &STEPS), &[]));
+        let reports = [("made-up", compared), ("hostile", hostile()), ("empty", empty()), ("refused", refused())];
+        for (name, report) in reports {
             write_report(&dir.join(name), &report).unwrap();
             std::fs::write(dir.join(name).join("summary.txt"), summary(&report, Some("report/report.html"))).unwrap();
         }

@@ -61,7 +61,7 @@ fn verdict_lines(report: &Report) -> Vec<String> {
     };
     let mut lines: Vec<String> = Vec::new();
     for (i, reason) in reasons.iter().enumerate() {
-        let wrapped = wrap(reason, WIDTH - INDENT);
+        let wrapped = format::wrap(reason, WIDTH - INDENT);
         // A reason is cut only if it is the first; one line is kept for how many there are more.
         let room = MAX_REASON_LINES.saturating_sub(lines.len() + usize::from(i + 1 < reasons.len()));
         if wrapped.len() > room && i > 0 {
@@ -184,27 +184,9 @@ fn health_lines(report: &Report) -> Vec<String> {
     if !text.is_empty() {
         lines.push(line("Generator", &text));
     }
-    let warnings = report.judgement.warnings.iter().flat_map(|text| wrap(text, WIDTH - INDENT));
+    let warnings = report.judgement.warnings.iter().flat_map(|text| format::wrap(text, WIDTH - INDENT));
     for (i, text) in warnings.take(MAX_WARNING_LINES).enumerate() {
         lines.push(line(if i == 0 { "Warning" } else { "" }, &text));
-    }
-    lines
-}
-
-/// Breaks a text into lines at spaces. Words longer than a line are left to be cut.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let Some(last) = lines.last_mut() else { continue };
-        let room = width.saturating_sub(last.chars().count());
-        if last.is_empty() {
-            last.push_str(word);
-        } else if word.chars().count() < room {
-            last.push(' ');
-            last.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
     }
     lines
 }

@@ -5,7 +5,8 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::Report;
+use super::{REPORT_JSON, Report};
+use crate::flight::{self, Artifact, FOLDER, FlightRun};
 
 /// So much is written to see whether there is room. A report of a short run takes about this.
 const PROBE_BYTES: usize = 256 << 10;
@@ -63,19 +64,30 @@ pub fn check_writable(dir: &Path) -> Result<(), ReportError> {
     written.and(removed).map_err(ReportError::at(dir, "directory"))
 }
 
-/// Writes `report.json`, and with the feature `html` also `report.html` with its style sheet and charts, into a
-/// directory, which is made if it is not there.
+/// Writes a report into a directory, which is made if it is not there: `report.json`, `steps.csv`, `series.csv` and
+/// `report.md`; with the feature `archive` also `histograms.hlog` and `junit.xml`, and with the feature `html` also
+/// `report.html` with its style sheet and charts.
 ///
-/// `report.json` comes first, so that it is there if there is no room for the rest.
+/// Recorded flights go into its folder `flights`, in the place of those of an earlier report. `report.json` comes first,
+/// so that it is there if there is no room for the rest.
 ///
 /// # Errors
 /// At the first file that cannot be written. Each file is whole or as it was before.
 pub fn write_report(dir: &Path, report: &Report) -> Result<(), ReportError> {
     fs::create_dir_all(dir).map_err(ReportError::at(dir, "directory"))?;
-    write_json(&dir.join("report.json"), report)?;
+    write_json(&dir.join(REPORT_JSON), report)?;
+    write_flights(dir, report)?;
+    write_with(&dir.join("steps.csv"), || super::tables::steps(report))?;
+    write_with(&dir.join("series.csv"), || super::tables::series(report))?;
+    write_with(&dir.join("report.md"), || Ok(super::markdown::write(report).into_bytes()))?;
+    #[cfg(feature = "archive")]
+    {
+        write_with(&dir.join(super::HISTOGRAMS_HLOG), || super::hlog::of_report(report))?;
+        write_with(&dir.join("junit.xml"), || super::junit::write(report).map(String::into_bytes))?;
+    }
     #[cfg(feature = "html")]
     for (name, text) in super::html::files(report) {
-        replace(&dir.join(name), text.as_bytes())?;
+        write_with(&dir.join(name), || Ok(text.into_bytes()))?;
     }
     Ok(())
 }
@@ -88,18 +100,39 @@ pub fn write_json(path: &Path, report: &Report) -> Result<(), ReportError> {
     let json = serde_json::to_vec_pretty(report).map_err(io::Error::from);
     let mut json = json.map_err(ReportError::at(path, "file"))?;
     json.push(b'\n');
-    replace(path, &json)
+    replace(path, &json).map_err(ReportError::at(path, "file"))
+}
+
+pub(crate) fn write_with(path: &Path, text: impl FnOnce() -> io::Result<Vec<u8>>) -> Result<(), ReportError> {
+    text().and_then(|text| replace(path, &text)).map_err(ReportError::at(path, "file"))
+}
+
+/// Writes the flights of a report, and removes those of an earlier one.
+fn write_flights(dir: &Path, report: &Report) -> Result<(), ReportError> {
+    let folder = dir.join(FOLDER);
+    for old in fs::read_dir(&folder).into_iter().flatten().flatten() {
+        if old.file_name().to_str().is_some_and(flight::is_file_name) {
+            fs::remove_file(old.path()).map_err(ReportError::at(&old.path(), "file"))?;
+        }
+    }
+    let run = FlightRun::from(&report.run);
+    for entry in &report.flights {
+        let Some(flight) = &entry.flight else { continue };
+        fs::create_dir_all(&folder).map_err(ReportError::at(&folder, "directory"))?;
+        let artifact = Artifact::new(run.clone(), (**flight).clone());
+        write_with(&dir.join(&entry.file), || Ok(serde_json::to_vec_pretty(&artifact)?))?;
+    }
+    Ok(())
 }
 
 /// Writes beside the file and then takes its place, which on one file system is one step.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");
     let beside = PathBuf::from(beside);
     let written = write_through(&beside, bytes).and_then(|()| fs::rename(&beside, path));
-    written.map_err(|error| {
+    written.inspect_err(|_| {
         let _ = fs::remove_file(&beside);
-        ReportError::at(path, "file")(error)
     })
 }
 

@@ -12,6 +12,7 @@ pub struct Metric {
     pub(super) name: Option<String>,
     pub(super) clock: Clock,
     pub(super) unit: Unit,
+    pub(super) drift: bool,
 }
 
 /// The statistic of a [`Metric`].
@@ -22,8 +23,12 @@ pub enum Stat {
     Percentile(Percentile),
     /// The mean of all samples.
     Mean,
-    /// The largest sample.
+    /// The smallest sample, or value of a gauge.
+    Min,
+    /// The largest sample, or value of a gauge.
     Max,
+    /// The last value of a gauge.
+    Last,
     /// Failures as a share of all tries; of a run, bots that failed as a share of those that ended.
     Errors,
     /// How often it happened, a second.
@@ -56,6 +61,8 @@ pub enum Unit {
     PerSecond,
     /// A count.
     Count,
+    /// A fraction of one, an hour: the change of something.
+    PerHour,
 }
 
 /// A percentile, above 0 and up to 100, exact to a thousandth of a percent.
@@ -82,6 +89,11 @@ impl Metric {
     pub fn unit(&self) -> Unit {
         self.unit
     }
+
+    /// Whether it is how much the statistic changes over the run, and not the statistic itself.
+    pub fn is_drift(&self) -> bool {
+        self.drift
+    }
 }
 
 impl Unit {
@@ -100,6 +112,7 @@ impl Unit {
             }
             Unit::Fraction => format!("{}%", significant(value * 100.0)),
             Unit::PerSecond => format!("{}/s", significant(value)),
+            Unit::PerHour => format!("{}%/h", significant(value * 100.0)),
             Unit::Plain | Unit::Count => significant(value),
         }
     }
@@ -140,8 +153,10 @@ impl fmt::Display for Stat {
         match self {
             Stat::Percentile(percentile) => percentile.fmt(f),
             Stat::Mean => f.write_str("mean"),
+            Stat::Min => f.write_str("min"),
             Stat::Max => f.write_str("max"),
-            Stat::Errors => f.write_str("errors"),
+            Stat::Last => f.write_str("last"),
+            Stat::Errors => f.write_str(ERRORS),
             Stat::Rate => f.write_str("rate"),
             Stat::Count => f.write_str("count"),
         }
@@ -150,18 +165,35 @@ impl fmt::Display for Stat {
 
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.stat.fmt(f)?;
-        let Some(name) = &self.name else {
-            return Ok(());
-        };
-        if name.chars().all(is_bare) {
-            write!(f, "({name}")?;
-        } else {
-            write!(f, "(\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))?;
+        let Metric { stat, name, clock, drift, .. } = self;
+        let service = if *clock == Clock::Service { ", service" } else { "" };
+        match (name, drift) {
+            (None, false) => write!(f, "{stat}"),
+            (None, true) => write!(f, "drift({stat})"),
+            (Some(name), false) => write!(f, "{stat}({}{service})", Name(name)),
+            // A gauge drifts by its last values, which need not be said.
+            (Some(name), true) if *stat == Stat::Last => write!(f, "drift({})", Name(name)),
+            (Some(name), true) => write!(f, "drift({stat}({}{service}))", Name(name)),
         }
-        f.write_str(if self.clock == Clock::Service { ", service)" } else { ")" })
     }
 }
+
+/// A name as it is written: in quotes where it must be.
+struct Name<'a>(&'a str);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `errors` is no name of a gauge, because it is a metric by itself.
+        if self.0.chars().all(is_bare) && self.0 != ERRORS {
+            f.write_str(self.0)
+        } else {
+            write!(f, "\"{}\"", self.0.replace('\\', "\\\\").replace('"', "\\\""))
+        }
+    }
+}
+
+/// The metric that may stand without a name.
+pub(super) const ERRORS: &str = "errors";
 
 /// Whether a character can stand in a name without quotes.
 pub(super) fn is_bare(c: char) -> bool {

@@ -3,14 +3,16 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::metric::{Clock, Metric, Percentile, Stat, Unit, is_bare};
-use super::{Comparison, Limit, Threshold, ThresholdError};
+use super::metric::{Clock, ERRORS, Metric, Percentile, Stat, Unit, is_bare};
+use super::{ABORT_GRACE, Comparison, Threshold, ThresholdError};
 use crate::plan::{parse_duration, suggest};
 
 /// The longest threshold, in bytes.
 const MAX_LEN: usize = 500;
 
-const STATS: [&str; 5] = ["mean", "max", "errors", "rate", "count"];
+const STATS: [&str; 8] = ["mean", "min", "max", "last", ERRORS, "rate", "count", "drift"];
+/// All of them, for who wrote another.
+const ALL: &str = "p50 to p99.9, mean, min, max, last, errors, rate, count or drift";
 
 pub(super) fn parse(text: &str) -> Result<Threshold, ThresholdError> {
     if text.len() > MAX_LEN {
@@ -20,29 +22,29 @@ pub(super) fn parse(text: &str) -> Result<Threshold, ThresholdError> {
         return Err(ThresholdError { text: shown, span, message, help: None });
     }
     let mut parser = Parser { text, at: 0 };
-    let (stat, word) = parser.stat()?;
-    let (name, clock) = parser.arguments(stat, word.clone())?;
-    parser.no_window()?;
+    let metric = parser.metric()?;
+    let [over, after] = parser.times()?;
     let comparison = parser.comparison()?;
-    let (limit, unit) = parser.limit(stat)?;
-    if unit == Unit::Plain && clock == Clock::Service {
+    let (limit, unit) = parser.limit(&metric)?;
+    if unit == Unit::Plain && metric.clock == Clock::Service {
         let help = "a trend has no service time: write a time such as 250ms for a step";
-        return Err(parser.fail(word.start..text.len(), "a service time compared with a plain number", help));
+        return Err(parser.fail(0..parser.at, "a service time compared with a plain number", help));
     }
-    Ok(Threshold { metric: Metric { stat, name, clock, unit }, comparison, limit })
+    let abort = parser.abort()?;
+    Ok(Threshold { metric: Metric { unit, ..metric }, over, after, comparison, limit, abort })
 }
 
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     text: &'a str,
-    at: usize,
+    pub(super) at: usize,
 }
 
 impl<'a> Parser<'a> {
-    fn rest(&self) -> &'a str {
+    pub(super) fn rest(&self) -> &'a str {
         self.text.get(self.at..).unwrap_or("")
     }
 
-    fn skip_space(&mut self) {
+    pub(super) fn skip_space(&mut self) {
         let rest = self.rest();
         self.at += rest.len() - rest.trim_start().len();
     }
@@ -66,30 +68,72 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn fail(&self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> ThresholdError {
+    pub(super) fn fail(
+        &self,
+        span: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> ThresholdError {
         // What is missing still needs something to stand under: the character that is there instead.
         let instead = self.text.get(span.end..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
         let span = if span.is_empty() { span.start..span.end + instead } else { span };
         ThresholdError { text: self.text.to_owned(), span, message: message.into(), help: Some(help.into()) }
     }
 
-    fn stat(&mut self) -> Result<(Stat, Range<usize>), ThresholdError> {
-        let (word, span) = self.word(|c| c.is_alphanumeric() || "._".contains(c));
-        let stat = match word {
+    /// A metric whose unit is not known until the limit is read.
+    fn metric(&mut self) -> Result<Metric, ThresholdError> {
+        let (word, span) = self.word(is_of_stat);
+        if word == "drift" {
+            return self.drift(span);
+        }
+        let stat = self.stat(word, span.clone())?;
+        let (name, clock) = self.arguments(stat, span)?;
+        Ok(Metric { stat, name, clock, unit: Unit::Plain, drift: false })
+    }
+
+    /// The rest of `drift(..)`: of a metric, or of a gauge by its name.
+    fn drift(&mut self, word: Range<usize>) -> Result<Metric, ThresholdError> {
+        const HELP: &str = "name a gauge, or a metric of a step: drift(memory), drift(p95(login))";
+        if !self.eat('(') {
+            return Err(self.fail(word, "`drift` of what?", HELP));
+        }
+        let start = self.at;
+        let (inner, span) = self.word(is_of_stat);
+        let is_metric = inner == ERRORS || self.rest().trim_start().starts_with('(');
+        let metric = if is_metric && inner == "drift" {
+            return Err(self.fail(span, "a drift of a drift", HELP));
+        } else if is_metric {
+            let stat = self.stat(inner, span.clone())?;
+            let (name, clock) = self.arguments(stat, span)?;
+            Metric { stat, name, clock, unit: Unit::PerHour, drift: true }
+        } else {
+            self.at = start;
+            let name = Some(self.name("drift")?);
+            Metric { stat: Stat::Last, name, clock: Clock::Response, unit: Unit::PerHour, drift: true }
+        };
+        self.close()?;
+        Ok(metric)
+    }
+
+    fn close(&mut self) -> Result<(), ThresholdError> {
+        if self.eat(')') {
+            return Ok(());
+        }
+        let help = "close the name with `)`; a name with other characters goes in quotes";
+        Err(self.fail(self.at..self.at, "`)` is missing", help))
+    }
+
+    fn stat(&self, word: &str, span: Range<usize>) -> Result<Stat, ThresholdError> {
+        Ok(match word {
             "mean" => Stat::Mean,
+            "min" => Stat::Min,
             "max" => Stat::Max,
-            "errors" => Stat::Errors,
+            "last" => Stat::Last,
+            ERRORS => Stat::Errors,
             "rate" => Stat::Rate,
             "count" => Stat::Count,
             "" => {
                 return Err(self.fail(span, "a metric is missing", "write one such as p99(login) < 250ms"));
-            }
-            "drift" => {
-                return Err(self.fail(
-                    span,
-                    "`drift` is not yet supported",
-                    "use p99, mean, max, errors, rate or count",
-                ));
             }
             _ => match percentile(word) {
                 Some(Some(percentile)) => Stat::Percentile(percentile),
@@ -99,8 +143,7 @@ impl<'a> Parser<'a> {
                 }
                 None => return Err(self.unknown_stat(word, span)),
             },
-        };
-        Ok((stat, span))
+        })
     }
 
     fn unknown_stat(&self, word: &str, span: Range<usize>) -> ThresholdError {
@@ -108,10 +151,9 @@ impl<'a> Parser<'a> {
             "median" => "the median is p50".into(),
             "avg" | "average" => "the average is `mean`".into(),
             "error" | "failures" | "failed" => "did you mean `errors`?".into(),
-            lower => suggest(lower, STATS).map_or_else(
-                || "use p50 to p99.9, mean, max, errors, rate or count".to_owned(),
-                |meant| format!("did you mean `{meant}`?"),
-            ),
+            lower => {
+                suggest(lower, STATS).map_or_else(|| format!("use {ALL}"), |meant| format!("did you mean `{meant}`?"))
+            }
         };
         self.fail(span, format!("unknown metric `{word}`"), help)
     }
@@ -124,7 +166,7 @@ impl<'a> Parser<'a> {
             }
             return Err(self.fail(word, format!("`{stat}` of what?"), format!("name a step: {stat}(login)")));
         }
-        let name = self.name(stat)?;
+        let name = self.name(&stat.to_string())?;
         let mut clock = Clock::Response;
         if self.eat(',') {
             let (word, span) = self.word(char::is_alphanumeric);
@@ -139,18 +181,15 @@ impl<'a> Parser<'a> {
                     ));
                 }
             };
-            if !matches!(stat, Stat::Percentile(_) | Stat::Mean | Stat::Max) {
+            if !is_time(stat) {
                 return Err(self.fail(span, format!("`{stat}` is no time"), "leave the second part out"));
             }
         }
-        if !self.eat(')') {
-            let help = "close the name with `)`; a name with other characters goes in quotes";
-            return Err(self.fail(self.at..self.at, "`)` is missing", help));
-        }
+        self.close()?;
         Ok((Some(name), clock))
     }
 
-    fn name(&mut self, stat: Stat) -> Result<String, ThresholdError> {
+    fn name(&mut self, stat: &str) -> Result<String, ThresholdError> {
         let (name, span) = if self.eat('"') {
             self.quoted()?
         } else {
@@ -185,20 +224,67 @@ impl<'a> Parser<'a> {
         Err(self.fail(start..self.text.len(), "the name does not end", "close it with a quote"))
     }
 
-    /// `over 30s`: known, and not yet there.
-    fn no_window(&mut self) -> Result<(), ThresholdError> {
-        self.skip_space();
-        let start = self.at;
-        if !self.rest().starts_with("over") {
-            return Ok(());
+    /// `over 30s`, `after 1m`, both or none.
+    fn times(&mut self) -> Result<[Option<Duration>; 2], ThresholdError> {
+        let mut times = [None; 2];
+        loop {
+            let before = self.at;
+            let (word, span) = self.word(char::is_alphabetic);
+            let Some(known) = ["over", "after"].iter().position(|known| *known == word) else {
+                self.at = before;
+                return Ok(times);
+            };
+            if times[known].replace(self.duration(word, span.clone())?).is_some() {
+                return Err(self.fail(span, format!("`{word}` stands there twice"), "leave one of them out"));
+            }
         }
-        let len = self.rest().find(['<', '>', '=']).unwrap_or(self.rest().len());
-        let window = self.rest().get(..len).unwrap_or("").trim_end().len();
-        Err(self.fail(
-            start..start + window,
-            "windows (`over`) are not yet supported",
-            "leave it out: the threshold is about the whole run",
-        ))
+    }
+
+    /// The time behind a word such as `over`.
+    fn duration(&mut self, word: &str, place: Range<usize>) -> Result<Duration, ThresholdError> {
+        let (text, span) = self.word(|c| c.is_alphanumeric() || c == '.');
+        let help = format!("write a time behind it: {word} 30s");
+        if text.is_empty() {
+            return Err(self.fail(place, format!("`{word}` without a time"), help));
+        }
+        match parse_duration(text) {
+            Ok(time) if time.is_zero() => Err(self.fail(span, format!("`{word}` is of no time at all"), help)),
+            Ok(time) => Ok(time),
+            Err(error) => Err(self.fail(span, error.to_string(), help)),
+        }
+    }
+
+    /// `else abort`, with or without `after 1m`; and then nothing more.
+    fn abort(&mut self) -> Result<Option<Duration>, ThresholdError> {
+        let (word, span) = self.word(char::is_alphabetic);
+        if word.is_empty() {
+            return Ok(None);
+        }
+        let (what, end) = self.word(char::is_alphabetic);
+        if (word, what) != ("else", "abort") {
+            return Err(self.fail(
+                span.start..end.end,
+                "the limit is followed by something",
+                "write `else abort`, or nothing",
+            ));
+        }
+        let (word, place) = self.word(char::is_alphabetic);
+        let grace = match word {
+            "" => ABORT_GRACE,
+            "after" => self.duration(word, place)?,
+            _ => {
+                return Err(self.fail(
+                    place,
+                    format!("unknown word `{word}`"),
+                    "write for how long it must be missed: after 1m",
+                ));
+            }
+        };
+        self.skip_space();
+        match self.rest() {
+            "" => Ok(Some(grace)),
+            rest => Err(self.fail(self.at..self.at + rest.len(), "nothing may follow here", "leave it out")),
+        }
     }
 
     fn comparison(&mut self) -> Result<Comparison, ThresholdError> {
@@ -214,67 +300,6 @@ impl<'a> Parser<'a> {
             other => Err(self.fail(span, format!("unknown comparison `{other}`"), "use <, <=, > or >=")),
         }
     }
-
-    fn limit(&mut self, stat: Stat) -> Result<(Limit, Unit), ThresholdError> {
-        self.skip_space();
-        let text = self.rest().trim_end();
-        let span = self.at..self.at + text.len();
-        if text.is_empty() {
-            return Err(self.fail(self.at..self.at, "the limit is missing", example(stat)));
-        }
-        if text.starts_with('-') {
-            return Err(self.fail(span, "the limit is negative", example(stat)));
-        }
-        match stat {
-            Stat::Percentile(_) | Stat::Mean | Stat::Max => self.time(text, span, stat),
-            Stat::Errors => self.share(text, span),
-            Stat::Rate => {
-                let (number, unit) = text.split_once('/').unwrap_or((text, ""));
-                let per = match unit.trim() {
-                    "s" => 1,
-                    "m" => 60,
-                    "h" => 3600,
-                    _ => {
-                        return Err(self.fail(span, "the rate does not say per what", example(stat)));
-                    }
-                };
-                match number_of(number.trim()) {
-                    Some(number) => Ok((Limit::Per(number, Duration::from_secs(per)), Unit::PerSecond)),
-                    None => Err(self.fail(span, "the limit is no rate", example(stat))),
-                }
-            }
-            Stat::Count => match number_of(text) {
-                Some(number) => Ok((Limit::Number(number), Unit::Count)),
-                None => Err(self.fail(span, "the limit is no number", example(stat))),
-            },
-        }
-    }
-
-    fn time(&self, text: &str, span: Range<usize>, stat: Stat) -> Result<(Limit, Unit), ThresholdError> {
-        if let Some(number) = number_of(text) {
-            return Ok((Limit::Number(number), Unit::Plain));
-        }
-        if text.contains(['%', '/']) {
-            return Err(self.fail(span, format!("`{stat}` is a time"), example(stat)));
-        }
-        match parse_duration(text) {
-            Ok(time) => Ok((Limit::Time(time), Unit::Micros)),
-            Err(error) => Err(self.fail(span, error.to_string(), example(stat))),
-        }
-    }
-
-    fn share(&self, text: &str, span: Range<usize>) -> Result<(Limit, Unit), ThresholdError> {
-        let percent = text.strip_suffix('%');
-        let Some(number) = number_of(percent.unwrap_or(text).trim()) else {
-            return Err(self.fail(span, "the limit is no share", example(Stat::Errors)));
-        };
-        let (limit, most) =
-            if percent.is_some() { (Limit::Percent(number), 100.0) } else { (Limit::Number(number), 1.0) };
-        if number > most {
-            return Err(self.fail(span, "a share above 100%", example(Stat::Errors)));
-        }
-        Ok((limit, Unit::Fraction))
-    }
 }
 
 /// `p99.9`: none if it is no percentile at all, and none inside if it is one that cannot be.
@@ -289,17 +314,11 @@ fn percentile(word: &str) -> Option<Option<Percentile>> {
     Some(thousandths.filter(|_| valid).and_then(Percentile::from_thousandths))
 }
 
-/// A decimal number without sign or exponent.
-fn number_of(text: &str) -> Option<f64> {
-    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    text.parse().ok().filter(|number: &f64| plain && number.is_finite())
+fn is_of_stat(c: char) -> bool {
+    c.is_alphanumeric() || "._".contains(c)
 }
 
-fn example(stat: Stat) -> &'static str {
-    match stat {
-        Stat::Percentile(_) | Stat::Mean | Stat::Max => "write a time such as 250ms or 1.5s",
-        Stat::Errors => "write a share such as 0.1%",
-        Stat::Rate => "write a rate such as 9000/s, 30/m or 1000/h",
-        Stat::Count => "write a number such as 1000",
-    }
+/// Whether the statistic is one of times: it can be asked from which start they count.
+fn is_time(stat: Stat) -> bool {
+    matches!(stat, Stat::Percentile(_) | Stat::Mean | Stat::Min | Stat::Max)
 }

@@ -15,6 +15,19 @@ fn reads_and_writes() {
         ("rate(buy) >= 0.5/m", "rate(buy) >= 0.5/m"),
         ("count(match/found) >= 10", "count(match/found) >= 10"),
         ("p100(a) < 1s", "p100(a) < 1s"),
+        ("p99.9(login) over 30s < 1s", "p99.9(login) over 30s < 1s"),
+        ("p99(login) after 1m over 90s<1s", "p99(login) over 1m30s after 1m < 1s"),
+        ("errors(login{persona=casual}) after 30s < 1%", "errors(login{persona=casual}) after 30s < 1%"),
+        ("last(queue) < 100", "last(queue) < 100"),
+        ("min(players) after 1m > 5", "min(players) after 1m > 5"),
+        ("drift(loadkit.memory) < 1%/h", "drift(loadkit.memory) < 1%/h"),
+        ("drift( p95(login, service) ) after 10m < 0.5%/m", "drift(p95(login, service)) after 10m < 0.5%/m"),
+        ("drift(\"errors\") < 1%/h", "drift(\"errors\") < 1%/h"),
+        ("drift(errors) < 1%/h", "drift(errors) < 1%/h"),
+        ("drift(p95) < 1%/h", "drift(p95) < 1%/h"),
+        ("errors < 5% else abort", "errors < 5% else abort"),
+        ("errors < 5% else abort after 10s", "errors < 5% else abort"),
+        ("rate(move) over 10s > 9000/s else abort after 1m", "rate(move) over 10s > 9000/s else abort after 1m"),
     ];
     for (text, written) in table {
         assert_eq!(Threshold::parse(text).expect(text).to_string(), written);
@@ -32,6 +45,10 @@ fn has_parts() {
     assert_eq!(Threshold::parse("errors(a) < 5%").unwrap().limit().value(), 0.05);
     assert_eq!(Threshold::parse("errors < 5%").unwrap().metric().name(), None);
     assert_eq!(Threshold::parse("p50(a) < 5").unwrap().metric().unit(), Unit::Plain);
+    let soak = Threshold::parse("drift(rss) after 1m < 1%/m else abort after 5m").unwrap();
+    assert!(soak.metric().is_drift() && soak.metric().unit() == Unit::PerHour);
+    assert_eq!((soak.limit().value(), soak.over()), (0.6, None));
+    assert_eq!((soak.after(), soak.abort()), (Some(Duration::from_secs(60)), Some(Duration::from_secs(300))));
 }
 
 #[test]
@@ -44,10 +61,8 @@ fn compares() {
     ];
     for (symbol, expected) in table {
         let threshold = Threshold::parse(&format!("p99(a) {symbol} 1ms")).unwrap();
-        let met = [999.0, 1000.0, 1001.0].map(|x| matches!(threshold.evaluate(|_| Some(x)), Outcome::Met { .. }));
-        assert_eq!(met, expected, "{symbol}");
-        assert_eq!(threshold.evaluate(|_| None), Outcome::NoData);
-        assert_eq!(threshold.evaluate(|_| Some(f64::NAN)), Outcome::NoData);
+        assert_eq!([999.0, 1000.0, 1001.0].map(|x| threshold.holds(x)), expected, "{symbol}");
+        assert!(!threshold.holds(f64::NAN));
     }
 }
 
@@ -68,8 +83,22 @@ fn refuses_with_the_place_and_the_remedy() {
         ("rate(a, service) < 1/s", "service", "no time", "leave"),
         ("p99(buy item) < 1s", "i", "`)` is missing", "quotes"),
         ("p99(\"buy) < 1s", "\"buy) < 1s", "does not end", "quote"),
-        ("p99(a) over 30s < 1s", "over 30s", "not yet", "leave it out"),
-        ("drift(rss) < 1%/h", "drift", "not yet", "use p99"),
+        ("p99(a) over < 1s", "over", "without a time", "over 30s"),
+        ("p99(a) over 5 parsecs < 1s", "5", "without a unit", "over 30s"),
+        ("p99(a) over 0s < 1s", "0s", "no time at all", "over 30s"),
+        ("p99(a) after 1m after 2m < 1s", "after", "twice", "leave"),
+        ("p99(a) above 1m < 1s", "a", "comparison is missing", "<="),
+        ("drift < 1%/h", "drift", "of what", "drift(memory)"),
+        ("drift(drift(a)) < 1%/h", "drift", "drift of a drift", "drift(memory)"),
+        ("drift(rss) < 1%", "1%", "per what", "1%/h"),
+        ("drift(rss) < 1/h", "1/h", "no change", "1%/h"),
+        ("drift(eror(a)) < 1%/h", "eror", "unknown metric", "errors"),
+        ("last(a) < 5ms", "5ms", "no number", "1000"),
+        ("last(a, service) < 5", "service", "no time", "leave"),
+        ("errors < 5% or abort", "5% or abort", "no share", "0.1%"),
+        ("errors < 5% else stop", "else stop", "followed by something", "else abort"),
+        ("errors < 5% else abort in 5s", "in", "unknown word", "after 1m"),
+        ("errors < 5% else abort after 5s please", "please", "nothing may follow", "leave"),
         ("p99(a) 1s", "1", "comparison is missing", "<="),
         ("p99(a) == 1s", "==", "unknown comparison", "<="),
         ("p99(a) =< 1s", "=<", "unknown comparison", "<="),
@@ -96,8 +125,8 @@ fn refuses_with_the_place_and_the_remedy() {
 
 #[test]
 fn shows_a_caret_under_the_fault() {
-    let error = Threshold::parse("p99(login) over 30s < 1s").unwrap_err().to_string();
-    assert!(error.contains("p99(login) over 30s < 1s\n  |            ^^^^^^^^\n"), "{error}");
+    let error = Threshold::parse("p99(login) over 30x < 1s").unwrap_err().to_string();
+    assert!(error.contains("p99(login) over 30x < 1s\n  |                 ^^^\n"), "{error}");
     assert!(Threshold::parse(&"é".repeat(400)).unwrap_err().to_string().contains("longer than"));
 }
 
@@ -123,23 +152,29 @@ fn any_threshold() -> impl Strategy<Value = Threshold> {
     let comparison =
         prop::sample::select(vec![Comparison::Less, Comparison::AtMost, Comparison::More, Comparison::AtLeast]);
     let number = (0..u64::MAX, 0..19u32).prop_map(|(n, e)| n as f64 / 10f64.powi(e as i32));
-    (0..8u8, name, any::<bool>(), comparison, number, 1..=100_000u32).prop_map(
-        |(kind, name, service, comparison, number, thousandths)| {
+    let time = || prop::option::of((1..100_000u64).prop_map(Duration::from_millis));
+    let when = (time(), time(), time(), any::<bool>());
+    (0..12u8, name, any::<bool>(), comparison, number, 1..=100_000u32, when).prop_map(
+        |(kind, name, service, comparison, number, thousandths, (over, after, abort, drift))| {
             let time = Limit::Time(Duration::from_nanos(number.min(1e18) as u64));
             let percentile = Stat::Percentile(Percentile::from_thousandths(thousandths).unwrap());
-            let per = Limit::Per(number, Duration::from_secs(60u64.pow(u32::from(service))));
+            let per = Duration::from_secs(60u64.pow(u32::from(service)));
             let (stat, unit, limit) = match kind {
                 0 => (percentile, Unit::Micros, time),
                 1 => (Stat::Mean, Unit::Micros, time),
                 2 => (Stat::Max, Unit::Plain, Limit::Number(number)),
                 3 => (Stat::Errors, Unit::Fraction, Limit::Percent(number % 100.0)),
                 4 | 5 => (Stat::Errors, Unit::Fraction, Limit::Number(number % 1.0)),
-                6 => (Stat::Rate, Unit::PerSecond, per),
+                6 => (Stat::Rate, Unit::PerSecond, Limit::Per(number, per)),
+                7 => (Stat::Min, Unit::Micros, time),
+                8 | 9 => (Stat::Last, Unit::Plain, Limit::Number(number)),
                 _ => (Stat::Count, Unit::Count, Limit::Number(number)),
             };
-            let clock = if service && unit == Unit::Micros { Clock::Service } else { Clock::Response };
+            let is_time = unit == Unit::Micros;
+            let clock = if service && is_time { Clock::Service } else { Clock::Response };
             let name = (kind != 5).then_some(name);
-            Threshold { metric: Metric { stat, name, clock, unit }, comparison, limit }
+            let (unit, limit) = if drift { (Unit::PerHour, Limit::PercentPer(number, per)) } else { (unit, limit) };
+            Threshold { metric: Metric { stat, name, clock, unit, drift }, over, after, comparison, limit, abort }
         },
     )
 }
@@ -152,7 +187,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_panics(text in "(p99|mean|errors|rate|drift|\\PC){0,3}[()\", a-zé<>=%/0-9.]{0,20}") {
+    fn no_text_panics(text in "((p99|mean|errors|rate|drift|over|after|else|abort|<|5%|1s|\\(a\\)|\\PC) ?){0,9}[()\", a-zé<>=%/0-9.]{0,20}") {
         if let Err(error) = Threshold::parse(&text) {
             prop_assert!(text.get(error.span()).is_some(), "{:?} of {text:?}", error.span());
             prop_assert!(!error.to_string().is_empty());

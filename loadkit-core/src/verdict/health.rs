@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Conditions;
-use crate::cx::CONNECT;
+use crate::cx::{CONNECT, LONG_TURN};
 use crate::engine::Stop;
 use crate::failure::Kind;
 use crate::metrics::{Totals, names};
@@ -11,18 +11,26 @@ use crate::report::format;
 
 /// Ticks may be so late in the 99th percentile. It is half the time between two ticks at 50 Hz, the fastest that
 /// players of the games at hand send at: beyond it, a late tick may run into the next. A healthy shard shows 0.3 ms.
-const MAX_TICK_LAG: Duration = Duration::from_millis(10);
+pub(crate) const MAX_TICK_LAG: Duration = Duration::from_millis(10);
 /// Players may start so late in the 99th percentile: an interval of the default length, below which no figure of the
 /// report would show it.
-const MAX_START_LAG: Duration = Duration::from_secs(1);
+pub(crate) const MAX_START_LAG: Duration = Duration::from_secs(1);
 /// Replies may wait so long for their bot's turn in the 99th percentile: one tick of a server at 20 Hz. Beyond it, our
 /// own lag is of the size of what is measured.
-const MAX_WAKE_LAG: Duration = Duration::from_millis(50);
+pub(crate) const MAX_WAKE_LAG: Duration = Duration::from_millis(50);
 /// With fewer samples, the 99th percentile is but the largest value.
 const MIN_SAMPLES: u64 = 100;
 /// The share of packets that the kernel may refuse: as much as a poor mobile network loses. Beyond it, the server gets
 /// another load than the plan's.
-const MAX_REFUSED_SHARE: f64 = 0.01;
+pub(crate) const MAX_REFUSED_SHARE: f64 = 0.01;
+/// Long turns of bots that take this share of the run are a cause of lateness: it is judged by one in a hundred.
+const CAUSE_BLOCKED_SHARE: f64 = 0.005;
+/// Where nothing was late, they are worth a word from this share on: it will be with more players.
+const MUCH_BLOCKED_SHARE: f64 = 0.1;
+/// So many cores in use by others are worth a word as a cause.
+const MIN_OTHERS: f64 = 0.25;
+/// So many cores kept from this machine are.
+const MIN_STOLEN: f64 = 0.1;
 /// The share of all cores in use at which there is no CPU left: what remains goes to the kernel's own work.
 const SATURATED_SHARE: f64 = 0.95;
 
@@ -31,11 +39,15 @@ pub(super) fn examine(totals: &Totals, conditions: &Conditions, reasons: &mut Ve
     let lags = lags(totals);
     let late = !lags.is_empty();
     reasons.extend(lags);
-    if let Some(text) = saturated(totals, conditions.cores) {
-        let to = if late { &mut *reasons } else { &mut *warnings };
-        to.push(text);
+    // Why it was late, if it was. Otherwise only what would be a cause soon.
+    let to = if late { &mut *reasons } else { &mut *warnings };
+    to.extend(saturated(totals, conditions.cores));
+    to.extend(blocked(totals, if late { CAUSE_BLOCKED_SHARE } else { MUCH_BLOCKED_SHARE }));
+    if late {
+        reasons.extend(robbed(totals, conditions.cores));
     }
     reasons.extend(refused(totals));
+    reasons.extend(dropped(totals));
     reasons.extend(exhausted(totals));
     let Conditions { shards_lost, snapshots_lost, .. } = *conditions;
     if shards_lost > 0 {
@@ -80,6 +92,55 @@ fn saturated(totals: &Totals, cores: u32) -> Option<String> {
     })
 }
 
+/// Bots that kept their shard from everything else.
+fn blocked(totals: &Totals, least_share: f64) -> Option<String> {
+    let turns = &totals.trends.get(names::LONG_TURNS)?.values;
+    let share = turns.mean() * turns.count() as f64 / totals.to_us.max(1) as f64;
+    (share >= least_share).then(|| {
+        format!(
+            "bots held up their shard: {} took longer than {}, the longest {}; what blocks or computes for long belongs \
+             on a thread of its own (tokio's spawn_blocking)",
+            format::counted(turns.count(), "turn", "turns"),
+            format::time(LONG_TURN),
+            format::time(Duration::from_micros(turns.max()))
+        )
+    })
+}
+
+/// What others took of this machine's CPU, and the host of the machine's.
+fn robbed(totals: &Totals, cores: u32) -> Vec<String> {
+    let most = |name| totals.gauge(name).map_or(0.0, |gauge| gauge.max);
+    let (others, stolen) = (most(names::CPU_OTHERS), most(names::CPU_STOLEN));
+    let of = format::counted(u64::from(cores), "core", "cores");
+    let mut found = Vec::new();
+    if others >= MIN_OTHERS {
+        let used = format::number(others);
+        found.push(format!(
+            "other processes on this machine used up to {used} of {of}: give the load generator its own"
+        ));
+    }
+    if stolen >= MIN_STOLEN {
+        let taken = format::number(stolen);
+        found.push(format!(
+            "the host of this machine kept up to {taken} of {of} from it: take one with dedicated cores"
+        ));
+    }
+    found
+}
+
+/// Datagrams that arrived at this machine and were thrown away, because nobody fetched them in time.
+fn dropped(totals: &Totals) -> Option<String> {
+    let (dropped, received) = (totals.count(names::KERNEL_DROPS), totals.count(names::PACKETS_RECEIVED));
+    (dropped > 0 && dropped as f64 > MAX_REFUSED_SHARE * received as f64).then(|| {
+        format!(
+            "this machine's kernel threw away {} that had arrived ({} were received), because sockets were full: the \
+             server's answers look lost; enlarge the receive buffers or run fewer players on this machine",
+            format::counted(dropped, "datagram", "datagrams"),
+            format::count(received)
+        )
+    })
+}
+
 fn refused(totals: &Totals) -> Option<String> {
     let (refused, sent) = (totals.count(names::SENDS_REFUSED), totals.count("net.packets_sent"));
     (refused > 0 && refused as f64 > MAX_REFUSED_SHARE * sent as f64).then(|| {
@@ -107,8 +168,11 @@ fn warn(totals: &Totals, conditions: &Conditions, warnings: &mut Vec<String>) {
     let left_out = totals.count(names::NAMES_LEFT_OUT);
     if left_out > 0 {
         let records = format::counted(left_out, "record", "records");
-        warnings
-            .push(format!("{records} were left out: there are more metric names than the kit keeps; use fewer names"));
+        let names: Vec<String> = totals.left_out.iter().map(|name| format::name(name, 40)).collect();
+        let names = if names.is_empty() { String::new() } else { format!(" ({}, …)", names.join(", ")) };
+        warnings.push(format!(
+            "{records} were left out: there are more metric names than the kit keeps{names}; use fewer names"
+        ));
     }
     let unverified = totals.count(names::TLS_UNVERIFIED);
     if unverified > 0 {

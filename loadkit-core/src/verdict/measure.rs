@@ -18,16 +18,43 @@ pub(super) fn measure(metric: &Metric, totals: &Totals, seconds: f64) -> Option<
         }
         (Stat::Rate, name) => happened(name, totals).filter(|_| seconds > 0.0).map(|n| n as f64 / seconds),
         (Stat::Count, name) => happened(name, totals).map(|n| n as f64),
+        (Stat::Last, Some(name)) => totals.gauge(name).map(|gauge| gauge.last),
         (stat, Some(name)) => {
-            let values = distribution(metric, name, totals).filter(|values| !values.is_empty())?;
+            let Some(values) = distribution(metric, name, totals).filter(|values| !values.is_empty()) else {
+                let gauge = totals.gauge(name).filter(|_| metric.unit() != Unit::Micros)?;
+                return match stat {
+                    Stat::Min => Some(gauge.min),
+                    Stat::Max => Some(gauge.max),
+                    _ => None,
+                };
+            };
             match stat {
                 Stat::Percentile(percentile) => Some(values.quantile(percentile.quantile()) as f64),
                 Stat::Mean => Some(values.mean()),
+                Stat::Min => Some(values.min() as f64),
                 Stat::Max => Some(values.max() as f64),
-                Stat::Errors | Stat::Rate | Stat::Count => None,
+                Stat::Errors | Stat::Rate | Stat::Count | Stat::Last => None,
             }
         }
         (_, None) => None,
+    }
+}
+
+/// How many samples the metric is of.
+pub(super) fn samples(metric: &Metric, totals: &Totals) -> u64 {
+    metric.name().and_then(|name| distribution(metric, name, totals)).map_or(0, Histogram::count)
+}
+
+/// How many samples it must be of: so many that at least one lies beyond a percentile. With fewer, it would be but the
+/// largest value.
+pub(super) fn samples_needed(metric: &Metric) -> u64 {
+    match metric.stat() {
+        // In thousandths of a percent, so that 99.9 of 100 needs 1,000 and not, by rounding, 1,001.
+        Stat::Percentile(percentile) => {
+            let beyond = 100_000_u64.saturating_sub((percentile.percent() * 1_000.0).round() as u64);
+            100_000_u64.checked_div(beyond).unwrap_or(1)
+        }
+        _ => 0,
     }
 }
 
@@ -48,6 +75,8 @@ fn distribution<'a>(metric: &Metric, name: &str, totals: &'a Totals) -> Option<&
     let trend = |unit| totals.trends.get(name).filter(|trend| trend.unit == unit).map(|trend| &trend.values);
     match metric.unit() {
         Unit::Micros => step.or_else(|| trend(TrendUnit::Micros)),
+        // Relative to itself, it does not matter what it is.
+        Unit::PerHour => step.or_else(|| totals.trends.get(name).map(|trend| &trend.values)),
         _ => trend(TrendUnit::Number),
     }
 }
@@ -60,6 +89,12 @@ fn share(part: u64, rest: u64) -> Option<f64> {
 /// Why there is nothing under the metric, and what to do.
 pub(super) fn why_no_data(metric: &Metric, totals: &Totals) -> String {
     let Some(name) = metric.name() else { return "no player ended".to_owned() };
+    if metric.stat() == Stat::Last && !totals.gauges.contains_key(name) {
+        let known: Vec<&str> = totals.gauges.keys().map(String::as_str).collect();
+        let meant =
+            suggest(name, known.iter().copied()).map_or(String::new(), |meant| format!("; did you mean {meant}?"));
+        return format!("no gauge {name} was ever set{meant} ({})", listed(&known));
+    }
     if let Some(step) = totals.steps.get(name) {
         return match metric.unit() {
             Unit::Plain => format!("{name} is a step: compare it with a time such as 250ms"),
@@ -75,6 +110,9 @@ pub(super) fn why_no_data(metric: &Metric, totals: &Totals) -> String {
     }
     if totals.counts.contains_key(name) {
         return format!("{name} is a count: write count({name}) or rate({name})");
+    }
+    if totals.gauges.contains_key(name) {
+        return format!("{name} is a gauge: write last({name}), min({name}) or max({name}), and a plain number");
     }
     let known = names(totals, metric.stat());
     let meant = suggest(name, known.iter().copied()).map_or(String::new(), |meant| format!("; did you mean {meant}?"));

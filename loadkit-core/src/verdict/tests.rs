@@ -1,36 +1,24 @@
 use std::time::Duration;
 
 use super::*;
-use crate::metrics::{Collector, Recorder, RunId, Snapshot, SnapshotKey, names};
+use crate::metrics::{Recorder, RunId, Snapshot, SnapshotKey, names};
 
 /// A run of ten seconds in which ten players finished, and what `record` does besides.
-fn run(record: impl FnOnce(&mut Recorder)) -> Totals {
+fn run(record: impl FnOnce(&mut Recorder)) -> Snapshot {
     run_of([10, 10, 0], record)
 }
 
-fn run_of([started, finished, failed]: [u64; 3], record: impl FnOnce(&mut Recorder)) -> Totals {
+fn run_of([started, finished, failed]: [u64; 3], record: impl FnOnce(&mut Recorder)) -> Snapshot {
     let mut recorder = Recorder::new();
     record(&mut recorder);
     let taken = recorder.take();
-    let mut collector = Collector::new(Duration::from_secs(1));
-    collector.apply(&Snapshot {
-        key: SnapshotKey { run: RunId(1), worker: 0, shard: 0, attempt: 0, seq: 0 },
-        from_us: 0,
-        to_us: 12_000_000,
-        active: 0,
-        connected: 0,
-        planned: 0,
+    let key = SnapshotKey { run: RunId(1), worker: 0, shard: 0, attempt: 0, seq: 0 };
+    Snapshot {
         started,
         finished,
         failed: if failed > 0 { vec![("refused".into(), failed)] } else { Vec::new() },
-        cut_off: 0,
-        steps: taken.steps,
-        trends: taken.trends,
-        counts: taken.counts,
-        gauges: taken.gauges,
-        samples: taken.samples,
-    });
-    collector.totals().clone()
+        ..taken.snapshot(key, 0, 12_000_000)
+    }
 }
 
 fn ok(recorder: &mut Recorder, step: &str, n: u64, ms: u64) {
@@ -55,9 +43,11 @@ fn fine() -> Conditions {
     }
 }
 
-fn judged(thresholds: &[&str], totals: &Totals, conditions: &Conditions) -> Judgement {
+fn judged(thresholds: &[&str], run: &Snapshot, conditions: &Conditions) -> Judgement {
     let thresholds: Vec<Threshold> = thresholds.iter().map(|text| Threshold::parse(text).unwrap()).collect();
-    judge(&thresholds, totals, conditions)
+    let mut judge = Judge::new(&thresholds, Duration::from_secs(1));
+    judge.apply(run);
+    judge.judgement(conditions)
 }
 
 /// The verdict and all its reasons in one text.
@@ -69,12 +59,15 @@ fn words(judgement: &Judgement) -> String {
 #[test]
 fn thresholds_are_met_or_missed_by_the_figures_they_name() {
     let totals = run_of([10, 9, 1], |recorder| {
-        ok(recorder, "login", 90, 100);
+        ok(recorder, "login", 180, 100);
         let login = recorder.step_id("login");
-        (0..10).for_each(|_| recorder.step_failed(login, "refused"));
+        (0..20).for_each(|_| recorder.step_failed(login, "refused"));
         lag(recorder, "age", 10, 40);
         let size = recorder.trend_id("size");
         recorder.trend(size, 500_u64);
+        recorder.trend(size, 500_u64);
+        recorder.gauge("queue", 7.0, Duration::from_secs(1));
+        recorder.gauge("queue", 3.0, Duration::from_secs(2));
         let gold = recorder.count_id("gold");
         recorder.count(gold, 250);
     });
@@ -85,17 +78,21 @@ fn thresholds_are_met_or_missed_by_the_figures_they_name() {
         "mean(login) >= 100ms",
         "errors(login) <= 10%",
         "errors <= 10%",
-        "rate(login) >= 9/s",
-        "rate(login) <= 9/s",
-        "count(login) >= 90",
+        "rate(login) >= 18/s",
+        "rate(login) <= 18/s",
+        "count(login) >= 180",
         "p50(age) < 41ms",
         "p50(size) > 499",
         "count(gold) >= 250",
         "rate(gold) >= 25/s",
+        "min(login) >= 100ms",
+        "last(queue) <= 3",
+        "max(queue) <= 7",
+        "min(queue) >= 3",
     ];
     let judgement = judged(&met, &totals, &fine());
     assert_eq!(words(&judgement), "PASS: ");
-    assert_eq!(judgement.headline(), "all 13 thresholds are met");
+    assert_eq!(judgement.headline(), "all 17 thresholds are met");
     let judgement = judged(&["p99(login) < 80ms", "errors < 5%", "rate(gold) > 100/s"], &totals, &fine());
     assert_eq!((judgement.verdict, judgement.verdict.exit_code(), judgement.reasons.len()), (Verdict::Fail, 1, 3));
     assert_eq!(judgement.reasons[0].text, "p99(login) < 80ms was missed: 100ms, which is 20ms (25 %) too much");
@@ -109,6 +106,7 @@ fn a_threshold_without_data_is_invalid_and_says_what_there_is() {
         ok(recorder, "login", 5, 10);
         let buy = recorder.step_id("buy");
         recorder.step_failed(buy, "no-gold");
+        recorder.gauge("queue", 7.0, Duration::from_secs(1));
         let size = recorder.trend_id("size");
         recorder.trend(size, 500_u64);
     });
@@ -117,6 +115,15 @@ fn a_threshold_without_data_is_invalid_and_says_what_there_is() {
         ("p99(buy) < 1s", "no buy succeeded (1 failed)"),
         ("p99(login) < 5", "login is a step: compare it with a time"),
         ("p99(size) < 5ms", "size is a plain number"),
+        ("p50(login) after 5s < 1s", "nothing of it came so late"),
+        (
+            "p90(login) < 1s",
+            "p90 needs 10 samples, and there are 5: let it run longer, or ask for a lower percentile, such as p50",
+        ),
+        ("last(quue) < 1", "no gauge quue was ever set; did you mean queue? (there are: queue)"),
+        ("p50(queue) < 1", "queue is a gauge: write last(queue)"),
+        ("drift(queue) < 1%/h", "a drift needs ten intervals"),
+        ("drift(quue) < 1%/h", "did you mean queue?"),
         ("errors(size) < 1%", "size is a trend, which has no errors"),
     ] {
         let judgement = judged(&[threshold, "count(login) > 100"], &totals, &fine());
@@ -130,7 +137,7 @@ fn a_threshold_without_data_is_invalid_and_says_what_there_is() {
 #[test]
 fn a_sick_generator_makes_the_run_invalid() {
     type Sickness = fn(&mut Recorder);
-    let table: [(Sickness, &str); 5] = [
+    let table: [(Sickness, &str); 9] = [
         (|r| lag(r, names::TICK_LAG, 100, 11), "1 % of ticks began 11 ms or more after their time"),
         (|r| lag(r, names::START_LAG, 1, 1_001), "players started"),
         (|r| lag(r, names::WAKE_LAG, 100, 51), "replies waited 51 ms"),
@@ -148,6 +155,35 @@ fn a_sick_generator_makes_the_run_invalid() {
                 r.gauge(names::CPU, 1.95, Duration::ZERO);
             },
             "no CPU left: at its highest it used 1.95 of 2 cores",
+        ),
+        (
+            |r| {
+                lag(r, names::TICK_LAG, 100, 11);
+                r.gauge(names::CPU_OTHERS, 1.25, Duration::ZERO);
+            },
+            "other processes on this machine used up to 1.25 of 2 cores",
+        ),
+        (
+            |r| {
+                lag(r, names::TICK_LAG, 100, 11);
+                r.gauge(names::CPU_STOLEN, 0.5, Duration::ZERO);
+            },
+            "the host of this machine kept up to 0.5 of 2 cores",
+        ),
+        (
+            |r| {
+                lag(r, names::TICK_LAG, 100, 11);
+                lag(r, names::LONG_TURNS, 3, 250);
+            },
+            "bots held up their shard: 3 turns took longer than 10 ms, the longest 250 ms",
+        ),
+        (
+            |r| {
+                let (received, dropped) = (r.count_id(names::PACKETS_RECEIVED), r.count_id(names::KERNEL_DROPS));
+                r.count(received, 1_000);
+                r.count(dropped, 11);
+            },
+            "kernel threw away 11 datagrams",
         ),
     ];
     for (sicken, part) in table {
@@ -174,6 +210,13 @@ fn a_little_of_it_does_not() {
         recorder.count(sent, 1_000);
         recorder.count(refused, 10);
         recorder.gauge(names::CPU, 2.0, Duration::ZERO);
+        // A machine that others use too, without harm.
+        recorder.gauge(names::CPU_OTHERS, 1.0, Duration::ZERO);
+        recorder.gauge(names::CPU_STOLEN, 1.0, Duration::ZERO);
+        lag(recorder, names::LONG_TURNS, 1, 50);
+        let (received, dropped) = (recorder.count_id(names::PACKETS_RECEIVED), recorder.count_id(names::KERNEL_DROPS));
+        recorder.count(received, 1_000);
+        recorder.count(dropped, 10);
     });
     let stopped = Conditions { asked: Stop::Drain, teardown: Some("no".into()), ..fine() };
     let judgement = judged(&[], &totals, &stopped);
@@ -211,10 +254,9 @@ fn a_run_in_which_nothing_happened_is_invalid() {
 fn a_run_in_which_most_players_failed_does_not_pass_unsaid() {
     let steps = |recorder: &mut Recorder| ok(recorder, "login", 200, 1);
     let conditions = Conditions::new(Duration::from_secs(10), &Ended::default(), 2, true);
-    let judgement = judge(&[], &run_of([10, 4, 6], steps), &conditions);
+    let judgement = judged(&[], &run_of([10, 4, 6], steps), &conditions);
     assert_eq!(judgement.verdict, Verdict::Fail);
     assert!(judgement.reasons[0].text.starts_with("6 of 10 players failed, most of them by `refused`"));
-    assert_eq!(judge(&[], &run_of([10, 5, 5], steps), &conditions).verdict, Verdict::Pass);
-    let allowed = [Threshold::parse("errors < 90%").unwrap()];
-    assert_eq!(judge(&allowed, &run_of([10, 4, 6], steps), &conditions).verdict, Verdict::Pass);
+    assert_eq!(judged(&[], &run_of([10, 5, 5], steps), &conditions).verdict, Verdict::Pass);
+    assert_eq!(judged(&["errors < 90%"], &run_of([10, 4, 6], steps), &conditions).verdict, Verdict::Pass);
 }

@@ -1,7 +1,9 @@
 //! A codec for bit-packed messages.
 
+use std::fmt::Debug;
 use std::marker::PhantomData;
 
+use loadkit_core::flight::{Excerpt, Way};
 use loadkit_core::{Failure, Kind};
 
 use super::error::BitError;
@@ -55,7 +57,7 @@ impl<Out, In, O> Default for Bits<Out, In, O> {
     }
 }
 
-impl<Out: Packed, In: Packed, O: Order> Codec for Bits<Out, In, O> {
+impl<Out: Packed + Debug, In: Packed + Debug, O: Order> Codec for Bits<Out, In, O> {
     type Out = Out;
     type In = In;
 
@@ -87,6 +89,17 @@ impl<Out: Packed, In: Packed, O: Order> Codec for Bits<Out, In, O> {
 
     fn channel(&self, _: &Out) -> Channel {
         self.channel
+    }
+
+    fn describe(message: &Excerpt<'_>) -> Option<String> {
+        if !message.is_whole() {
+            return None;
+        }
+        let mut r = BitReader::<O>::new(message.bytes);
+        match message.way {
+            Way::Sent => Out::read(&mut r).ok().map(|message| format!("{message:?}")),
+            Way::Received => In::read(&mut r).ok().map(|message| format!("{message:?}")),
+        }
     }
 }
 

@@ -3,14 +3,28 @@
 use std::time::Duration;
 
 use loadkit_core::Failure;
+use loadkit_core::flight::Way;
 use tokio::time::Instant;
 
 use super::Core;
 use super::inbox::{Arrived, Put};
 use crate::codec::{Calls, Codec};
-use crate::protocol::Protocol;
+use crate::link::Link;
+use crate::protocol::{Channel, Protocol};
 
 impl<P: Protocol, C: Codec> Core<P, C> {
+    /// Puts a message on the bot's flight recorder.
+    pub(super) fn record(&self, at: Instant, way: Way, channel: Channel, bytes: &[u8]) {
+        let place = (self.number.into(), channel.code());
+        self.cx.record(|tape| tape.message(at, way, place, bytes, C::describe));
+    }
+
+    /// What it speaks.
+    pub(super) fn name(&self) -> &'static str {
+        let name = self.protocol.name();
+        if name.is_empty() { self.link.name() } else { name }
+    }
+
     /// Takes a message that arrived `at`. Whether the bot may wait for it.
     pub(super) fn deliver(&mut self, at: Instant, what: Result<C::In, Failure>) -> bool {
         let inbox = self.inbox.get_or_insert_default();

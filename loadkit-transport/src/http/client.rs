@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{HOST, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::Full;
+use loadkit_core::flight::{Describe, Way};
 use loadkit_core::{Cx, Failure, Kind, Label, names};
 use tokio::time::Instant;
 
@@ -35,6 +36,8 @@ pub struct HttpClient {
     addr: SocketAddr,
     headers: RefCell<HeaderMap>,
     idle: RefCell<Option<Box<Io>>>,
+    /// Its number on the bot's flight recorder.
+    number: u32,
     /// It has been connected once, and the run counts it as connected.
     is_open: bool,
 }
@@ -71,11 +74,21 @@ impl HttpClient {
             service.security = service.security.of_run(&cx);
         }
         let headers = RefCell::new(headers);
-        let mut client =
-            HttpClient { cx: cx.clone(), service, url, addr, headers, idle: RefCell::new(None), is_open: false };
+        let mut client = HttpClient {
+            cx: cx.clone(),
+            service,
+            url,
+            addr,
+            headers,
+            idle: RefCell::new(None),
+            number: 0,
+            is_open: false,
+        };
         let io = within(&cx, until, client.open()).await.unwrap_or_else(|| Err(client.silent()))?;
         *client.idle.borrow_mut() = Some(io);
         client.is_open = true;
+        client.number = cx.record(|tape| tape.dial()).unwrap_or(0);
+        cx.record(|tape| tape.connected(Instant::now(), client.number, "http"));
         cx.connection_opened();
         cx.count_part("net.connects", &label(), 1);
         cx.trend_part("net.connect_time", &label(), Instant::now().saturating_duration_since(began));
@@ -138,6 +151,7 @@ impl HttpClient {
         let slash = if asking.path.starts_with('/') { "" } else { "/" };
         let path = format!("{prefix}{slash}{}", asking.path);
         let name = format!("{} {path}", asking.method);
+        self.record(Way::Sent, &name, &asking.body);
         let mut request = Request::builder()
             .method(asking.method)
             .uri(&path)
@@ -156,12 +170,22 @@ impl HttpClient {
             .unwrap_or_else(|| Err(Failure::new(Kind::TIMED_OUT, format!("no reply within {} s", time.as_secs_f64()))));
         let reply = reply.map_err(|failure| Failure::new(failure.kind(), format!("{name}: {failure}")))?;
         let status = reply.status;
+        self.record(Way::Received, status.as_str(), &reply.body);
         if !asking.any_status && (status.is_client_error() || status.is_server_error()) {
             let shown = reply.shown();
             let body = if shown.is_empty() { String::new() } else { format!(": {shown:?}") };
             return Err(status::failure(status.as_u16(), format!("{name}: {status}{body}")));
         }
         Ok(reply)
+    }
+
+    /// Puts a request or a reply on the bot's flight recorder, without its headers: they hold what opens doors.
+    fn record(&self, way: Way, head: &str, body: &[u8]) {
+        let describe: Describe = |said| Some(String::from_utf8_lossy(said.bytes).into_owned());
+        self.cx.record(|tape| {
+            let said = [head.as_bytes(), b" ", body].concat();
+            tape.message(Instant::now(), way, (self.number, [0; 2]), &said, describe);
+        });
     }
 
     /// Over the idle connection if there is one, else over a new one.

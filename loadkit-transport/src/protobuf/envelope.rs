@@ -78,6 +78,21 @@ impl<'a> Envelope<&'a [u8]> {
     }
 }
 
+impl<'a> Envelope<&'a [u8]> {
+    /// What is before the body, where not all of that is there.
+    pub(super) fn head(mut bytes: &'a [u8]) -> Option<Self> {
+        let mut envelope = Envelope::default();
+        loop {
+            match encoding::decode_key(&mut bytes).ok()? {
+                (BODY, _) => return Some(envelope),
+                (tag, wire_type) => {
+                    envelope.merge_head(tag, wire_type, &mut bytes, DecodeContext::default()).ok()?;
+                }
+            }
+        }
+    }
+}
+
 // `prost::encoding` is what derived messages are made of. A derived one would write an empty body too.
 impl<T> Envelope<T> {
     /// How many bytes it takes around a body of so many.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use loadkit_core::Failure;
+use loadkit_core::flight::{Excerpt, Way};
 
 use super::envelope::Envelope;
 use super::wire::Opcodes;
@@ -67,6 +68,39 @@ impl<W: Opcodes> Codec for Enveloped<W> {
     fn remark(&self, message: &Envelope<W>) -> Option<&'static str> {
         message.body.is_unknown().then_some("net.unknown_opcodes")
     }
+
+    fn describe(message: &Excerpt<'_>) -> Option<String> {
+        match message.way {
+            Way::Sent => describe::<W::Out>(message),
+            Way::Received => describe::<W>(message),
+        }
+    }
+}
+
+/// `Login { account: "bot-000017" } opcode 1, seq 1`; of a message that is not all there, its name.
+fn describe<W: Opcodes>(message: &Excerpt<'_>) -> Option<String> {
+    let Envelope { opcode, seq, reply_to, body } = match message.is_whole() {
+        true => Envelope::open(message.bytes).ok()?,
+        false => Envelope::head(message.bytes)?,
+    };
+    let name = W::name(opcode).unwrap_or("Unknown");
+    let body = W::decode(opcode, body).ok().filter(|_| message.is_whole());
+    let mut text = match body {
+        // The variant is called as the message in it.
+        Some(body) => {
+            let text = format!("{body:?}");
+            let inner = text.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+            inner.filter(|_| !body.is_unknown()).unwrap_or(&text).to_owned()
+        }
+        None => format!("{name} …"),
+    };
+    text.push_str(&format!(" opcode {opcode}"));
+    for (word, number) in [("seq", seq), ("reply to", reply_to)] {
+        if number > 0 {
+            text.push_str(&format!(", {word} {number}"));
+        }
+    }
+    Some(text)
 }
 
 impl<W: Opcodes> Calls for Enveloped<W> {

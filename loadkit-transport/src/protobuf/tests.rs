@@ -8,6 +8,7 @@ use prost::{DecodeError, Message};
 use super::*;
 use crate::codec::{Calls, Codec, Request};
 use crate::protocol::Channel;
+use crate::{Excerpt, Way};
 
 #[derive(Clone, PartialEq, Message)]
 struct Move {
@@ -329,5 +330,35 @@ proptest! {
         if let Err(failure) = codec().decode(&bytes) {
             prop_assert_eq!(failure.kind(), Kind::MALFORMED);
         }
+    }
+}
+
+#[test]
+fn a_recorded_message_is_described_by_name_and_fields_and_a_cut_one_by_name() {
+    let described = |envelope: Envelope<Any>, kept: usize| {
+        let mut bytes = Vec::new();
+        Enveloped::<Any>::new().encode(&envelope, &mut bytes).unwrap();
+        let excerpt = |way| Excerpt { way, bytes: &bytes[..kept.min(bytes.len())], size: bytes.len() };
+        [Way::Sent, Way::Received].map(|way| Enveloped::<Any>::describe(&excerpt(way)))
+    };
+    let both = |text: &str| [Some(text.to_owned()), Some(text.to_owned())];
+    let order = Envelope { seq: 7, ..Envelope::<Any>::new(Move { dx: -1, dy: 300 }) };
+    assert_eq!(described(order.clone(), 99), both("Move { dx: -1, dy: 300 } opcode 3, seq 7"));
+    assert_eq!(described(order, 7), both("Move … opcode 3, seq 7"));
+    let long = Envelope::<Any>::answering(2, Refused { why: "no ".repeat(300) });
+    assert_eq!(described(long, 256), both("Refused … opcode 10, reply to 2"));
+    let strange = Envelope { opcode: 77, seq: 0, reply_to: 0, body: Any::Unknown(Bytes::from_static(b"abc")) };
+    assert_eq!(described(strange, 99), both("Unknown(b\"abc\") opcode 77"));
+    for junk in [&b"\xff\xff"[..], b"\x08\x03\x7a\xff"] {
+        assert_eq!(Enveloped::<Any>::describe(&Excerpt { way: Way::Sent, bytes: junk, size: junk.len() }), None);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_described_or_not_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), more in 0..2_usize) {
+        let excerpt = Excerpt { way: Way::Received, bytes: &bytes, size: bytes.len() + more };
+        let _ = Enveloped::<Any>::describe(&excerpt);
+        let _ = crate::Proto::<Move, Move>::describe(&excerpt);
     }
 }

@@ -1,5 +1,7 @@
 //! What a message is called on the wire, and all messages of a direction.
 
+use std::fmt::Debug;
+
 use loadkit_core::Failure;
 use prost::{DecodeError, Message};
 
@@ -15,7 +17,7 @@ pub trait Wire: Message + Default {
 
 /// All messages that one side receives: an enum made by `loadkit-build`, with one variant for each opcode and one for
 /// opcodes that the schema does not know.
-pub trait Opcodes: Sized {
+pub trait Opcodes: Sized + Debug {
     /// What goes the other way.
     type Out: Opcodes<Out = Self>;
 

@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use loadkit_core::flight::MAX_EVENTS;
 use loadkit_core::{Rate, Seed, SourcePool, Split, Threshold, parse_duration};
+
+use super::gate::{self, GateArgs};
+use super::sinks::SinkArgs;
 
 /// Load-tests a game server with players written as code.
 #[derive(Debug, Parser)]
@@ -34,14 +38,36 @@ Examples:
 
 Ctrl-C asks the players to leave and reports; a second Ctrl-C ends at once and reports all the same.";
 
+const REPLAY_HELP: &str = "\
+A run writes the flights of players that failed, and of a few that did not, to flights/SEAT-LIFE.json in its report.
+
+Examples:
+  replay report/flights/17-0.json --show                   what it did last
+  replay report/flights/17-0.json --target 127.0.0.1:4000  the same player again, against this server
+
+Exit codes:
+  0  it ended as it had: the failure is reproduced
+  1  it ended in another way
+  2  wrong use: the file is no flight, or is of another client or plan
+  3  it could not be played to its end";
+
 /// What a client can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Plays: runs the bots on this machine and reports.
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
+    /// Finds the most players that hold an objective, by runs of more and more of them.
+    #[command(after_help = super::capacity::HELP)]
+    Capacity(Box<super::CapacityArgs>),
+    /// Plays one recorded player again, and shows where it goes another way.
+    #[command(after_help = REPLAY_HELP)]
+    Replay(ReplayArgs),
     /// Lists what can be played.
     Scenarios,
+    /// Compares the report of a new build with those of an old one: is it worse, by more than noise?
+    #[command(after_help = gate::EXAMPLES)]
+    Gate(Box<GateArgs>),
     /// Checks a plan without playing it, and says what it would do.
     Check(CheckArgs),
     /// Prints a completion script for a shell.
@@ -49,6 +75,28 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// The arguments of `replay`.
+#[derive(Debug, clap::Args)]
+pub struct ReplayArgs {
+    /// The flight, from the folder `flights` of a report.
+    pub flight: PathBuf,
+    /// The server, instead of the one that was recorded.
+    #[arg(long, short)]
+    pub target: Option<String>,
+    /// Shows the flight, and plays nothing.
+    #[arg(long)]
+    pub show: bool,
+    /// Shows all events, not only those near a difference.
+    #[arg(long, conflicts_with = "show")]
+    pub all: bool,
+    /// Accepts servers whose TLS certificate does not verify.
+    #[arg(long)]
+    pub insecure: bool,
+    /// Addresses of this machine to connect from, instead of those of the plan.
+    #[arg(long, value_parser = sources, value_name = "ADDRS")]
+    pub sources: Option<SourcePool>,
 }
 
 /// The arguments of `check`.
@@ -67,6 +115,10 @@ pub struct RunArgs {
     /// https://, mem://NAME. What it can be depends on the scenario.
     #[arg(long, short)]
     pub target: Option<String>,
+    /// Lets every second party play against this server instead, the build before, so that both have the same minutes of this
+    /// machine. At the end the gate says whether the target is worse.
+    #[arg(long, value_name = "TARGET")]
+    pub against: Option<String>,
     /// Accepts servers whose TLS certificate does not verify. The report says so.
     #[arg(long)]
     pub insecure: bool,
@@ -102,6 +154,10 @@ pub struct RunArgs {
     /// descriptors are few.
     #[arg(long, value_name = "N")]
     pub sockets: Option<u64>,
+    /// Records so many of each player's last steps and messages: 64, fewer for more players, or off. Those of failing
+    /// players are in the report.
+    #[arg(long, value_parser = flight, value_name = "N|off")]
+    pub flight: Option<u32>,
     /// Tells figures apart by this too: persona, or network. May be given more than once.
     #[arg(long, value_parser = split, value_name = "WHAT")]
     pub split: Vec<Split>,
@@ -111,6 +167,12 @@ pub struct RunArgs {
     /// Where the report goes.
     #[arg(long, value_name = "DIR", default_value = "report")]
     pub report: PathBuf,
+    /// Which build of the server this is, for the report; by default what LOADKIT_BUILD says.
+    #[arg(long, value_name = "NAME")]
+    pub build: Option<String>,
+    /// An earlier report that this one is to show beside it: its directory, or its report.json.
+    #[arg(long, value_name = "DIR")]
+    pub baseline: Option<PathBuf>,
     /// Writes no report.
     #[arg(long, conflicts_with = "report")]
     pub no_report: bool,
@@ -123,9 +185,12 @@ pub struct RunArgs {
     /// Threads; by default one a core.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub shards: Option<u32>,
+    /// Where the figures go while the run is on.
+    #[command(flatten)]
+    pub sinks: SinkArgs,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|error| error.to_string())
 }
 
@@ -133,18 +198,26 @@ fn rate(text: &str) -> Result<Rate, String> {
     Rate::parse(text).map_err(|error| error.to_string())
 }
 
-fn seed(text: &str) -> Result<Seed, String> {
+pub(super) fn seed(text: &str) -> Result<Seed, String> {
     Seed::parse(text).map_err(|error| error.to_string())
 }
 
-fn sources(text: &str) -> Result<SourcePool, String> {
+pub(super) fn sources(text: &str) -> Result<SourcePool, String> {
     text.parse::<SourcePool>().map_err(|failure| failure.message().to_owned())
+}
+
+fn flight(text: &str) -> Result<u32, String> {
+    let wrong = || format!("write a number of events from 1 to {MAX_EVENTS}, or off");
+    if text == "off" {
+        return Ok(0);
+    }
+    text.parse().ok().filter(|events| (1..=MAX_EVENTS).contains(events)).ok_or_else(wrong)
 }
 
 fn split(text: &str) -> Result<Split, String> {
     text.parse()
 }
 
-fn threshold(text: &str) -> Result<Threshold, String> {
+pub(super) fn threshold(text: &str) -> Result<Threshold, String> {
     Threshold::parse(text).map_err(|error| format!("\n{error}"))
 }

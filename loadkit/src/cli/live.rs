@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loadkit_core::format::{clock, count, counted, fit, micros, rate};
-use loadkit_core::{Collector, Failure, Job, MetricSink, Point, SeriesStep, Snapshot};
+use loadkit_core::{Collector, Control, Failure, Job, Judge, MetricSink, Point, SeriesStep, Snapshot};
 
 use super::say;
 
@@ -21,7 +21,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Collects a run's snapshots and shows how it goes.
 pub(super) struct Live {
-    collector: Collector,
+    judge: Judge,
     title: String,
     duration: Duration,
     shown: Duration,
@@ -35,7 +35,12 @@ enum Screen {
 }
 
 impl Live {
-    pub(super) fn new(job: &Job, scenario: &str, quiet: bool) -> Live {
+    pub(super) fn new(job: &Job, scenario: &str, control: &Control, quiet: bool) -> Live {
+        Live::titled(format!("{scenario} against {}, seed {}", job.target.name(), job.seed), job, control, quiet)
+    }
+
+    /// With a title of one's own.
+    pub(super) fn titled(title: String, job: &Job, control: &Control, quiet: bool) -> Live {
         let screen = if quiet {
             Screen::Nothing
         } else if std::io::stderr().is_terminal() {
@@ -47,20 +52,19 @@ impl Live {
         } else {
             Screen::Lines { next: LINE_EVERY }
         };
-        let collector = Collector::new(job.plan.interval());
-        let title = format!("{scenario} against {}, seed {}", job.target.name(), job.seed);
+        let judge = Judge::new(job.plan.thresholds(), job.plan.interval()).with_control(control);
         if let Screen::Lines { .. } = screen {
             say::aside(&title);
         }
-        Live { collector, title, duration: job.plan.duration(), shown: Duration::ZERO, screen }
+        Live { judge, title, duration: job.plan.duration(), shown: Duration::ZERO, screen }
     }
 
-    /// Ends the progress; what was collected.
-    pub(super) fn finish(self) -> Collector {
+    /// Ends the progress; what was collected, with its judge.
+    pub(super) fn finish(self) -> Judge {
         if let Screen::Block(bar) = self.screen {
             bar.finish_and_clear();
         }
-        self.collector
+        self.judge
     }
 
     fn show(&mut self, snapshot: &Snapshot) {
@@ -70,13 +74,14 @@ impl Live {
         }
         self.shown = at;
         let Some(point) = self.latest() else { return };
-        let width = self.collector.width();
+        let collector = self.judge.collector();
+        let width = collector.width();
         match &self.screen {
             Screen::Nothing => {}
-            Screen::Block(bar) => bar.set_message(block(&self.title, at, self.duration, point, width, &self.collector)),
+            Screen::Block(bar) => bar.set_message(block(&self.title, at, self.duration, point, width, collector)),
             Screen::Lines { next } if at < *next => {}
             Screen::Lines { .. } => {
-                say::aside(line(at, self.duration, point, width, &self.collector));
+                say::aside(line(at, self.duration, point, width, collector));
                 self.screen = Screen::Lines { next: at + LINE_EVERY };
             }
         }
@@ -84,14 +89,14 @@ impl Live {
 
     /// The latest point but one: every shard that still plays has told of it.
     fn latest(&self) -> Option<&Point> {
-        self.collector.points().iter().rev().nth(1)
+        self.judge.collector().points().iter().rev().nth(1)
     }
 }
 
 #[async_trait]
 impl MetricSink for Live {
     async fn publish(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
-        self.collector.apply(snapshot);
+        self.judge.apply(snapshot);
         self.show(snapshot);
         Ok(())
     }
@@ -133,8 +138,7 @@ fn block(
     let mut steps: Vec<_> = collector.totals().steps.iter().collect();
     steps.sort_by_key(|(_, step)| std::cmp::Reverse(step.succeeded() + step.failed()));
     for (name, totals) in steps.iter().take(MAX_STEPS) {
-        let none = SeriesStep::default();
-        let now = point.steps.get(*name).unwrap_or(&none);
+        let now = point.step(name).unwrap_or_default();
         let at = |quantile| match now.response.count() {
             0 => "-".into(),
             _ => micros(now.response.quantile(quantile) as f64),
@@ -142,7 +146,7 @@ fn block(
         lines.push(format!(
             "{:<22}{:>10}{:>11}{:>11}{:>11}{:>10}",
             fit(name, 21),
-            rate(per_second(now, width)),
+            rate(per_second(&now, width)),
             at(0.5),
             at(0.95),
             at(0.99),
@@ -157,9 +161,9 @@ fn block(
 
 /// The plain line elsewhere.
 fn line(at: Duration, duration: Duration, point: &Point, width: Duration, collector: &Collector) -> String {
-    let busiest = point.steps.iter().max_by_key(|(_, step)| step.response.count());
+    let busiest = point.steps().max_by_key(|(_, step)| step.response.count());
     let step = busiest.map_or_else(String::new, |(name, step)| {
-        format!(", {name} {} p99 {}", rate(per_second(step, width)), micros(step.response.quantile(0.99) as f64))
+        format!(", {name} {} p99 {}", rate(per_second(&step, width)), micros(step.response.quantile(0.99) as f64))
     });
     format!("{} of {}  {}{step}", clock(at), clock(duration), players(point, collector))
 }

@@ -3,12 +3,16 @@
 //! Exit codes: 0 the run passed, 1 a threshold was missed, 2 wrong use, 3 the run is invalid.
 
 mod args;
+mod capacity;
+mod gate;
 mod live;
 mod outcome;
+mod replay;
 mod run;
 mod say;
 mod scenario;
 mod signals;
+mod sinks;
 mod target;
 
 use std::ffi::OsString;
@@ -16,9 +20,12 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
-pub use args::{Args, CheckArgs, Command, RunArgs};
+pub use args::{Args, CheckArgs, Command, ReplayArgs, RunArgs};
+pub use capacity::{CapacityArgs, Searched};
+pub use gate::GateArgs;
 pub use outcome::{Finished, UseError};
 use scenario::{AnyScenario, Named};
+pub use sinks::SinkArgs;
 
 use crate::Scenario;
 
@@ -61,8 +68,11 @@ impl Client {
         };
         let done = match args.command {
             Command::Run(args) => self.run(&args).map(|finished| finished.exit_code()),
+            Command::Capacity(args) => self.capacity(&args).map(|searched| searched.exit_code()),
+            Command::Replay(args) => self.replay(&args),
             Command::Scenarios => self.list(),
             Command::Check(args) => self.check(&args),
+            Command::Gate(args) => gate::gate(&args),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut command, self.name, &mut script);

@@ -7,17 +7,21 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loadkit_core::format;
+use loadkit_core::gate::{GateOptions, compare_sides, gate_summary};
 use loadkit_core::{
-    Conditions, Control, Host, Job, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed, Table, Target, Threshold,
-    check_writable, format_duration, judge, names, summary, write_json, write_report,
+    Conditions, Control, Ended, Host, Job, MetricSink, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed, Table,
+    Target, Totals, check_writable, format_duration, names, summary, write_json, write_report,
 };
 
 use super::args::{CheckArgs, RunArgs};
 use super::live::Live;
 use super::outcome::{Finished, UseError};
 use super::scenario::AnyScenario;
-use super::{Client, say, signals, target};
+use super::{Client, say, signals, sinks, target};
 use crate::host::{Os, free_descriptors};
+
+/// The environment's word for the build of the server under test.
+const BUILD: &str = "LOADKIT_BUILD";
 
 impl Client {
     /// Plays as the arguments say, with progress, summary and report. The process's Ctrl-C stops it.
@@ -28,16 +32,27 @@ impl Client {
         let plan = plan_of(args)?;
         let scenario = self.find(plan.scenario())?;
         let target = target_of(&plan)?;
-        let target = if args.insecure { target.unverified() } else { target };
+        let trusting = |target: Target| if args.insecure { target.unverified() } else { target };
+        let target = trusting(target);
+        let target = match &args.against {
+            Some(baseline) => target.against(trusting(target::resolve(baseline)?)),
+            None => target,
+        };
         check_descriptors(scenario, &plan, &target)?;
         if !args.no_report {
             check_writable(&args.report).map_err(UseError::new)?;
         }
-        let thresholds: Vec<Threshold> = plan.thresholds().iter().chain(&args.threshold).cloned().collect();
+        // Before the run: it may take the baseline's place.
+        let baseline = args.baseline.as_ref().map(Report::load).transpose().map_err(UseError::new)?;
         let seed = plan.seed().unwrap_or_else(|| Seed(random()));
         let mut job = Job::whole(RunId(random()), plan, target, seed);
         job.shards = args.shards.unwrap_or(job.shards);
-        let report = play(scenario, &job, &thresholds, args)?;
+        let mut report = play(scenario, &job, args)?;
+        report.run.client = format!("{} {}", self.name, self.version);
+        report.run.build = args.build.clone().or_else(|| std::env::var(BUILD).ok()).unwrap_or_default();
+        if let Some(baseline) = &baseline {
+            report.compare_with(baseline);
+        }
         Ok(hand_over(report, args))
     }
 
@@ -58,7 +73,7 @@ impl Client {
 }
 
 /// The plan, with what the flags override.
-fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
+pub(super) fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
     let plan = match &args.plan {
         Some(path) => Plan::load(path).map_err(UseError::new)?,
         None => Plan::default(),
@@ -75,30 +90,33 @@ fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
         network: args.network.clone(),
         sources: args.sources.clone(),
         sockets: args.sockets,
+        flight: args.flight,
         split: args.split.clone(),
+        thresholds: args.threshold.clone(),
         ..Overrides::default()
     };
     plan.with(overrides).map_err(UseError::new)
 }
 
-fn target_of(plan: &Plan) -> Result<Target, UseError> {
+pub(super) fn target_of(plan: &Plan) -> Result<Target, UseError> {
     let none = "no target: say which server to play against, with --target HOST:PORT or `target = \"HOST:PORT\"` in \
                 the plan";
     target::resolve(plan.target().ok_or_else(|| UseError::new(none))?)
 }
 
+/// How many players' sockets fit into the process, and for how many descriptors that is; none if there is no limit.
+pub(super) fn room(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -> Option<(u64, u64)> {
+    if plan.sockets().is_some() || target.addrs().is_empty() {
+        return None;
+    }
+    let free = free_descriptors()?;
+    Some((free / u64::from(scenario.sockets_per_bot()).max(1), free))
+}
+
 /// Says before the start whether the players' sockets fit into the process.
-fn check_descriptors(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -> Result<(), UseError> {
-    if plan.sockets().is_some() {
-        return Ok(());
-    }
-    let each = u64::from(scenario.sockets_per_bot());
-    let peak = plan.shape().peak();
-    let (Some(free), false) = (free_descriptors(), target.addrs().is_empty()) else { return Ok(()) };
-    let fit = free / each.max(1);
-    if peak <= fit {
-        return Ok(());
-    }
+pub(super) fn check_descriptors(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -> Result<(), UseError> {
+    let (each, peak) = (u64::from(scenario.sockets_per_bot()), plan.shape().peak());
+    let Some((fit, free)) = room(scenario, plan, target).filter(|(fit, _)| peak > *fit) else { return Ok(()) };
     Err(UseError::new(format!(
         "{} do not fit into this process: each needs {}, and {} are left, which is enough for {}.\n\
          Raise the limit (`ulimit -n {}`, or LimitNOFILE= of the service), play fewer with --bots {fit}, or let them \
@@ -112,7 +130,7 @@ fn check_descriptors(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -
 }
 
 /// Whether there are rows for all seats in the files that the plan names.
-fn check_rows(plan: &Plan) -> Result<(), UseError> {
+pub(super) fn check_rows(plan: &Plan) -> Result<(), UseError> {
     let accounts = plan.accounts().map(|file| ("accounts", file));
     for (what, file) in accounts.into_iter().chain(plan.data()) {
         let table = Table::load(file).map_err(UseError::new)?;
@@ -122,23 +140,44 @@ fn check_rows(plan: &Plan) -> Result<(), UseError> {
 }
 
 /// Runs the job to its end and judges it.
-fn play(scenario: &dyn AnyScenario, job: &Job, thresholds: &[Threshold], args: &RunArgs) -> Result<Report, UseError> {
+fn play(scenario: &dyn AnyScenario, job: &Job, args: &RunArgs) -> Result<Report, UseError> {
     let control = Control::new();
     signals::listen(&control);
+    let facts = RunFacts::new(job, scenario.name(), unix_now().as_secs());
+    let live = Live::new(job, &scenario.name(), &control, args.quiet);
+    let mut live = sinks::beside(live, args, job, &scenario.name(), unix_now)?;
+    let ended = perform(scenario, job, &control, &mut live)?;
+    let (live, deliveries) = live.finish();
+    let mut judge = live.finish();
+    sinks::count_losses(&deliveries, job, &mut judge);
+    let mut judgement = judge.judgement(&conditions(job, &ended, judge.collector().totals()));
+    sinks::warn_of_losses(&deliveries, &mut judgement, args.quiet);
+    let mut report = Report::new(facts, judge.collector(), judgement);
+    if job.target.baseline().is_some() {
+        report.take_gate(compare_sides(judge.collector(), job.plan.duration(), &GateOptions::default()));
+    }
+    Ok(report)
+}
+
+/// Runs the job on this machine.
+pub(super) fn perform(
+    scenario: &dyn AnyScenario,
+    job: &Job,
+    control: &Control,
+    sink: &mut dyn MetricSink,
+) -> Result<Ended, UseError> {
     let host: Arc<dyn Host> = Arc::new(Os);
-    let facts = RunFacts::new(job, scenario.name(), unix_now());
-    let mut live = Live::new(job, &scenario.name(), args.quiet);
-    let ended = scenario.run(job, &host, &control, &mut live).map_err(|error| match error {
+    scenario.run(job, &host, control, sink).map_err(|error| match error {
         RunError::Setup(_) | RunError::System(_) => UseError::invalid(error),
         _ => UseError::new(error),
-    })?;
-    let collector = live.finish();
-    let totals = collector.totals();
+    })
+}
+
+/// What this machine says about a job that ended so.
+pub(super) fn conditions(job: &Job, ended: &Ended, totals: &Totals) -> Conditions {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let sharp = totals.count(names::COARSE_TIMERS) == 0;
-    let conditions = Conditions::new(job.plan.duration(), &ended, cores, sharp);
-    let judgement = judge(thresholds, totals, &conditions);
-    Ok(Report::new(facts, &collector, judgement))
+    Conditions::new(job.plan.duration(), ended, cores, sharp)
 }
 
 /// Writes the report and prints the summary. What cannot be written is said, and the rest comes all the same.
@@ -151,7 +190,8 @@ fn hand_over(report: Report, args: &RunArgs) -> Finished {
     } else {
         let page = args.report.join("report.html");
         let place = (!args.no_report && written.is_ok()).then(|| page.display().to_string());
-        say::result(format_args!("\n{}", coloured(&summary(&report, place.as_deref()))))
+        let gate = report.gate.as_ref().map_or(String::new(), |gate| format!("\nBoth builds\n{}", gate_summary(gate)));
+        say::result(format_args!("\n{}{gate}", coloured(&summary(&report, place.as_deref()))))
     };
     let mut unwritten = Vec::new();
     // Whoever closes a pipe has read enough of a summary, but not of a report.
@@ -186,7 +226,7 @@ fn rescue(report: &Report) -> String {
 }
 
 /// The summary with its verdict in colour, on a terminal that wants colour.
-fn coloured(summary: &str) -> String {
+pub(super) fn coloured(summary: &str) -> String {
     let wanted = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let colour = match summary.get(..4) {
         Some("PASS") => "32",
@@ -224,10 +264,10 @@ fn describe(plan: &Plan, scenario: &dyn AnyScenario) -> String {
 }
 
 /// A number that no other run has: the randomness with which the standard library keys its hash maps.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     RandomState::new().hash_one(Path::new("run"))
 }
 
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+pub(super) fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
 }

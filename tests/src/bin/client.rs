@@ -7,5 +7,6 @@ use loadkit_tests::Way;
 
 fn main() -> ExitCode {
     let client = Client::new("client", env!("CARGO_PKG_VERSION"));
-    [Way::Rudp, Way::Udp, Way::Tcp, Way::Stubborn].into_iter().fold(client, Client::scenario).main()
+    let ways = [Way::Rudp, Way::Udp, Way::Tcp, Way::Stubborn, Way::Blocking, Way::Hoarding];
+    ways.into_iter().fold(client, Client::scenario).main()
 }

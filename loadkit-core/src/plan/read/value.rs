@@ -79,6 +79,14 @@ impl Reader<'_> {
         Some(Located { value: Some(pause.value), span: pause.span })
     }
 
+    /// A number of events, or off.
+    pub(super) fn flight(&mut self, value: &Value<'_>) -> Option<Located<u64>> {
+        if value.get_ref().as_str() == Some("off") {
+            return Some(Located { value: 0, span: Some(value.span()) });
+        }
+        self.whole("flight", value)
+    }
+
     pub(super) fn seed(&mut self, value: &Value<'_>) -> Option<Seed> {
         if let Some(text) = value.get_ref().as_str() {
             return self.parsed(value, Seed::parse(text)).map(|seed| seed.value);

@@ -16,7 +16,7 @@ fn profile<'a>(plan: &'a Plan, name: &str) -> &'a Profile {
     plan.networks().unwrap().iter().find(|(profile, _)| profile.name() == name).unwrap().0
 }
 
-const OWN: &str = r#"
+pub(super) const OWN: &str = r#"
 [network]
 tunnel = 1
 slow-dsl = 2
@@ -88,7 +88,7 @@ fn the_command_line_chooses_among_the_kits_and_the_plans() {
     let plan = parse(OWN).unwrap();
     let with = |text: &str| plan.with(Overrides { network: Some(text.to_owned()), ..Overrides::default() });
     assert_eq!(shares(&with("3g-train").unwrap()), [("3g-train".to_owned(), 1.0)]);
-    assert_eq!(shares(&with("tunnel=1,lte=3").unwrap()), [("tunnel".to_owned(), 0.25), ("lte".to_owned(), 0.75)]);
+    assert_eq!(shares(&with("tunnel=1,lte=3").unwrap()), [("lte".to_owned(), 0.75), ("tunnel".to_owned(), 0.25)]);
     assert_eq!(shares(&plan.with(Overrides::default()).unwrap()).len(), 3, "else the plan's stay");
     let error = with("tunel").unwrap_err().to_string();
     assert!(error.contains("did you mean `tunnel`?"), "{error}");
@@ -101,7 +101,7 @@ fn a_builder_takes_profiles() {
     let mine = Profile::new("mine", Direction { latency: MS, ..Direction::default() }, Direction::default()).unwrap();
     let plan = Plan::builder().network(Profile::lte(), 9.0).network(mine.clone(), 1.0).network(Profile::lte(), 3.0);
     let plan = plan.build().unwrap();
-    assert_eq!(shares(&plan), [("mine".to_owned(), 0.25), ("lte".to_owned(), 0.75)]);
+    assert_eq!(shares(&plan), [("lte".to_owned(), 0.75), ("mine".to_owned(), 0.25)]);
     let other = Profile::new("lte", *mine.up(), *mine.down()).unwrap();
     let error = Plan::builder().network(other, 1.0).build().unwrap_err().to_string();
     assert!(error.contains("the kit has a network profile `lte` already"), "{error}");

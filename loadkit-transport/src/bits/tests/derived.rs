@@ -3,7 +3,7 @@
 use loadkit_core::Kind as Failed;
 
 use super::*;
-use crate::{Channel, Codec};
+use crate::{Channel, Codec, Excerpt, Way};
 
 const MOST: u16 = 1_023;
 
@@ -82,6 +82,8 @@ fn survives<O: Order>(message: &Message, base: &Message) {
     let mut bytes = Vec::new();
     codec.encode(message, &mut bytes).unwrap();
     assert_eq!(codec.decode(&bytes).as_ref().unwrap(), message);
+    let excerpt = Excerpt { way: Way::Sent, bytes: &bytes, size: bytes.len() };
+    assert_eq!(Bits::<Message, Message, O>::describe(&excerpt), Some(format!("{message:?}")));
 
     let mut w = BitWriter::<O>::new();
     message.write_delta(base, &mut w).unwrap();

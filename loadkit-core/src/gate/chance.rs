@@ -1,0 +1,70 @@
+//! How often chance alone would deal the blocks so unevenly.
+//!
+//! A standard error says little of a figure that hangs on a few events: three stalls in the new build's half minute and none
+//! in the old one's move its 99th percentile by a factor of ten, with a small error on the quiet side, and yet each stall
+//! might as well have fallen on the other. So what the bootstrap holds for a change must also hold as a permutation test:
+//! the blocks of both sides are shuffled and dealt again, and the change is real only if hardly any deal gives as large a
+//! one. That is exact for any distribution if blocks are exchangeable (E. J. G. Pitman, "Significance tests which may be
+//! applied to samples from any populations", 1937). Of sides that played at the same time, each block is exchanged with
+//! its own neighbour only.
+
+use rand::RngExt as _;
+use rand::seq::SliceRandom as _;
+
+use super::blocks::Block;
+use super::figure::Figure;
+use super::table::Table;
+use crate::seed::Rng;
+
+/// At most so many deals.
+const MAX_DEALS: f64 = 100_000.0;
+/// After so many deals that are as uneven, there is no need for more.
+const ENOUGH: u32 = 20;
+
+/// How many deals it takes to see a share that is a quarter of this.
+pub(super) fn deals_for(share: f64) -> u32 {
+    (4.0 / share).ceil().clamp(1.0, MAX_DEALS) as u32
+}
+
+/// How the blocks are dealt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deal {
+    /// The first so many intervals of the table are the baseline's.
+    pub(super) base: usize,
+    /// How long a block is.
+    pub(super) length: usize,
+    /// Blocks are exchanged with their neighbour of the other side only. Both sides have as many.
+    pub(super) paired: bool,
+    /// So many times.
+    pub(super) deals: u32,
+}
+
+/// The share of deals whose difference is as large as this.
+pub(super) fn chance(figure: Figure, table: &Table, deal: Deal, difference: f64, rng: &mut Rng) -> f64 {
+    let Deal { base, length, paired, deals: most } = deal;
+    let n = table.intervals();
+    let cut = |from: usize, to: usize| {
+        (from..to).step_by(length.max(1)).map(move |at| Block { from: at, to: (at + length.max(1)).min(to) })
+    };
+    let (old, new): (Vec<Block>, Vec<Block>) = (cut(0, base).collect(), cut(base, n).collect());
+    let mut all: Vec<Block> = old.iter().chain(&new).copied().collect();
+    let (mut deals, mut as_large) = (0_u32, 0_u32);
+    while deals < most && as_large < ENOUGH {
+        let (left, right) = if paired {
+            for i in 0..old.len().min(new.len()) {
+                let (a, b) = if rng.random_bool(0.5) { (old[i], new[i]) } else { (new[i], old[i]) };
+                (all[i], all[old.len() + i]) = (a, b);
+            }
+            all.split_at(old.len())
+        } else {
+            all.shuffle(rng);
+            all.split_at(old.len())
+        };
+        let apart = figure.scaled(table, right).zip(figure.scaled(table, left)).map(|(right, left)| right - left);
+        // Rounding must not make a deal smaller than itself.
+        as_large += u32::from(apart.is_none_or(|apart| apart.abs() >= difference.abs() * (1.0 - 1e-9)));
+        deals += 1;
+    }
+    // The deal that was dealt is one of them.
+    f64::from(as_large + 1) / f64::from(deals + 1)
+}

@@ -1,0 +1,237 @@
+//! From differences and their errors to decisions, and from those to a verdict.
+
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
+
+use super::estimate::Estimate;
+use super::figure::Figure;
+use super::run::GateRun;
+use super::{Compared, Decision, GateOptions, TooRare};
+use crate::report::format;
+use crate::verdict::Verdict;
+
+/// Nobody is told to run longer than this: a day.
+const MAX_MORE_S: f64 = 86_400.0;
+/// With more degrees of freedom, Student's t is the normal distribution to four digits where we look at it.
+const NORMAL: f64 = 1e6;
+
+/// A figure on both sides, not yet judged.
+#[derive(Debug)]
+pub(super) struct Measured {
+    pub(super) step: String,
+    pub(super) figure: Figure,
+    pub(super) old: f64,
+    pub(super) new: f64,
+    pub(super) difference: Estimate,
+    /// How probable a difference at least as large is where there is none.
+    pub(super) p: f64,
+    /// There were no failures at all: nothing that could be called a change, whichever way the dice had fallen. It is not
+    /// one of the figures for which the others are corrected (R. E. Tarone, "A modified Bonferroni method for discrete
+    /// data", 1990).
+    pub(super) clean: bool,
+}
+
+/// How probable a value at least so far from 0 is, on either side.
+pub(super) fn p_value(t: f64, freedom: f64) -> f64 {
+    let beyond = |below: f64| (2.0 * below).clamp(0.0, 1.0);
+    match StudentsT::new(0.0, 1.0, freedom.min(NORMAL)) {
+        _ if t.is_nan() => 1.0,
+        Ok(student) if freedom < NORMAL => beyond(student.cdf(-t.abs())),
+        _ => beyond(Normal::standard().cdf(-t.abs())),
+    }
+}
+
+/// How many errors an interval reaches to either side that misses with this probability.
+fn reach(miss: f64, freedom: f64) -> f64 {
+    match StudentsT::new(0.0, 1.0, freedom.min(NORMAL)) {
+        Ok(student) if freedom < NORMAL => -student.inverse_cdf(miss / 2.0),
+        _ => -Normal::standard().inverse_cdf(miss / 2.0),
+    }
+}
+
+/// Judges all figures together.
+pub(super) fn decide(measured: Vec<Measured>, compared_s: f64, options: &GateOptions) -> Vec<Compared> {
+    let tests = measured.iter().filter(|one| !one.clean).count().max(1) as f64;
+    let p: Vec<f64> = measured.iter().map(|one| if one.clean { 1.0 } else { one.p }).collect();
+    let corrected = holm(&p, tests);
+    let judged = measured.into_iter().zip(p.into_iter().zip(corrected)).map(|(one, (p, p_corrected))| {
+        let Measured { step, figure, old, new, difference, .. } = one;
+        let half = reach(options.alpha / tests, difference.freedom) * difference.error();
+        let of = |offset: f64| figure.change(difference.value + offset);
+        let decision = judge(figure, &difference, half, p_corrected, compared_s, options);
+        Compared { step, figure, old, new, change: of(0.0), low: of(-half), high: of(half), p, p_corrected, decision }
+    });
+    judged.collect()
+}
+
+/// Holm's correction: the smallest is multiplied by how many there are, the next by one less, and none may be below the
+/// one before it.
+fn holm(p: &[f64], tests: f64) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+    let (mut corrected, mut least) = (vec![1.0; p.len()], 0.0_f64);
+    for (rank, &i) in order.iter().enumerate() {
+        least = least.max((p[i] * (tests - rank as f64).max(1.0)).min(1.0));
+        corrected[i] = least;
+    }
+    corrected
+}
+
+fn judge(
+    figure: Figure,
+    difference: &Estimate,
+    half: f64,
+    p_corrected: f64,
+    compared_s: f64,
+    options: &GateOptions,
+) -> Decision {
+    let (matters, unseen) = match figure.is_relative() {
+        true => (options.min_effect, options.detect),
+        false => (options.min_errors, options.detect_errors),
+    };
+    let for_the_worse = if figure.more_is_better() { -1.0 } else { 1.0 };
+    let change = figure.change(difference.value);
+    if p_corrected < options.alpha && change.abs() >= matters {
+        return if change * for_the_worse > 0.0 { Decision::Worse } else { Decision::Better };
+    }
+    // What may hide: the worse end of the interval. Relative changes are compared as logarithms, so that a rate that may have
+    // fallen by 10 % counts as a time that may have risen by 11 %.
+    let limit = if figure.is_relative() { unseen.ln_1p() } else { unseen };
+    let worst = difference.value * for_the_worse + half;
+    if worst <= limit || p_corrected < options.alpha {
+        return Decision::Same;
+    }
+    // Enough would be an interval that excludes the limit, or one that excludes that there is no change.
+    let worse = difference.value * for_the_worse;
+    let wanted = (limit - worse).max(if worse >= matters { worse } else { 0.0 });
+    let errors = half / difference.error();
+    let room = (wanted / errors).powi(2) - difference.between;
+    let more = compared_s * (difference.within / room - 1.0);
+    let helps = room > 0.0 && more.is_finite() && more <= MAX_MORE_S;
+    Decision::NotEnoughData { more_s: helps.then(|| rounded_up(more)) }
+}
+
+/// A time to run longer, as people say it: whole ten seconds.
+pub(super) fn rounded_up(seconds: f64) -> u64 {
+    ((seconds / 10.0).ceil().max(1.0) * 10.0) as u64
+}
+
+/// The verdict over all figures, and why it is not PASS.
+pub(super) fn overall<'a>(
+    runs: impl Iterator<Item = &'a GateRun>,
+    figures: &[Compared],
+    too_rare: &[TooRare],
+    options: &GateOptions,
+) -> (Verdict, Vec<String>) {
+    let invalid: Vec<String> = runs
+        .filter_map(|run| Some(format!("the run {} is INVALID itself: {}", run.name, run.invalid.as_ref()?)))
+        .collect();
+    if !invalid.is_empty() {
+        return (Verdict::Invalid, invalid);
+    }
+    let worse: Vec<String> =
+        figures.iter().filter(|one| one.decision == Decision::Worse).map(super::text::said).collect();
+    if !worse.is_empty() {
+        return (Verdict::Fail, worse);
+    }
+    if figures.is_empty() {
+        let more = too_rare.iter().filter_map(|rare| rare.more_s).min();
+        let advice = more
+            .map_or_else(String::new, |more| format!("; run both sides {} longer", format::micros(more as f64 * 1e6)));
+        return (
+            Verdict::Invalid,
+            vec![format!("not enough data: no step ran often enough on both sides to be judged{advice}")],
+        );
+    }
+    let unsure: Vec<&Compared> =
+        figures.iter().filter(|one| matches!(one.decision, Decision::NotEnoughData { .. })).collect();
+    if unsure.is_empty() {
+        return (Verdict::Pass, Vec::new());
+    }
+    (Verdict::Invalid, vec![super::text::not_enough(&unsure, options)])
+}
+
+/// What the reader should know about how the runs were compared.
+pub(super) fn notes(baselines: &[GateRun], candidates: &[GateRun], paired: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !paired && baselines.len() + candidates.len() == 2 {
+        notes.push(
+            "with one baseline, how much this machine differs from one run to the next is not known, and a change may be \
+             of the day: give several with --base"
+                .to_owned(),
+        );
+    }
+    let left_out: u64 = baselines.iter().chain(candidates).map(|run| run.left_out).max().unwrap_or(0);
+    if left_out > 0 {
+        notes.push(format!(
+            "{} not compared: the report keeps no histograms of those that ran least",
+            format::counted(left_out, "step is", "steps are")
+        ));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p_values_and_intervals_are_those_of_the_tables() {
+        // Student's t, two-sided 1 %: 2.576 for the normal distribution, 3.169 for 10, 63.66 for 1 degree of freedom.
+        for (freedom, t) in [(f64::INFINITY, 2.5758), (10.0, 3.1693), (1.0, 63.657)] {
+            assert!((reach(0.01, freedom) / t - 1.0).abs() < 1e-4, "{freedom}: {}", reach(0.01, freedom));
+            assert!((p_value(t, freedom) - 0.01).abs() < 1e-5, "{freedom}: {}", p_value(t, freedom));
+        }
+        // The far end, where the correction for many figures looks: for 30 degrees, 0.01 % is 4.482.
+        assert!((reach(1e-4, 30.0) - 4.482).abs() < 2e-3, "{}", reach(1e-4, 30.0));
+        assert_eq!(p_value(f64::NAN, 5.0), 1.0);
+        assert_eq!(p_value(f64::INFINITY, 5.0), 0.0);
+    }
+
+    #[test]
+    fn holm_is_as_published() {
+        // The example of his paper's procedure: 4 tests.
+        let corrected = holm(&[0.01, 0.04, 0.03, 0.005], 4.0);
+        for (found, truth) in corrected.iter().zip([0.03, 0.06, 0.06, 0.02]) {
+            assert!((found - truth).abs() < 1e-12, "{corrected:?}");
+        }
+        assert_eq!(holm(&[0.5, 0.9], 2.0), [1.0, 1.0]);
+    }
+
+    fn estimate(value: f64, error: f64) -> Estimate {
+        Estimate { value, within: error * error, between: 0.0, freedom: 1e9, length: 1 }
+    }
+
+    fn decision(figure: Figure, difference: Estimate) -> Decision {
+        let p = p_value(difference.value / difference.error(), difference.freedom);
+        let measured = Measured { step: "tick".into(), figure, old: 1.0, new: 1.0, difference, p, clean: false };
+        decide(vec![measured], 100.0, &GateOptions::default())[0].decision
+    }
+
+    fn decided(figure: Figure, change: f64, error: f64) -> Decision {
+        let value = if figure.is_relative() { change.ln_1p() } else { change };
+        decision(figure, estimate(value, error))
+    }
+
+    #[test]
+    fn what_matters_and_is_sure_is_told() {
+        assert_eq!(decided(Figure::P95, 0.05, 0.01), Decision::Worse);
+        assert_eq!(decided(Figure::P95, -0.05, 0.01), Decision::Better);
+        assert_eq!(decided(Figure::Rate, -0.05, 0.01), Decision::Worse);
+        assert_eq!(decided(Figure::Rate, 0.05, 0.01), Decision::Better);
+        assert_eq!(decided(Figure::P95, 0.02, 0.001), Decision::Same, "sure, but too small to matter");
+        assert_eq!(decided(Figure::P95, 0.0, 0.02), Decision::Same);
+        assert_eq!(decided(Figure::Errors, 0.005, 0.000_5), Decision::Worse);
+        assert_eq!(decided(Figure::Errors, 0.000_5, 0.000_01), Decision::Same);
+    }
+
+    #[test]
+    fn what_may_hide_needs_so_many_seconds() {
+        // 2.576 errors of 5 % reach to 12.9 %; ln 1.1 is 9.53 %: (12.88 / 9.53)² of the time, which is 83 s more.
+        assert_eq!(decided(Figure::P95, 0.0, 0.05), Decision::NotEnoughData { more_s: Some(90) });
+        // An improvement needs none: what is worse does not hide in it.
+        assert_eq!(decided(Figure::P95, -0.1, 0.05), Decision::Same);
+        let days = Estimate { value: 0.0, within: 0.0001, between: 0.01, freedom: 1e9, length: 1 };
+        let decision = decision(Figure::P95, days);
+        assert_eq!(decision, Decision::NotEnoughData { more_s: None }, "more seconds do not help");
+    }
+}

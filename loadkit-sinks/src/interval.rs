@@ -1,0 +1,140 @@
+//! What all shards together gathered in one interval: one figure of each name, whatever the number of threads.
+
+use std::collections::BTreeMap;
+
+use loadkit_core::{GaugeDelta, HistogramDelta, Snapshot, TrendDelta};
+
+/// At most so many names of each kind in one interval, as in the report.
+const MAX_NAMES: usize = 1_024;
+
+/// The figures of one interval, of all shards together. Distributions are merged bucket for bucket.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Interval {
+    /// When the run began, µs since 1970.
+    pub epoch_us: u64,
+    /// When the interval began, µs since the start of the run.
+    pub from_us: u64,
+    /// When it ended, µs since the start of the run.
+    pub to_us: u64,
+    /// The players.
+    pub players: Players,
+    /// Steps by name. Parts, as `login{persona=casual}`, stand beside their wholes.
+    pub steps: BTreeMap<String, StepFigures>,
+    /// Trends by name.
+    pub trends: BTreeMap<String, TrendDelta>,
+    /// Counts by name: what was added in the interval.
+    pub counts: BTreeMap<String, u64>,
+    /// Gauges by name, of those that were set in the interval.
+    pub gauges: BTreeMap<String, GaugeDelta>,
+    /// Figures left out because there were more names than the bound.
+    pub names_left_out: u64,
+}
+
+/// Where the players are, and what became of them in the interval.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Players {
+    /// At work at the end of the interval.
+    pub active: u64,
+    /// With an open connection at the end of the interval.
+    pub connected: u64,
+    /// That the load shape asked for at the end of the interval.
+    pub planned: u64,
+    /// Started in the interval.
+    pub started: u64,
+    /// Ended well in the interval.
+    pub finished: u64,
+    /// Cut off by the end of the grace time.
+    pub cut_off: u64,
+    /// Failed in the interval, by kind.
+    pub failed: BTreeMap<String, u64>,
+}
+
+/// A step in one interval.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepFigures {
+    /// From the actual start, µs, of those that succeeded.
+    pub service: HistogramDelta,
+    /// From the intended start, µs, of those that succeeded.
+    pub response: HistogramDelta,
+    /// How many failed, by kind.
+    pub failures: BTreeMap<String, u64>,
+}
+
+impl StepFigures {
+    /// How many failed, of all kinds.
+    pub fn failed(&self) -> u64 {
+        self.failures.values().sum()
+    }
+}
+
+impl Interval {
+    /// When it began, µs since 1970.
+    pub fn began_us(&self) -> u64 {
+        self.epoch_us.saturating_add(self.from_us)
+    }
+
+    /// When it ended, µs since 1970.
+    pub fn ended_us(&self) -> u64 {
+        self.epoch_us.saturating_add(self.to_us)
+    }
+
+    /// Adds what a shard gathered, but for its population: that is a state, not a sum.
+    pub(crate) fn add(&mut self, snapshot: &Snapshot) {
+        self.to_us = self.to_us.max(snapshot.to_us);
+        self.players.started += snapshot.started;
+        self.players.finished += snapshot.finished;
+        self.players.cut_off += snapshot.cut_off;
+        for (kind, count) in &snapshot.failed {
+            add_to(&mut self.players.failed, kind, *count);
+        }
+        let left_out = &mut self.names_left_out;
+        for (name, delta) in &snapshot.steps {
+            if let Some(step) = entry(&mut self.steps, name, left_out) {
+                step.service.merge(&delta.service);
+                step.response.merge(&delta.response);
+                for (kind, count) in &delta.failures {
+                    add_to(&mut step.failures, kind, *count);
+                }
+            }
+        }
+        for (name, delta) in &snapshot.trends {
+            if let Some(trend) = entry(&mut self.trends, name, left_out) {
+                trend.unit = delta.unit;
+                trend.values.merge(&delta.values);
+            }
+        }
+        for (name, n) in &snapshot.counts {
+            if let Some(count) = entry(&mut self.counts, name, left_out) {
+                *count = count.saturating_add(*n);
+            }
+        }
+        for (name, delta) in &snapshot.gauges {
+            let merged = self.gauges.get(name).map_or(*delta, |known| known.merge(*delta));
+            if self.gauges.len() < MAX_NAMES || self.gauges.contains_key(name) {
+                self.gauges.insert(name.clone(), merged);
+            } else {
+                *left_out += 1;
+            }
+        }
+    }
+}
+
+/// Kinds are bounded by each shard's recorder, at 32 a step; of several shards' others there is no end but this.
+fn add_to(kinds: &mut BTreeMap<String, u64>, kind: &str, count: u64) {
+    let mut left_out = 0;
+    match entry(kinds, kind, &mut left_out) {
+        Some(known) => *known = known.saturating_add(count),
+        None => *kinds.entry("other-kinds".to_owned()).or_default() += count,
+    }
+}
+
+fn entry<'a, T: Default>(rows: &'a mut BTreeMap<String, T>, name: &str, left_out: &mut u64) -> Option<&'a mut T> {
+    if !rows.contains_key(name) {
+        if rows.len() >= MAX_NAMES {
+            *left_out += 1;
+            return None;
+        }
+        rows.insert(name.to_owned(), T::default());
+    }
+    rows.get_mut(name)
+}

@@ -1,0 +1,55 @@
+//! Whether the regression gate can be believed: a thousand pairs of runs, drawn from recorded noise.
+//!
+//! The tapes are in `tests/data`, and `tests/data/README.md` says how each was recorded. The table on standard error has
+//! the gate beside the rule that most have in place of one.
+
+use loadkit_tests::bench::Figure;
+use loadkit_tests::noise::{Score, Tape, Trial, score};
+use serde_json::json;
+
+const PAIRS: u32 = 1_000;
+const FIVE_MINUTES: Trial = Trial { seconds: 300, stretch: 20, slower: 1.05, paired: false };
+const THIRTY_SECONDS: Trial = Trial { seconds: 30, stretch: 10, slower: 1.2, paired: false };
+
+/// The tapes: their names, and the old and the new side of a pair.
+const TAPES: [(&str, &[u8], &[u8], bool); 4] = [
+    ("quiet_a", include_bytes!("../data/quiet_a.noise"), include_bytes!("../data/quiet_a.noise"), false),
+    ("quiet_b", include_bytes!("../data/quiet_b.noise"), include_bytes!("../data/quiet_b.noise"), false),
+    ("shared", include_bytes!("../data/shared.noise"), include_bytes!("../data/shared.noise"), false),
+    ("beside", include_bytes!("../data/beside_old.noise"), include_bytes!("../data/beside_new.noise"), true),
+];
+
+/// All trials on all tapes.
+pub(crate) fn gate() -> Vec<Figure> {
+    eprintln!(
+        "{:<8} {:>5} {:>6}  {:>18} {:>18} {:>18}",
+        "noise", "time", "slower", "gate", "p95 up 5 %", "p95 up 10 %"
+    );
+    eprintln!("{:<22} {:>18} {:>18} {:>18}", "", "false/unsure/found", "false/found", "false/found");
+    let mut figures = Vec::new();
+    for (name, old, new, paired) in TAPES {
+        let (Some(old), Some(new)) = (Tape::read(old), Tape::read(new)) else { continue };
+        for trial in [FIVE_MINUTES, THIRTY_SECONDS] {
+            let score = score(&old, &new, Trial { paired, ..trial }, PAIRS);
+            print(name, trial, score);
+            let share = |count: u32| f64::from(count) / f64::from(score.pairs);
+            let notes = json!({
+                "noise": name, "seconds": trial.seconds, "slower": trial.slower, "pairs": score.pairs, "paired": paired,
+                "unsure": share(score.unsure), "found": share(score.found),
+                "naive_5_false": share(score.naive_5[0]), "naive_5_found": share(score.naive_5[1]),
+                "naive_10_false": share(score.naive_10[0]), "naive_10_found": share(score.naive_10[1]),
+            });
+            figures.push(Figure::new("gate_false_alarms", share(score.false_alarms)).at_most(0.01).with(notes));
+        }
+    }
+    figures
+}
+
+fn print(name: &str, trial: Trial, score: Score) {
+    let percent = |count: u32| format!("{:.1}%", f64::from(count) * 100.0 / f64::from(score.pairs));
+    let of = |[falsely, found]: [u32; 2]| format!("{}/{}", percent(falsely), percent(found));
+    let gate = format!("{}/{}/{}", percent(score.false_alarms), percent(score.unsure), percent(score.found));
+    let slower = format!("{:+.0}%", (trial.slower - 1.0) * 100.0);
+    let [five, ten] = [of(score.naive_5), of(score.naive_10)];
+    eprintln!("{name:<8} {:>4}s {slower:>6}  {gate:>18} {five:>18} {ten:>18}", trial.seconds);
+}
