@@ -58,7 +58,7 @@ impl Server {
         let addr = socket.local_addr()?;
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(serve(tokio::net::UdpSocket::from_std(socket)?, delay, stalls))
+            runtime.block_on(async { serve(tokio::net::UdpSocket::from_std(socket)?, delay, stalls).await })
         });
         Ok(Server { addr, thread })
     }

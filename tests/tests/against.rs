@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadkit::core::gate::{GateOptions, compare_sides};
+use loadkit::core::gate::{GateOptions, compare_sides, gate_summary};
 use loadkit::core::{
     Conditions, Control, Host, Job, Judge, Report, RunFacts, RunId, Seed, Target, Verdict, Virtual, run,
 };
@@ -73,6 +73,7 @@ fn the_slower_build_fails_and_the_same_one_does_not() {
     let text = &report.judgement.reasons[0].text;
     assert!(text.contains("ask") && text.contains("slower"), "{text}");
     let gate = report.gate.as_ref().unwrap();
+    println!("{}", gate_summary(gate));
     assert!(gate.paired && gate.compared_s > 55.0 && gate.from_s >= 8.0, "{gate:?}");
     // The report has both sides, and they are not counted twice.
     let [all, old, new] =

@@ -5,8 +5,9 @@
 //! ```
 //!
 //! Starts an arena server in a process of its own, plays against it, and writes `DIR/NAME.noise`, a tape of all seconds but
-//! the first ten. With `--delay`, all that the server sends comes so much later, as from a server that is far away. With `--beside`, two servers have half of the players each at the same time, and `NAME.noise` and
-//! `NAME-b.noise` are the two sides. What is said at the end is whether the run was valid.
+//! the first ten. With `--delay`, all that the server sends comes so much later, as from a server that is far away. With
+//! `--beside`, two servers have half of the players each at the same time, and `NAME.noise` and `NAME-b.noise` are the two
+//! sides. What is said at the end is whether the run was valid.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
