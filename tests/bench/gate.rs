@@ -13,19 +13,33 @@ const FEWER_PAIRS: u32 = 100;
 const FIVE_MINUTES: Trial = Trial { seconds: 300, stretch: 20, slower: 1.05, paired: false };
 const THIRTY_SECONDS: Trial = Trial { seconds: 30, stretch: 10, slower: 1.2, paired: false };
 
-/// The tapes: their names, the old and the new side of a pair, whether these belong together, and how many pairs.
-const TAPES: [(&str, &[u8], &[u8], bool, u32); 5] = [
-    ("idle", include_bytes!("../data/idle.noise"), include_bytes!("../data/idle.noise"), false, PAIRS),
-    ("far", include_bytes!("../data/far.noise"), include_bytes!("../data/far.noise"), false, PAIRS),
-    ("busy", include_bytes!("../data/busy.noise"), include_bytes!("../data/busy.noise"), false, FEWER_PAIRS),
-    ("shared", include_bytes!("../data/shared.noise"), include_bytes!("../data/shared.noise"), false, FEWER_PAIRS),
-    (
-        "beside",
-        include_bytes!("../data/beside_old.noise"),
-        include_bytes!("../data/beside_new.noise"),
-        true,
-        FEWER_PAIRS,
-    ),
+/// A tape, or two that belong together.
+struct Pair {
+    name: &'static str,
+    old: &'static [u8],
+    new: &'static [u8],
+    /// Recorded at the same time.
+    paired: bool,
+    /// How many pairs of runs are drawn.
+    pairs: u32,
+}
+
+const fn alone(name: &'static str, tape: &'static [u8], pairs: u32) -> Pair {
+    Pair { name, old: tape, new: tape, paired: false, pairs }
+}
+
+const TAPES: [Pair; 5] = [
+    alone("idle", include_bytes!("../data/idle.noise"), PAIRS),
+    alone("far", include_bytes!("../data/far.noise"), PAIRS),
+    alone("busy", include_bytes!("../data/busy.noise"), FEWER_PAIRS),
+    alone("shared", include_bytes!("../data/shared.noise"), FEWER_PAIRS),
+    Pair {
+        name: "beside",
+        old: include_bytes!("../data/beside_old.noise"),
+        new: include_bytes!("../data/beside_new.noise"),
+        paired: true,
+        pairs: FEWER_PAIRS,
+    },
 ];
 
 /// All trials on all tapes.
@@ -36,7 +50,7 @@ pub(crate) fn gate() -> Vec<Figure> {
     );
     eprintln!("{:<22} {:>18} {:>18} {:>18}", "", "false/unsure/found", "false/found", "false/found");
     let mut figures = Vec::new();
-    for (name, old, new, paired, pairs) in TAPES {
+    for Pair { name, old, new, paired, pairs } in TAPES {
         let (Some(old), Some(new)) = (Tape::read(old), Tape::read(new)) else { continue };
         for trial in [FIVE_MINUTES, THIRTY_SECONDS] {
             let score = score(&old, &new, Trial { paired, ..trial }, pairs);
