@@ -124,12 +124,12 @@ fn a_party_is_played_again_together() {
 #[test]
 fn more_players_than_there_is_room_for_are_counted() {
     let fails = async |_: &Cx| Err(Error::new("tired", "at once"));
-    // 4,096 events are 256 KiB, and so 32 of them fill 8 MiB.
+    // 4,096 events are 256 KiB, and so eight of them fill 2 MiB.
     let plan = Plan::builder().bots(100).duration(SECOND).refill(None).flight(4_096).build().unwrap();
     let totals = play(Of(fails), &job(plan, 1)).unwrap();
     assert_eq!(totals.failed(), 100);
-    assert_eq!(totals.count(names::FLIGHTS_LEFT_OUT), 75, "every fourth of a hundred has room");
-    assert!(totals.flights.iter().all(|flight| flight.seat % 4 == 0));
+    assert_eq!(totals.count(names::FLIGHTS_LEFT_OUT), 92, "every thirteenth of a hundred has room");
+    assert!(totals.flights.iter().all(|flight| flight.seat % 13 == 0));
     // Of one kind there are three, of many no more than the bound.
     assert_eq!(totals.flights.len(), 3);
     let kinds = async |cx: &Cx| {

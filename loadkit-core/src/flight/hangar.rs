@@ -16,7 +16,7 @@ use crate::plan::Plan;
 use crate::segment::Segment;
 
 /// What the tapes of a shard take at most.
-pub(super) const SHARD_BYTES: u32 = 8 << 20;
+pub(super) const SHARD_BYTES: u32 = 2 << 20;
 
 /// The tapes of a shard.
 pub(crate) struct Hangar {

@@ -7,7 +7,7 @@
 //!
 //! # Bounds
 //! A tape holds [`EVENTS`] events (a plan's key `flight` says otherwise) in 64 bytes each on average, and of a message its
-//! first 256 bytes. The tapes of a shard hold 8 MiB together: 2,048 players with tapes as they come. Of more players, every
+//! first 256 bytes. The tapes of a shard hold 2 MiB together: 512 players with tapes as they come. Of more players, every
 //! second, third, … party is recorded, so that the shares are even; of those who arrive beside the population, whoever
 //! comes while there is room. Players who were not recorded are counted as `loadkit.flights_left_out`.
 //!
