@@ -18,8 +18,8 @@
 //! - Times are response times, from the intended start; with `service` they are from the actual one.
 //! - `login{persona=casual}` and `login{network=lte}` are the figures of those players alone.
 //! - `over 30s` is about every window of 30 s, one after the other and overlapping: the worst of them must do.
-//!   Windows are whole intervals of the plan, and slide by at most a tenth of their length where their number of
-//!   intervals has a divisor that allows it.
+//!   Windows are whole intervals of the plan, and slide by one of them, or by a sixtieth of a long window; one
+//!   whose number of intervals is prime and over 60 does not overlap with the next.
 //! - `after 1m` leaves out what was before: the ramp, say. An interval counts if it begins then or later.
 //! - `drift` is the slope of the median line (Theil and Sen) through the run's intervals, an hour, divided by their median.
 //! - `else abort` ends the run when the threshold has been missed for 10 s on end, `else abort after 1m` for a minute.

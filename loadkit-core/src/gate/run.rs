@@ -71,15 +71,6 @@ impl GateRun {
         GateRun { name: name.into(), width, from, steps, left_out: 0, invalid: None }
     }
 
-    /// What a collector has gathered between these times.
-    pub fn collected(name: impl Into<String>, collector: &Collector, from: Duration, to: Duration) -> GateRun {
-        let points = collector.points();
-        let names: BTreeSet<&str> = points.iter().flat_map(|point| point.step_names()).collect();
-        let of = |step: &str| points.iter().map(|point| point.step(step).unwrap_or_default()).collect();
-        let steps = names.into_iter().map(|step| (step.to_owned(), of(step)));
-        GateRun::new(name, collector.width(), steps, from, to)
-    }
-
     /// What a collector has gathered between these times of the players with this label.
     fn part(name: &str, collector: &Collector, label: &Label, from: Duration, to: Duration) -> GateRun {
         let part = format!("{{{label}}}");

@@ -136,6 +136,17 @@ fn memory_does_not_grow_with_the_run() {
     assert!(judgement.thresholds[0].evidence.as_ref().unwrap().contains("4,971 windows"), "{judgement:?}");
 }
 
+#[test]
+fn a_time_that_no_run_has_is_counted_and_not_reckoned_with() {
+    let mut snapshots = seconds(60, |_| (10, 10), nothing);
+    let far = Snapshot { from_us: u64::MAX - 1_000_000, to_us: u64::MAX, ..snapshots[59].clone() };
+    snapshots[59] = Snapshot { key: snapshots[59].key, ..far };
+    let judge = judge_of(&["p50(login) over 10s < 1s"], &snapshots);
+    let judgement = judge.judgement(&Conditions::new(SECOND * 60, &Ended::default(), 2, true));
+    let evidence = judgement.thresholds[0].evidence.as_deref().unwrap();
+    assert!(evidence.contains("50 windows") && evidence.contains("1 snapshot came too late"), "{evidence}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 

@@ -11,6 +11,7 @@ use super::cell::Cell;
 use super::drift::drift;
 use super::measure::{measure, samples, samples_needed};
 use crate::metrics::{Snapshot, Totals};
+use crate::shape::MAX_DURATION;
 use crate::threshold::{Comparison, Stat, Threshold};
 
 /// At most so many cells to a window.
@@ -54,7 +55,7 @@ pub(super) struct Watch {
     /// The end of the latest interval.
     to_us: u64,
     windows: Windows,
-    /// Snapshots that came when their cell was gone.
+    /// Snapshots that came when their cell was gone, or of a time that no run has.
     pub(super) too_late: u64,
 }
 
@@ -89,12 +90,14 @@ impl Watch {
 
     /// Takes a snapshot. The caller sees to it that each comes once.
     pub(super) fn add(&mut self, snapshot: &Snapshot) {
-        self.to_us = self.to_us.max(snapshot.to_us);
         let Some(since) = snapshot.from_us.checked_sub(self.from_us) else { return };
-        let Some(at) = self.room_at(since) else {
+        // No run lasts so long: whatever says so must not have all windows before it judged.
+        let is_of_a_run = Duration::from_micros(since) <= MAX_DURATION;
+        let Some(at) = Some(since).filter(|_| is_of_a_run).and_then(|since| self.room_at(since)) else {
             self.too_late += 1;
             return;
         };
+        self.to_us = self.to_us.max(snapshot.to_us);
         if self.cells.len() <= at {
             self.cells.resize_with(at + 1, Cell::default);
         }
