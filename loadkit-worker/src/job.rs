@@ -94,16 +94,7 @@ impl std::error::Error for JobError {}
 impl Job {
     /// A job for a whole segment, first attempt.
     pub fn new(run: RunId, worker: u32, line: Address) -> Job {
-        Job {
-            schema: SCHEMA.to_owned(),
-            run,
-            worker,
-            attempt: 0,
-            from_ms: 0,
-            until_ms: None,
-            hand_over_to: None,
-            line,
-        }
+        Job { schema: SCHEMA.to_owned(), run, worker, attempt: 0, from_ms: 0, until_ms: None, hand_over_to: None, line }
     }
 
     /// Reads a job. Whatever it holds is hostile until then.
