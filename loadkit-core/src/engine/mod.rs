@@ -1,6 +1,7 @@
 //! The engine: runs a plan's players on one thread a core, and hands on what they gather.
 
 mod control;
+mod dial;
 mod host;
 mod life;
 mod only;
@@ -20,6 +21,7 @@ use tokio::runtime::{Builder, LocalRuntime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use control::Order;
 pub use control::{Control, Stop};
 pub use host::{Host, MachineUsage, Usage, Virtual};
 pub use only::Only;
@@ -165,7 +167,7 @@ pub fn run<S: Scenario>(
 fn prepare<S: Scenario>(scenario: &S, job: &Job) -> Result<RunInfo, RunError> {
     let plan = job.plan.clone();
     let seats = plan.shape().seats();
-    if let Some(Only { seat, .. }) = job.only.filter(|only| only.seat >= seats) {
+    if let Some(Only { seat, .. }) = job.only.filter(|only| !plan.has_seat(only.seat)) {
         return Err(RunError::Seat { seat, seats });
     }
     let load = |path: &std::path::Path, what: &str| -> Result<Arc<Table>, RunError> {
@@ -216,8 +218,8 @@ fn run_shards<S: Scenario>(
             let key = SnapshotKey { run: job.id, worker: job.worker, shard, attempt: job.attempt, seq: 0 };
             let only = job.only;
             let part = Part { key, segment, only, begin, host: host.clone(), snapshots: sender.clone() };
-            let (scenario, run, stop) = (scenario.clone(), run.clone(), control.subscribe());
-            let body = move || part.play(scenario, run, stop);
+            let (scenario, run, orders) = (scenario.clone(), run.clone(), control.subscribe());
+            let body = move || part.play(scenario, run, orders);
             match std::thread::Builder::new().name(format!("shard-{shard}")).spawn_scoped(threads, body) {
                 Ok(handle) => handles.push(handle),
                 Err(error) => {
@@ -258,7 +260,7 @@ impl Part {
         self,
         scenario: Arc<S>,
         run: Arc<RunInfo>,
-        stop: watch::Receiver<Stop>,
+        orders: watch::Receiver<Order>,
     ) -> std::io::Result<()> {
         let is_virtual = self.host.is_virtual();
         let runtime = shard_runtime(is_virtual)?;
@@ -278,7 +280,7 @@ impl Part {
                 // An order, so that runs in virtual time repeat: what is due at the end of an interval is in the next.
                 biased;
                 () = self.cut_every_interval(&shard, &mut outlet) => {}
-                () = spawner.run(stop) => {}
+                () = spawner.run(orders) => {}
             }
             outlet.last(shard.cut(shard.elapsed()));
         };
@@ -297,6 +299,9 @@ impl Part {
             let at = interval.saturating_mul(n);
             shard.timers.sleep_until(shard.start + at).await;
             usage.record(shard);
+            if self.key.shard == 0 {
+                shard.record_dial();
+            }
             if outlet.has_room() {
                 outlet.send(shard.cut(at));
             } else {

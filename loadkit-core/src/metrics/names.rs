@@ -47,6 +47,8 @@ pub const KERNEL_DROPS: &str = "loadkit.kernel_drops";
 pub const DESCRIPTORS: &str = "loadkit.descriptors";
 /// Gauge: resident memory of this process, bytes.
 pub const MEMORY: &str = "loadkit.memory";
+/// Gauge: where the dial of the run's control stands, from the first time on that it is not 1.
+pub const DIAL: &str = "loadkit.dial";
 /// Count: shards without a sharp timer; their ticks and response times can be up to 1 ms late by the kit's own fault.
 pub const COARSE_TIMERS: &str = "loadkit.coarse_timers";
 
@@ -83,4 +85,4 @@ pub(crate) const COUNTS: &[&str] = &[
     KERNEL_DROPS,
 ];
 /// The same of gauges.
-pub(crate) const GAUGES: &[&str] = &[CPU, CPU_OTHERS, CPU_STOLEN, DESCRIPTORS, MEMORY];
+pub(crate) const GAUGES: &[&str] = &[CPU, CPU_OTHERS, CPU_STOLEN, DESCRIPTORS, MEMORY, DIAL];
