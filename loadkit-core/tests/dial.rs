@@ -1,6 +1,6 @@
 //! The load turned up and down while it runs, in virtual time.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

@@ -82,7 +82,13 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(run: Arc<RunInfo>, start: Instant, first_key: SnapshotKey, hangar: Hangar) -> Shard {
+    /// One that begins so long after the start of the run.
+    pub(crate) fn new(
+        run: Arc<RunInfo>,
+        (start, from): (Instant, Duration),
+        first_key: SnapshotKey,
+        hangar: Hangar,
+    ) -> Shard {
         let mut recorder = Recorder::new();
         Shard {
             labels: Labels::all(&run),
@@ -101,7 +107,7 @@ impl Shard {
             ended: RefCell::default(),
             spawner: RefCell::default(),
             next_key: Cell::new(first_key),
-            cut_at: Cell::new(Duration::ZERO),
+            cut_at: Cell::new(from),
         }
     }
 

@@ -15,6 +15,9 @@ pub const SEND_LAG: &str = "loadkit.send_lag";
 /// Count: players started over a network, of runs that have any. Its name stands behind, as in
 /// `loadkit.players{network=lte}`.
 pub const PLAYERS: &str = "loadkit.players";
+/// Count: players who left because another worker took their seat over, in a relay of workers. Its players are counted as
+/// started again.
+pub const HANDED_OVER: &str = "loadkit.handed_over";
 /// Count: ticks begun.
 pub const TICKS: &str = "loadkit.ticks";
 /// Count: ticks begun late because the bot was still busy with the one before.
@@ -71,6 +74,7 @@ pub(crate) fn network_of<'a>(name: &str, whole: &'a str) -> Option<&'a str> {
 pub(crate) const COUNTS: &[&str] = &[
     NAMES_LEFT_OUT,
     FLIGHTS_LEFT_OUT,
+    HANDED_OVER,
     TICKS,
     TICKS_BEHIND,
     TICKS_SKIPPED,
