@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::collect::poison_part;
 use crate::launcher::{Home, Launcher};
 use crate::notify::{Happening, Notifier};
+use crate::patient::Patient;
 use crate::record::{Ending, RunRecord, RunState};
 use crate::request::{Caller, RunRequest};
 use crate::staff::{Staffing, Usual, most_players, staff};
@@ -82,6 +83,13 @@ impl Settings {
             tail: Duration::from_secs(30),
             attempts: 3,
         }
+    }
+
+    /// The same for workers on the fleet's own machine: everybody is near, so they can be asked more often.
+    pub fn near(line: WorkerLine) -> Settings {
+        let usual = Settings::new(line);
+        let terms = Terms { beat_ms: 500, lease_ms: 6_000, report_ms: 1_000, ..usual.terms };
+        Settings { terms, pass: Duration::from_millis(400), assembling: Duration::from_secs(60), ..usual }
     }
 }
 
@@ -211,6 +219,7 @@ impl Fleet {
         clock: Arc<dyn Clock>,
         settings: Settings,
     ) -> Fleet {
+        let store = Arc::new(Patient(store));
         let launchers = launchers.into_iter().map(|launcher| (launcher.home(), launcher)).collect();
         Fleet { store, launchers: Arc::new(launchers), notifier, guard, clock, settings: Arc::new(settings) }
     }
@@ -231,7 +240,8 @@ impl Fleet {
     /// What is wrong with it.
     pub fn prepare(&self, request: &RunRequest) -> Result<(Plan, Staffing), FleetError> {
         let plan = Plan::parse(&request.plan, "the plan").map_err(FleetError::Plan)?;
-        let overrides = Overrides { target: request.target.clone(), seed: request.seed.map(Seed), ..Overrides::default() };
+        let overrides =
+            Overrides { target: request.target.clone(), seed: request.seed.map(Seed), ..Overrides::default() };
         let plan = plan.with(overrides).map_err(FleetError::Plan)?;
         if plan.target().is_none_or(str::is_empty) {
             let why = "no target: say which server to play against, in the request or as `target` in the plan";
@@ -255,13 +265,8 @@ impl Fleet {
             Some(launcher) => launcher.quotas().await,
             None => Err("there is no launcher".into()),
         };
-        let asked = Asked {
-            request: &request,
-            plan: &plan,
-            staffing: &staffing,
-            quotas: quotas.as_ref().ok(),
-            by: &by,
-        };
+        let asked =
+            Asked { request: &request, plan: &plan, staffing: &staffing, quotas: quotas.as_ref().ok(), by: &by };
         if let Err(refusal) = self.guard.check(&asked).await {
             let Refusal { rule, why } = refusal.clone();
             let _ = self.notifier.tell(&Happening::Refused { by: by.name, rule, why }).await;
@@ -325,7 +330,8 @@ impl Fleet {
             players: most_players(&plan),
         };
         if let Err(why) = self.notifier.tell(&happening).await {
-            self.change(id, |record| record.note(now_ms, format!("others could not be told of the launch: {why}"))).await?;
+            self.change(id, |record| record.note(now_ms, format!("others could not be told of the launch: {why}")))
+                .await?;
         }
         Ok(record)
     }
@@ -333,7 +339,8 @@ impl Fleet {
     /// When a run is ended, whatever has become of its workers.
     fn deadline(&self, plan: &Plan, now_ms: u64, lead: u64) -> u64 {
         let settings = &self.settings;
-        let slack = settings.assembling + plan.grace() + settings.tail * 2 + Duration::from_millis(settings.terms.lease_ms);
+        let slack =
+            settings.assembling + plan.grace() + settings.tail * 2 + Duration::from_millis(settings.terms.lease_ms);
         now_ms.saturating_add(lead).saturating_add(ms(plan.duration() + slack))
     }
 

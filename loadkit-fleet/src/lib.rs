@@ -10,15 +10,14 @@ mod keeper;
 mod launcher;
 mod local;
 mod notify;
+mod patient;
 mod record;
 mod request;
 pub mod rollup;
 mod staff;
 
 pub use collect::{Collected, Poison, collect};
-pub use fleet::{
-    Asked, DIAL, Fleet, FleetError, Guard, Refusal, RunLine, Settings, Unguarded, WorkerLine,
-};
+pub use fleet::{Asked, DIAL, Fleet, FleetError, Guard, Refusal, RunLine, Settings, Unguarded, WorkerLine};
 pub use keeper::{Kept, keep, keep_all, report_file};
 pub use launcher::{Home, Launcher, Quotas};
 pub use local::{JOB_VARIABLE, LocalLauncher};
