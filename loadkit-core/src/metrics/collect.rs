@@ -44,6 +44,7 @@ pub enum Applied {
 
 /// Which snapshots of one shard have been applied: all below `next`, and those in `ahead`.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 struct Seen {
     next: u64,
     ahead: BTreeSet<u64>,
@@ -65,8 +66,33 @@ impl Seen {
     }
 }
 
+/// Which snapshots of one shard have come: all below `next`, and `ahead` more of those behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardSeen {
+    /// The worker.
+    pub worker: u32,
+    /// The shard within the worker.
+    pub shard: u32,
+    /// The attempt at the worker's segment.
+    pub attempt: u32,
+    /// The first that is missing, or has not been made yet.
+    pub next: u64,
+    /// How many have come that are behind a missing one.
+    pub ahead: u64,
+    /// The last of those.
+    pub last: Option<u64>,
+}
+
+impl ShardSeen {
+    /// How many are known to be missing: those before the last that came.
+    pub fn missing(&self) -> u64 {
+        self.last.map_or(0, |last| (last + 1).saturating_sub(self.next).saturating_sub(self.ahead))
+    }
+}
+
 /// Everything that a run gathered, exactly: N shards merged equal one, bucket for bucket.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 pub struct Totals {
     /// Steps by name.
     pub steps: BTreeMap<String, StepTotals>,
@@ -189,6 +215,7 @@ pub(super) fn entry<'a, T: Default>(rows: &'a mut BTreeMap<String, T>, name: &st
 
 /// Gathers the snapshots of a run into totals and a series.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 pub struct Collector {
     totals: Totals,
     seen: BTreeMap<(u32, u32, u32), Seen>,
@@ -234,6 +261,22 @@ impl Collector {
     /// How much time a point covers.
     pub fn width(&self) -> Duration {
         self.width
+    }
+
+    /// What has come from each shard, in the order of workers, shards and attempts.
+    pub fn seen(&self) -> impl Iterator<Item = ShardSeen> {
+        self.seen.iter().map(|(&(worker, shard, attempt), seen)| {
+            let (next, ahead) = (seen.next, seen.ahead.len() as u64);
+            ShardSeen { worker, shard, attempt, next, ahead, last: seen.ahead.last().copied() }
+        })
+    }
+
+    /// Whether it can be what one for snapshots of this interval has become.
+    #[cfg(feature = "keep")]
+    pub(crate) fn is_of(&self, interval: Duration) -> bool {
+        let base = Collector::new(interval).width.as_nanos();
+        let times = self.width.as_nanos() / base;
+        times.is_power_of_two() && times * base == self.width.as_nanos() && self.points.len() <= MAX_POINTS
     }
 
     /// An interval that was joined from several counts its population in every point that it touches.
