@@ -323,3 +323,22 @@ impl MetricSink for Collector {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{RunId, SnapshotKey};
+
+    #[test]
+    fn what_is_missing_can_be_told() {
+        let mut collector = Collector::new(Duration::from_secs(1));
+        for (worker, attempt, seq) in [(3, 0, 0), (3, 0, 4), (3, 0, 1), (3, 0, 4), (3, 0, 7), (3, 1, 0), (1, 0, 2)] {
+            let key = SnapshotKey { run: RunId(1), worker, shard: 0, attempt, seq };
+            collector.apply(&Snapshot::empty(key, seq * 1_000_000, (seq + 1) * 1_000_000));
+        }
+        let seen: Vec<_> =
+            collector.seen().map(|seen| (seen.worker, seen.attempt, seen.next, seen.ahead, seen.missing())).collect();
+        // Of the second, 2, 3, 5 and 6 are missing; of the third, as far as is known, nothing.
+        assert_eq!(seen, [(1, 0, 0, 1, 2), (3, 0, 2, 2, 4), (3, 1, 1, 0, 0)]);
+    }
+}

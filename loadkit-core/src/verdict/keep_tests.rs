@@ -60,7 +60,7 @@ fn seen(judge: &Judge) -> (String, Vec<u8>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn put_aside_at_any_time_it_judges_as_if_it_had_not_been(
