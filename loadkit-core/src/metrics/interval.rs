@@ -68,7 +68,7 @@ impl IntervalHistogram {
 
 /// The bucket of a value. Scale `s` has buckets of width 2^s, and each scale above the first adds [`HALF`] of them.
 #[inline]
-fn index_of(value: u64) -> usize {
+pub(super) fn index_of(value: u64) -> usize {
     let scale = u64::from(EXACT.leading_zeros() + 1).saturating_sub(u64::from((value | (EXACT - 1)).leading_zeros()));
     (scale * HALF + (value >> scale)) as usize
 }
@@ -80,7 +80,6 @@ pub(crate) fn lowest_of(index: usize) -> u64 {
 }
 
 /// How many buckets there are.
-#[cfg_attr(not(feature = "archive"), expect(dead_code, reason = "only logs are read from buckets"))]
 pub(crate) fn most_buckets() -> usize {
     index_of(LARGEST) + 1
 }
