@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use loadkit::cli::{Client, RunArgs};
+use loadkit::cli::{Client, PlayArgs, RunArgs};
 use loadkit_tests::{Child, Way, rudp_server};
 
 /// Jenkins' `DirectoryBrowserSupport.CSP`.
@@ -149,14 +149,17 @@ fn small_run(folder: &Path, baseline: Option<&Path>) -> &'static str {
     let (addr, _) = rudp_server(|_| {});
     let client = Client::new("page", "1.0").scenario(Way::Rudp);
     let args = RunArgs {
-        target: Some(addr.to_string()),
+        play: PlayArgs {
+            target: Some(addr.to_string()),
+            report: folder.to_path_buf(),
+            quiet: true,
+            ..PlayArgs::default()
+        },
         bots: Some(10),
         duration: Some(Duration::from_millis(2_500)),
         threshold: vec!["p99(ping) < 5s".parse().unwrap(), "p50(ping) < 1us".parse().unwrap()],
-        report: folder.to_path_buf(),
         build: Some("2.31.0".to_owned()),
         baseline: baseline.map(Path::to_path_buf),
-        quiet: true,
         ..RunArgs::default()
     };
     let finished = client.run(&args).unwrap();
