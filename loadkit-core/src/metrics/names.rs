@@ -45,7 +45,7 @@ pub const LONG_TURNS: &str = "loadkit.long_turns";
 pub const KERNEL_DROPS: &str = "loadkit.kernel_drops";
 /// Gauge: open descriptors of this process.
 pub const DESCRIPTORS: &str = "loadkit.descriptors";
-/// Gauge: resident memory of this process, bytes.
+/// Gauge: resident memory of this process, without pages of files, bytes.
 pub const MEMORY: &str = "loadkit.memory";
 /// Count: shards without a sharp timer; their ticks and response times can be up to 1 ms late by the kit's own fault.
 pub const COARSE_TIMERS: &str = "loadkit.coarse_timers";
