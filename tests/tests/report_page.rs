@@ -214,7 +214,8 @@ fn a_browser_shows_the_page_under_the_policy() {
     let needed: BTreeSet<String> = linked.chain(addresses(&page, "src")).chain(["report.html".to_owned()]).collect();
     assert!(needed.len() >= 4, "{needed:?}");
     assert!(needed.is_subset(&archive.found()), "of {needed:?} it got {:?}", archive.found());
-    let sections = ["Thresholds", "Beside an earlier run", "Steps", "Over time", "Distributions", "The load generator"];
+    let sections =
+        ["Thresholds", "Beside an earlier run", "Steps", "Over time", "Distributions", "Flights", "The load generator"];
     for section in sections {
         assert!(seen.dom.contains(&format!("<h2>{section}</h2>")), "no `{section}` in:\n{}", seen.dom);
     }
