@@ -9,13 +9,13 @@ use super::histogram::{HistogramDelta, LARGEST};
 /// Source: HdrHistogram's layout, <https://github.com/HdrHistogram/HdrHistogram>.
 const HALF: u64 = 1_024;
 /// Values below this have a bucket each.
-pub(super) const EXACT: u64 = 2 * HALF;
-/// Values below this, just over a second in microseconds, find room at once when the first beyond [`EXACT`] comes: times
-/// have tails, and memory is not to grow with each new longest of them.
+const EXACT: u64 = 2 * HALF;
+/// Values below this, just over a second in microseconds, find room from the first value on: times have tails, and memory
+/// is not to grow with each new longest of them.
 pub(super) const ROOMY: u64 = 1 << 20;
 
-/// Values of one interval. Grows with the largest value seen: 8 KiB for values below 2,048, 48 KiB up to a second in
-/// microseconds, 68 KiB at a minute. Allocates only then.
+/// Values of one interval. 48 KiB from the first value on, which is enough up to a second in microseconds; beyond it grows
+/// with the largest value seen, to 68 KiB at a minute. Allocates only then.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IntervalHistogram {
     counts: Vec<u32>,
@@ -43,8 +43,8 @@ impl IntervalHistogram {
     /// Makes room up to the end of the index's scale, and counts there.
     #[cold]
     fn grow_to(&mut self, index: usize) {
-        let far = if index < EXACT as usize { index } else { index.max(index_of(ROOMY)) };
-        self.counts.resize(far.next_multiple_of(HALF as usize).max(EXACT as usize) + HALF as usize, 0);
+        let far = index.max(index_of(ROOMY));
+        self.counts.resize(far.next_multiple_of(HALF as usize) + HALF as usize, 0);
         self.counts[index] = 1;
     }
 
@@ -127,9 +127,7 @@ mod tests {
     #[test]
     fn memory_is_what_the_doc_says() {
         let mut interval = IntervalHistogram::default();
-        interval.record(2_000);
-        assert!(interval.counts.len() <= 3 * 1_024);
-        interval.record(5_000);
+        interval.record(20);
         let room = interval.counts.len();
         assert!(room * 4 <= 48 << 10, "{room}");
         interval.record(1_000_000);
