@@ -6,16 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::names::NAMES_LEFT_OUT;
-use super::point::{Point, Population};
+use super::point::Point;
 use super::recorder::{GaugeReading, MAX_SAMPLES, StepTotals, TrendTotals, count_kind};
+use super::series::Series;
 use super::snapshot::{FailureSample, GaugeDelta, Snapshot};
 use super::table::MAX_LEFT_OUT;
 use crate::failure::Failure;
 use crate::flight::{self, Flight};
 use crate::split::is_whole;
 
-/// At most so many points in the series; at the bound neighbours are joined and the width doubles.
-const MAX_POINTS: usize = 300;
 /// At most so many names of each kind from all workers together.
 pub(super) const MAX_NAMES: usize = 1_024;
 /// At most so many snapshots of one shard that came before one that is still missing.
@@ -219,15 +218,13 @@ pub(super) fn entry<'a, T: Default>(rows: &'a mut BTreeMap<String, T>, name: &st
 pub struct Collector {
     totals: Totals,
     seen: BTreeMap<(u32, u32, u32), Seen>,
-    width: Duration,
-    points: Vec<Point>,
+    series: Series,
 }
 
 impl Collector {
     /// An empty one, for snapshots of this interval.
     pub fn new(interval: Duration) -> Collector {
-        let width = interval.max(Duration::from_millis(1));
-        Collector { totals: Totals::default(), seen: BTreeMap::new(), width, points: Vec::new() }
+        Collector { totals: Totals::default(), seen: BTreeMap::new(), series: Series::new(interval) }
     }
 
     /// For tests: one that has gathered this, in no time.
@@ -242,8 +239,7 @@ impl Collector {
         let applied = self.seen.entry((key.worker, key.shard, key.attempt)).or_default().admit(key.seq);
         if applied == Applied::New {
             self.totals.add(snapshot);
-            self.point_at(snapshot.to_us.saturating_sub(1)).add(snapshot);
-            self.fill_from(snapshot);
+            self.series.add(snapshot);
         }
         applied
     }
@@ -254,13 +250,13 @@ impl Collector {
     }
 
     /// The series so far: point `i` covers the time from `i` to `i + 1` widths since the start of the run.
-    pub fn points(&self) -> &[Point] {
-        &self.points
+    pub fn points(&self) -> impl DoubleEndedIterator<Item = Point<'_>> + ExactSizeIterator + Clone {
+        self.series.points()
     }
 
     /// How much time a point covers.
     pub fn width(&self) -> Duration {
-        self.width
+        self.series.width()
     }
 
     /// What has come from each shard, in the order of workers, shards and attempts.
@@ -274,45 +270,7 @@ impl Collector {
     /// Whether it can be what one for snapshots of this interval has become.
     #[cfg(feature = "keep")]
     pub(crate) fn is_of(&self, interval: Duration) -> bool {
-        let base = Collector::new(interval).width.as_nanos();
-        let times = self.width.as_nanos() / base;
-        times.is_power_of_two() && times * base == self.width.as_nanos() && self.points.len() <= MAX_POINTS
-    }
-
-    /// An interval that was joined from several counts its population in every point that it touches.
-    fn fill_from(&mut self, snapshot: &Snapshot) {
-        let index = |us: u64| usize::try_from(u128::from(us) * 1_000 / self.width.as_nanos()).unwrap_or(usize::MAX);
-        let (first, last) = (index(snapshot.from_us), index(snapshot.to_us.saturating_sub(1)));
-        let shard = (snapshot.key.worker, snapshot.key.shard);
-        for point in self.points.iter_mut().take(last).skip(first) {
-            point.put(shard, Population::of(snapshot));
-        }
-    }
-
-    fn point_at(&mut self, at_us: u64) -> &mut Point {
-        loop {
-            let index = u128::from(at_us) * 1_000 / self.width.as_nanos();
-            match usize::try_from(index) {
-                Ok(index) if index < MAX_POINTS => {
-                    if self.points.len() <= index {
-                        self.points.resize_with(index + 1, Point::default);
-                    }
-                    return &mut self.points[index];
-                }
-                _ => self.widen(),
-            }
-        }
-    }
-
-    fn widen(&mut self) {
-        self.width *= 2;
-        let mut narrow = std::mem::take(&mut self.points).into_iter();
-        while let Some(mut point) = narrow.next() {
-            if let Some(next) = narrow.next() {
-                point.join(next);
-            }
-            self.points.push(point);
-        }
+        self.series.is_of(interval)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod names;
 mod packed;
 mod point;
 mod recorder;
+mod series;
 mod snapshot;
 mod table;
 

@@ -48,7 +48,7 @@ pub const LONG_TURNS: &str = "loadkit.long_turns";
 pub const KERNEL_DROPS: &str = "loadkit.kernel_drops";
 /// Gauge: open descriptors of this process.
 pub const DESCRIPTORS: &str = "loadkit.descriptors";
-/// Gauge: resident memory of this process, bytes.
+/// Gauge: resident memory of this process, without pages of files, bytes.
 pub const MEMORY: &str = "loadkit.memory";
 /// Gauge: where the dial of the run's control stands, from the first time on that it is not 1.
 pub const DIAL: &str = "loadkit.dial";

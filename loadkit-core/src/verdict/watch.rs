@@ -77,12 +77,18 @@ impl Watch {
                 (per_cell, Some((intervals / per_cell) as usize))
             }
         };
+        let mut cells = VecDeque::new();
+        if threshold.metric().is_drift() {
+            // Written once, so that a run's memory is what it is from the beginning on.
+            cells.resize_with(MAX_DRIFT_CELLS, Cell::default);
+            cells.clear();
+        }
         Some(Watch {
             threshold: threshold.clone(),
             from_us: threshold.after().map_or(0, |after| whole(after) * interval_us),
             cell_us: per_cell * interval_us,
             per_window,
-            cells: VecDeque::new(),
+            cells,
             first: 0,
             to_us: 0,
             windows: Windows::default(),
@@ -145,13 +151,15 @@ impl Watch {
 
     fn widen(&mut self) {
         self.cell_us *= 2;
-        let mut narrow = std::mem::take(&mut self.cells).into_iter();
-        while let Some(mut cell) = narrow.next() {
-            if let Some(next) = narrow.next() {
-                cell.join(next);
+        let joined = self.cells.len().div_ceil(2);
+        for at in 0..joined {
+            let mut pair = self.cells.iter_mut().skip(2 * at).take(2).map(std::mem::take);
+            if let Some(mut cell) = pair.next() {
+                pair.for_each(|next| cell.join(next));
+                self.cells[at] = cell;
             }
-            self.cells.push_back(cell);
         }
+        self.cells.truncate(joined);
     }
 
     /// The figures of so many cells from one on.
