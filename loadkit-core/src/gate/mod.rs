@@ -30,6 +30,7 @@ mod decide;
 mod estimate;
 mod figure;
 mod run;
+mod steady;
 mod stored;
 mod table;
 mod text;
@@ -116,8 +117,33 @@ pub struct Compared {
     pub p: f64,
     /// The same, corrected for how many figures were looked at.
     pub p_corrected: f64,
+    /// The same in the seconds that nothing disturbed, for percentiles that have them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<Steady>,
     /// What follows.
     pub decision: Decision,
+}
+
+/// A percentile without the bursts: of the quietest tenth of the seconds, or of the middle of their differences where both
+/// sides played at the same time. It can make a figure [`Decision::Worse`], and nothing else: it is one more way to find.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Steady {
+    /// The baseline, microseconds.
+    pub old: f64,
+    /// The candidate.
+    pub new: f64,
+    /// `new / old - 1`.
+    pub change: f64,
+    /// The change is at least this: a bound on one side, for all figures together.
+    pub low: f64,
+    /// And, as another such bound, at most this.
+    pub high: f64,
+    /// How probable a rise at least as large is where nothing has changed.
+    pub p: f64,
+    /// The same, corrected for how many figures were looked at.
+    pub p_corrected: f64,
+    /// It has become worse.
+    pub worse: bool,
 }
 
 /// A figure that was not judged, because the step ran too rarely.
@@ -258,7 +284,11 @@ impl Sides<'_> {
                 let clean =
                     figure == Figure::Errors && all().all(|table| table.failed(&blocks::whole(table.intervals())) == 0);
                 let (old, new) = (mean(base), mean(candidate));
-                measured.push(Measured { step: (*step).to_owned(), figure, old, new, difference, p, clean });
+                let steady = match (base.as_slice(), candidate.as_slice()) {
+                    ([base], [candidate]) if *paired => steady::paired(figure, base, candidate, &mut rng),
+                    (base, candidate) => steady::difference(figure, base, candidate, &mut rng),
+                };
+                measured.push(Measured { step: (*step).to_owned(), figure, old, new, difference, p, clean, steady });
             } else if let Some(table) = rarest {
                 let (ran, needed) = (figure.ran(table), figure.enough());
                 let more = table.seconds() * (needed as f64 / ran as f64 - 1.0);
