@@ -243,10 +243,14 @@ fn p95_of_tick(gate: &Gate) -> Option<&Compared> {
 
 /// As a report has it.
 fn plain_p95(run: &GateRun) -> f64 {
-    let mut whole: BTreeMap<u64, u64> = BTreeMap::new();
-    for &(value, count) in run.steps.get("tick").into_iter().flatten().flat_map(|second| &second.response.buckets) {
-        *whole.entry(value).or_default() += count;
-    }
-    let delta = HistogramDelta { buckets: whole.into_iter().collect(), max: u64::MAX, ..HistogramDelta::default() };
-    delta.quantile(0.95) as f64
+    let all = run.steps.get("tick").into_iter().flatten().flat_map(|second| &second.response.buckets);
+    let mut all: Vec<(u64, u64)> = all.copied().collect();
+    all.sort_unstable();
+    let mut left = all.iter().map(|(_, count)| count).sum::<u64>() * 95 / 100;
+    let reached = all.iter().find(|(_, count)| {
+        let here = left <= *count;
+        left = left.saturating_sub(*count);
+        here
+    });
+    reached.map_or(0.0, |(value, _)| *value as f64)
 }
