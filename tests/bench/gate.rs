@@ -8,7 +8,7 @@ use loadkit_tests::noise::{Score, Tape, Trial, score};
 use serde_json::json;
 
 /// Pairs of each kind, for tapes of a machine that had nothing else to do, and for the others.
-const PAIRS: u32 = 200;
+const PAIRS: u32 = 1_000;
 const FEWER_PAIRS: u32 = 100;
 const FIVE_MINUTES: Trial = Trial { seconds: 300, stretch: 20, slower: 1.05, paired: false };
 const THIRTY_SECONDS: Trial = Trial { seconds: 30, stretch: 10, slower: 1.2, paired: false };

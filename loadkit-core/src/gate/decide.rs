@@ -99,7 +99,7 @@ fn judge_steady(
         high: of(half),
         p,
         p_corrected,
-        worse: p_corrected < options.alpha && of(0.0) >= options.min_effect,
+        worse: p_corrected < options.alpha && of(-half) >= options.min_effect,
     }
 }
 

@@ -142,7 +142,7 @@ pub struct Steady {
     pub p: f64,
     /// The same, corrected for how many figures were looked at.
     pub p_corrected: f64,
-    /// It has become worse.
+    /// It has surely become worse by as much as matters: `low` is at least [`GateOptions::min_effect`].
     pub worse: bool,
 }
 
