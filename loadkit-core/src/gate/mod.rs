@@ -11,11 +11,13 @@
 //! 3. The quotient of change and error is held against Student's t, which gives a p-value and an interval. What looks
 //!    changed must also look so when the blocks of both sides are shuffled: a few stalls must not make a regression
 //!    (`chance`).
-//! 4. Many figures are looked at, so some will look changed by chance. S. Holm, "A simple sequentially rejective multiple
+//! 4. Of percentiles there is a second estimate, by the seconds that nothing disturbed (`steady`). It makes a figure worse
+//!    where even its bound is a change that matters, and never the same.
+//! 5. Many figures are looked at, so some will look changed by chance. S. Holm, "A simple sequentially rejective multiple
 //!    test procedure", 1979, keeps the probability that *any* of them is called changed without cause below `alpha`,
 //!    however they depend on each other. That is what a gate promises: it fails the build on any of them. (The procedure of
 //!    Benjamini and Hochberg would bound the share of false alarms among the alarms, and so allow more of them.)
-//! 5. A change that the noise does not explain, of at least `min_effect`, is [`Decision::Worse`] or [`Decision::Better`]. If
+//! 6. A change that the noise does not explain, of at least `min_effect`, is [`Decision::Worse`] or [`Decision::Better`]. If
 //!    there is none, but one of `detect` may hide within the interval, it is [`Decision::NotEnoughData`]. What remains is
 //!    [`Decision::Same`].
 //!
