@@ -62,7 +62,12 @@ pub(crate) fn gate() -> Vec<Figure> {
                 "naive_5_false": share(score.naive_5[0]), "naive_5_found": share(score.naive_5[1]),
                 "naive_10_false": share(score.naive_10[0]), "naive_10_found": share(score.naive_10[1]),
             });
-            figures.push(Figure::new("gate_false_alarms", share(score.false_alarms)).at_most(0.01).with(notes));
+            figures.push(Figure::new("gate_false_alarms", share(score.false_alarms)).at_most(0.01).with(notes.clone()));
+            // On the other tapes, from loopback, a twentieth of the p95 is 40 µs: less than they move by themselves.
+            if name == "far" {
+                let least = if trial.seconds == FIVE_MINUTES.seconds { 0.95 } else { 0.99 };
+                figures.push(Figure::new("gate_found", share(score.found)).at_least(least).with(notes));
+            }
         }
     }
     figures
