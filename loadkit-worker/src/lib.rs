@@ -14,6 +14,7 @@ mod clock;
 mod command;
 mod job;
 mod lease;
+pub mod life;
 mod line;
 mod order;
 mod parcel;
