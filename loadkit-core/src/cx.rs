@@ -65,6 +65,8 @@ pub(crate) struct Inner {
     /// When what the bot was handed last had arrived, within this turn.
     arrived: Cell<Option<Instant>>,
     pub(crate) stopping: Cell<bool>,
+    /// Its task is to end at its next turn, without a word of the bot's.
+    is_cut: Cell<bool>,
     connections: Cell<u32>,
     /// Connections begun.
     dialled: Cell<u32>,
@@ -88,6 +90,7 @@ impl Cx {
             intended: Cell::new(Some(intended)),
             arrived: Cell::new(None),
             stopping: Cell::new(false),
+            is_cut: Cell::new(false),
             connections: Cell::new(0),
             dialled: Cell::new(0),
             waker: Cell::new(None),
@@ -346,6 +349,24 @@ impl Cx {
             waker.wake();
         }
         self.record(|tape| tape.asked());
+    }
+
+    /// Ends the bot's task at its next turn, because it was asked to leave and did not.
+    pub(crate) fn cut(&self) {
+        self.0.is_cut.set(true);
+        if let Some(waker) = self.0.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether the bot has just been cut off. Its life is over then, and the shard has been told.
+    pub(crate) fn has_been_cut(&self) -> bool {
+        let is_cut = self.0.is_cut.get();
+        if is_cut {
+            self.cut_off();
+            self.0.shard.bot_cut_off(self.0.seat.index);
+        }
+        is_cut
     }
 
     /// One turn of the bot: what has arrived, the bot, what it sends.

@@ -15,7 +15,11 @@ use crate::failure::{Error, Failure, Kind, Result};
 /// The whole life of a bot as one future, which tells the shard how it ended.
 pub(crate) fn of<S: Scenario>(scenario: Arc<S>, cx: Cx) -> impl Future<Output = ()> {
     let own = cx.clone();
-    Life { is_over: false, cx, playing: async move { scenario.bot(own.seat().clone()).run(&own).await } }
+    let playing = async move {
+        own.seat().check_rows()?;
+        scenario.bot(own.seat().clone()).run(&own).await
+    };
+    Life { is_over: false, cx, playing }
 }
 
 pin_project! {
@@ -42,6 +46,10 @@ impl<F: Future<Output = Result>> Future for Life<F> {
 
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<()> {
         let life = self.project();
+        if life.cx.has_been_cut() {
+            *life.is_over = true;
+            return Poll::Ready(());
+        }
         let playing = life.playing;
         // A codec of the game's own runs in the turn too.
         let turn = panics::contain(|| life.cx.turn(task, |task| playing.poll(task)));
