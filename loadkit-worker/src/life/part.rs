@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use loadkit_core as core;
-use loadkit_core::{Plan, Seed, Segment, Target};
+use loadkit_core::{Plan, Seed, Segment, Target, Window};
 
 use super::{Worker, cores};
 use crate::order::Order;
@@ -47,18 +47,28 @@ impl Part {
         worker.job.until_ms.map_or(end, |until| Duration::from_millis(until).min(end))
     }
 
+    /// Whether another worker takes over its players then.
+    pub(super) fn hands_over(&self, worker: &Worker) -> bool {
+        self.until(worker) < self.plan.duration()
+    }
+
     /// How much longer than that its players may take: those that are handed over leave one by one, and then there is the
     /// grace time.
     pub(super) fn leaving(&self, worker: &Worker) -> Duration {
         let terms = &self.order.terms;
-        let handing_over = worker.job.until_ms.map_or(0, |_| terms.over_ms.saturating_add(terms.overlap_ms));
+        let handing_over = if self.hands_over(worker) { terms.over_ms.saturating_add(terms.overlap_ms) } else { 0 };
         self.grace() + Duration::from_millis(handing_over)
     }
 
     /// What the engine is told, for a worker that begins at this time of the run.
     pub(super) fn job(&self, worker: &Worker, from: Duration) -> core::Job {
-        // Until the engine knows windows, a worker that begins late plays the plan from its start.
-        let _ = from;
+        let terms = &self.order.terms;
+        let window = Window {
+            from,
+            until: worker.job.until_ms.map(Duration::from_millis),
+            over: Duration::from_millis(terms.over_ms),
+            overlap: Duration::from_millis(terms.overlap_ms),
+        };
         core::Job {
             id: worker.job.run,
             plan: self.plan.clone(),
@@ -69,6 +79,7 @@ impl Part {
             attempt: worker.job.attempt,
             shards: self.shards,
             only: None,
+            window,
         }
     }
 }

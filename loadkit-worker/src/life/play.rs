@@ -92,7 +92,7 @@ pub(super) async fn play(
             () = sleep_until(play.last_call + STUCK) => break None,
         }
     };
-    play.over(played, worker.job.until_ms.is_some())
+    play.over(played, part.hands_over(worker))
 }
 
 impl Play<'_> {
@@ -102,6 +102,8 @@ impl Play<'_> {
             self.lost = Some(why.clone());
             return self.stop(Stop::Now);
         }
+        // What is no number was no word.
+        let _ = self.control.dial(word.command.dial);
         match word.command.stop {
             StopWord::No if word.command.over => self.stop(Stop::Drain),
             StopWord::No => {}
