@@ -125,7 +125,8 @@ async fn what_goes_wrong_is_told_apart() {
 async fn a_fleet_that_never_answers_is_away() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let line = HttpLine::new(&format!("http://{}", listener.local_addr().unwrap()), "t").unwrap();
-    let (asked, _held) = tokio::join!(line.claim(&job(RUN), &WorkerStatus::default()), listener.accept());
+    let (job, status) = (job(RUN), WorkerStatus::default());
+    let (asked, _held) = tokio::join!(line.claim(&job, &status), listener.accept());
     assert!(matches!(asked, Err(LineError::Away(_))), "{asked:?}");
 }
 

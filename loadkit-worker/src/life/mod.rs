@@ -84,13 +84,7 @@ pub fn live(worker: &Worker) -> Outcome {
 /// The same for callers who have a runtime.
 pub async fn lead(worker: &Worker) -> Outcome {
     worker.log.say(Some(&worker.job), "start", worker.home.kind());
-    let status = WorkerStatus {
-        home: worker.home.kind().to_owned(),
-        name: worker.home.name().to_owned(),
-        descriptors: worker.client.descriptors(),
-        cores: cores(),
-        ..WorkerStatus::default()
-    };
+    let status = first_status(worker);
     let outcome = match claim::claim(worker, &status).await {
         Ok(granted) => lead_on(worker, granted, status).await,
         Err(outcome) => outcome,
@@ -98,6 +92,31 @@ pub async fn lead(worker: &Worker) -> Outcome {
     let words = serde_json::to_string(&outcome).unwrap_or_default();
     worker.log.say(Some(&worker.job), if outcome.is_well() { "end" } else { "error" }, &words);
     outcome
+}
+
+/// Claims the lease only to say in words why it cannot be played here.
+pub async fn decline(worker: &Worker, why: String) -> Outcome {
+    let status = first_status(worker);
+    let outcome = match claim::claim(worker, &status).await {
+        Ok(Granted { order, word }) => {
+            let said = Said::new(status);
+            let every = Duration::from_millis(order.terms.lease_ms.max(1));
+            close(worker, Heart::start(worker, &said, word, every, every), &said, failed(why)).await
+        }
+        Err(outcome) => outcome,
+    };
+    worker.log.say(Some(&worker.job), "error", &outcome.words);
+    outcome
+}
+
+fn first_status(worker: &Worker) -> WorkerStatus {
+    WorkerStatus {
+        home: worker.home.kind().to_owned(),
+        name: worker.home.name().to_owned(),
+        descriptors: worker.client.descriptors(),
+        cores: cores(),
+        ..WorkerStatus::default()
+    }
 }
 
 /// From the lease to its end.

@@ -106,8 +106,8 @@ async fn parcels_that_are_too_large_are_sent_in_halves_and_the_rest_is_counted()
     let client = fleet.walk_instead(|job, _, sink| {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut snapshots_lost = 0;
-        // Two of 0.8 MB make no parcel together, and one of 2 MB makes none at all.
-        for (seq, buckets) in [(0, 44_000), (1, 44_000), (2, 10), (3, 112_000)] {
+        // Two of 1 MB make no parcel together, and one of more than 2 MB makes none at all.
+        for (seq, buckets) in [(0, 60_000), (1, 60_000), (2, 10), (3, 140_000)] {
             let key = SnapshotKey { run: job.id, worker: job.worker, shard: 0, attempt: job.attempt, seq };
             let sent: Result<(), Failure> = runtime.block_on(sink.publish(&heavy(key, buckets)));
             snapshots_lost += u64::from(sent.is_err());
