@@ -191,7 +191,9 @@ impl Collation {
             }
         }
         if snapshots.iter().any(|one| (one.key.run, one.key.worker, one.key.attempt) != (self.run, worker, attempt)) {
-            self.fault(format!("parcel {number} of worker {worker} holds figures of somebody else, which do not count"));
+            self.fault(format!(
+                "parcel {number} of worker {worker} holds figures of somebody else, which do not count"
+            ));
         }
     }
 

@@ -72,9 +72,9 @@ async fn note_poison(store: &dyn Store, text: &str, error: &ParcelError, now_ms:
     let begins: String = text.chars().take(MAX_SHOWN).collect();
     let poison = Poison { at_ms: now_ms, why: error.to_string(), begins };
     // The same message is delivered several times before it is set aside: it has one place.
-    let place = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let place = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let key = Key::new(poison_part(run), format!("{place:016x}"));
     put_json(store, key, &poison, loadkit_worker::Expect::Any).await.map(drop)
 }

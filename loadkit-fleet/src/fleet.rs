@@ -231,7 +231,8 @@ impl Fleet {
     /// What is wrong with it.
     pub fn prepare(&self, request: &RunRequest) -> Result<(Plan, Staffing), FleetError> {
         let plan = Plan::parse(&request.plan, "the plan").map_err(FleetError::Plan)?;
-        let overrides = Overrides { target: request.target.clone(), seed: request.seed.map(Seed), ..Overrides::default() };
+        let overrides =
+            Overrides { target: request.target.clone(), seed: request.seed.map(Seed), ..Overrides::default() };
         let plan = plan.with(overrides).map_err(FleetError::Plan)?;
         if plan.target().is_none_or(str::is_empty) {
             let why = "no target: say which server to play against, in the request or as `target` in the plan";
@@ -255,13 +256,8 @@ impl Fleet {
             Some(launcher) => launcher.quotas().await,
             None => Err("there is no launcher".into()),
         };
-        let asked = Asked {
-            request: &request,
-            plan: &plan,
-            staffing: &staffing,
-            quotas: quotas.as_ref().ok(),
-            by: &by,
-        };
+        let asked =
+            Asked { request: &request, plan: &plan, staffing: &staffing, quotas: quotas.as_ref().ok(), by: &by };
         if let Err(refusal) = self.guard.check(&asked).await {
             let Refusal { rule, why } = refusal.clone();
             let _ = self.notifier.tell(&Happening::Refused { by: by.name, rule, why }).await;
@@ -325,7 +321,8 @@ impl Fleet {
             players: most_players(&plan),
         };
         if let Err(why) = self.notifier.tell(&happening).await {
-            self.change(id, |record| record.note(now_ms, format!("others could not be told of the launch: {why}"))).await?;
+            self.change(id, |record| record.note(now_ms, format!("others could not be told of the launch: {why}")))
+                .await?;
         }
         Ok(record)
     }
@@ -333,7 +330,8 @@ impl Fleet {
     /// When a run is ended, whatever has become of its workers.
     fn deadline(&self, plan: &Plan, now_ms: u64, lead: u64) -> u64 {
         let settings = &self.settings;
-        let slack = settings.assembling + plan.grace() + settings.tail * 2 + Duration::from_millis(settings.terms.lease_ms);
+        let slack =
+            settings.assembling + plan.grace() + settings.tail * 2 + Duration::from_millis(settings.terms.lease_ms);
         now_ms.saturating_add(lead).saturating_add(ms(plan.duration() + slack))
     }
 

@@ -293,12 +293,15 @@ impl<'a> Keeper<'a> {
 
     /// Writes into the record what is new.
     async fn write_notes(&mut self, now_ms: u64) -> Result<(), FleetError> {
-        let new: Vec<String> = std::mem::take(&mut self.notes).into_iter().filter(|n| !self.noted.contains(n)).collect();
+        let new: Vec<String> =
+            std::mem::take(&mut self.notes).into_iter().filter(|n| !self.noted.contains(n)).collect();
         if new.is_empty() {
             return Ok(());
         }
-        self.record =
-            self.fleet.change(self.run, |record| new.iter().for_each(|note| record.note(now_ms, note.as_str()))).await?;
+        self.record = self
+            .fleet
+            .change(self.run, |record| new.iter().for_each(|note| record.note(now_ms, note.as_str())))
+            .await?;
         self.noted.extend(new);
         Ok(())
     }

@@ -16,9 +16,7 @@ pub mod rollup;
 mod staff;
 
 pub use collect::{Collected, Poison, collect};
-pub use fleet::{
-    Asked, DIAL, Fleet, FleetError, Guard, Refusal, RunLine, Settings, Unguarded, WorkerLine,
-};
+pub use fleet::{Asked, DIAL, Fleet, FleetError, Guard, Refusal, RunLine, Settings, Unguarded, WorkerLine};
 pub use keeper::{Kept, keep, keep_all, report_file};
 pub use launcher::{Home, Launcher, Quotas};
 pub use local::{JOB_VARIABLE, LocalLauncher};

@@ -142,7 +142,9 @@ fn choose(
     match (has(Home::Lambda), has(Home::Fargate), has(Home::Local)) {
         (true, _, _) if fits_lambda => Ok((Home::Lambda, format!("{lasts} fit into a Lambda, which starts soonest"))),
         (_, true, _) => Ok((Home::Fargate, format!("{lasts} outlast a Lambda, and a task costs less by the hour"))),
-        (true, false, _) => Ok((Home::Lambda, format!("{lasts} are relayed over Lambdas: there is no cluster for tasks"))),
+        (true, false, _) => {
+            Ok((Home::Lambda, format!("{lasts} are relayed over Lambdas: there is no cluster for tasks")))
+        }
         (false, false, true) => Ok((Home::Local, "this fleet starts workers on its own machine only".into())),
         (false, false, false) => Err("this fleet can start no workers at all: give it a client, or AWS".into()),
     }
@@ -213,8 +215,7 @@ mod tests {
 
     #[test]
     fn the_flag_of_the_original_system_hands_over_to_fargate() {
-        let request =
-            RunRequest { runner: RunnerChoice::Lambda, long: Long::Fargate, ..RunRequest::default() };
+        let request = RunRequest { runner: RunnerChoice::Lambda, long: Long::Fargate, ..RunRequest::default() };
         let staffing = staffed(&plan(1_000, 40), &request, &AWS).unwrap();
         assert_eq!((staffing.home, staffing.plays_at()), (Home::Lambda, Home::Fargate));
         assert_eq!(staffing.generations.len(), 1);

@@ -106,9 +106,9 @@ impl Function {
         let line = line(&job)?;
         let next = job.hand_over_to.take();
         let clock = Arc::new(SystemClock);
-        let left = invocation.deadline_ms.map_or(LONGEST, |deadline| {
-            Duration::from_millis(deadline.saturating_sub(clock.now_ms())).min(LONGEST)
-        });
+        let left = invocation
+            .deadline_ms
+            .map_or(LONGEST, |deadline| Duration::from_millis(deadline.saturating_sub(clock.now_ms())).min(LONGEST));
         let notice = Notice { gone_by: Some(Instant::now() + left), leave: false };
         let (_told, notice) = watch::channel(notice);
         // Lambda may deliver an event twice, with one id: a name is of one process and one invocation.

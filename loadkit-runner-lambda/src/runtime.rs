@@ -63,7 +63,8 @@ impl Runtime {
         let body = Bytes::from(body.to_string());
         let request = request(Method::POST, &format!("{id}/{what}"), kind, body)?;
         let answer = timeout(MAX_TIME, exchange(&self.authority, request, MAX_ANSWER)).await;
-        let answer = answer.map_err(|_| format!("no answer within {MAX_TIME:?}"))?.map_err(|error| error.to_string())?;
+        let answer =
+            answer.map_err(|_| format!("no answer within {MAX_TIME:?}"))?.map_err(|error| error.to_string())?;
         if (200..300).contains(&answer.status) { Ok(()) } else { Err(format!("it answered {}", answer.status)) }
     }
 }

@@ -36,11 +36,7 @@ pub fn is_called() -> bool {
 
 /// Lives the life of the worker that the environment says. SIGTERM and SIGINT make its players leave within the home's stop
 /// time-out. 0 if the worker did what it should, 1 if not, 2 if the job makes no sense.
-pub fn run(
-    client: Arc<dyn Client>,
-    kind: &str,
-    line: impl FnOnce(&Job) -> Result<Arc<dyn Line>, String>,
-) -> ExitCode {
+pub fn run(client: Arc<dyn Client>, kind: &str, line: impl FnOnce(&Job) -> Result<Arc<dyn Line>, String>) -> ExitCode {
     let log = Log::stderr();
     let prepared = job(|name| env::var_os(name)).and_then(|job| Ok((line(&job)?, job)));
     let (line, job) = match prepared {

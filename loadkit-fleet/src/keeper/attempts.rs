@@ -73,7 +73,9 @@ impl Keeper<'_> {
                 for item in page.items {
                     match serde_json::from_slice::<Lease>(&item.body) {
                         Ok(lease) => self.take_lease(lease, item.version, now_ms),
-                        Err(error) => drop(self.notes.insert(format!("the lease {} cannot be read: {error}", item.key))),
+                        Err(error) => {
+                            drop(self.notes.insert(format!("the lease {} cannot be read: {error}", item.key)))
+                        }
                     }
                 }
                 match page.more {

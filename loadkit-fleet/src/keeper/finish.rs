@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use loadkit_core::{
-    Conditions, Job, Judgement, Report, RunFacts, Seed, Stop, Verdict, format, names, write_report,
-};
+use loadkit_core::{Conditions, Job, Judgement, Report, RunFacts, Seed, Stop, Verdict, format, names, write_report};
 use loadkit_worker::{Key, StopWord, Store, StoreError, blob};
 
 use super::Keeper;
@@ -173,16 +171,22 @@ impl Keeper<'_> {
         let (lost, workers) = (sum.workers_lost, self.order.workers);
         let allowed = self.allow_lost();
         let share = f64::from(lost) / f64::from(workers.max(1));
-        let what = format!("{lost} of {} did not play to the end", format::counted(u64::from(workers), "worker", "workers"));
+        let what =
+            format!("{lost} of {} did not play to the end", format::counted(u64::from(workers), "worker", "workers"));
         if share > allowed {
-            let text = format!("{what}, and the run allows {}: the server had less load than it seems", format::share(allowed));
+            let text = format!(
+                "{what}, and the run allows {}: the server had less load than it seems",
+                format::share(allowed)
+            );
             judgement.add(Verdict::Invalid, text);
         } else if lost > 0 {
             judgement.warnings.push(format!("{what}, which the run allows"));
         }
         if sum.attempts_lost > 0 {
             let lost = format::counted(u64::from(sum.attempts_lost), "attempt", "attempts");
-            judgement.warnings.push(format!("{lost} of workers were lost on the way; the run's record says what is missing"));
+            judgement
+                .warnings
+                .push(format!("{lost} of workers were lost on the way; the run's record says what is missing"));
         }
         judgement
     }
@@ -241,6 +245,10 @@ fn read_files(dir: &Path, prefix: &str, into: &mut Vec<(String, Vec<u8>)>) -> st
 ///
 /// # Errors
 /// See [`StoreError`].
-pub async fn report_file(store: &dyn Store, run: loadkit_core::RunId, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+pub async fn report_file(
+    store: &dyn Store,
+    run: loadkit_core::RunId,
+    name: &str,
+) -> Result<Option<Vec<u8>>, StoreError> {
     blob::get(store, &Key::new(report_part(run), name)).await
 }

@@ -39,7 +39,9 @@ pub(super) async fn claim(worker: &Worker, status: &WorkerStatus) -> Result<Gran
             Ok(Ok(Claim::Taken)) => {
                 return Err(Outcome::without_lease(Ending::Taken, "another process has this attempt's lease"));
             }
-            Ok(Ok(Claim::Over)) => return Err(Outcome::without_lease(Ending::Over, "the run has ended or is stopping")),
+            Ok(Ok(Claim::Over)) => {
+                return Err(Outcome::without_lease(Ending::Over, "the run has ended or is stopping"));
+            }
             Ok(Err(LineError::Away(why))) => why,
             Ok(Err(error)) => return Err(Outcome::without_lease(Ending::Unclaimed, error.to_string())),
             Err(_) => format!("no answer within {MAX_CALL:?}"),

@@ -149,7 +149,8 @@ async fn lead_on(worker: &Worker, granted: Granted, status: WorkerStatus) -> Out
     said.change(|phase, _| *phase = Phase::Draining);
     // A post that panics has lost what it had; nobody knows how much that was.
     let Sent { parcels, parcels_lost, snapshots_lost } = post.await.unwrap_or_default();
-    over.end = WorkerEnd { parcels, parcels_lost, snapshots_lost: over.end.snapshots_lost + snapshots_lost, ..over.end };
+    over.end =
+        WorkerEnd { parcels, parcels_lost, snapshots_lost: over.end.snapshots_lost + snapshots_lost, ..over.end };
     match over.lost.take() {
         Some(why) => Outcome { stuck: over.stuck, ..lost(why, over.end) },
         None => {

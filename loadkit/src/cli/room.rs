@@ -16,12 +16,7 @@ pub(super) fn room(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -> 
 }
 
 /// Says before the start whether the sockets of this share of the players fit into the process.
-pub(super) fn check(
-    scenario: &dyn AnyScenario,
-    plan: &Plan,
-    target: &Target,
-    share: Segment,
-) -> Result<(), UseError> {
+pub(super) fn check(scenario: &dyn AnyScenario, plan: &Plan, target: &Target, share: Segment) -> Result<(), UseError> {
     let each = u64::from(scenario.sockets_per_bot());
     let peak = share.seat_count(plan.shape().peak(), plan.party());
     let Some((fit, free)) = room(scenario, plan, target).filter(|(fit, _)| peak > *fit) else { return Ok(()) };

@@ -10,8 +10,7 @@ use loadkit_core::format;
 use loadkit_core::gate::{GateOptions, compare_sides, gate_summary};
 use loadkit_core::{
     Conditions, Control, Ended, Host, Job, MetricSink, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed,
-    Segment, Table,
-    Target, Totals, check_writable, format_duration, names, summary, write_json, write_report,
+    Segment, Table, Target, Totals, check_writable, format_duration, names, summary, write_json, write_report,
 };
 
 use super::args::{CheckArgs, RunArgs};
