@@ -103,8 +103,8 @@ fn take(path: &str, asked: &Asked, answers: &SyncSender<Answered>) -> Answer {
     };
     let Ok(body) = serde_json::from_slice(&asked.body) else { return Answer::new(400, "{}") };
     let answered = Answered { id: id.to_owned(), is_error: what == "error", body };
-    match what {
-        "response" | "error" if answers.try_send(answered).is_ok() => Answer::new(202, r#"{"status":"OK"}"#),
-        _ => Answer::new(400, "{}"),
+    if matches!(what, "response" | "error") && answers.try_send(answered).is_ok() {
+        return Answer::new(202, r#"{"status":"OK"}"#);
     }
+    Answer::new(400, "{}")
 }
