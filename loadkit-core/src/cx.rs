@@ -66,7 +66,7 @@ pub(crate) struct Inner {
     arrived: Cell<Option<Instant>>,
     pub(crate) stopping: Cell<bool>,
     /// Its task is to end at its next turn, without a word of the bot's.
-    is_cut: Cell<bool>,
+    pub(crate) is_cut: Cell<bool>,
     connections: Cell<u32>,
     /// Connections begun.
     dialled: Cell<u32>,
@@ -343,30 +343,15 @@ impl Cx {
 
     /// Asks the bot to leave.
     pub(crate) fn ask_to_leave(&self) {
-        if !self.0.stopping.replace(true)
-            && let Some(waker) = self.0.waker.take()
-        {
-            waker.wake();
+        if !self.0.stopping.replace(true) {
+            self.wake();
         }
         self.record(|tape| tape.asked());
     }
 
-    /// Ends the bot's task at its next turn, because it was asked to leave and did not.
-    pub(crate) fn cut(&self) {
-        self.0.is_cut.set(true);
-        if let Some(waker) = self.0.waker.take() {
-            waker.wake();
-        }
-    }
-
-    /// Whether the bot has just been cut off. Its life is over then, and the shard has been told.
-    pub(crate) fn has_been_cut(&self) -> bool {
-        let is_cut = self.0.is_cut.get();
-        if is_cut {
-            self.cut_off();
-            self.0.shard.bot_cut_off(self.0.seat.index);
-        }
-        is_cut
+    /// Has the bot's task polled, if it has been before.
+    pub(crate) fn wake(&self) {
+        self.0.waker.take().into_iter().for_each(Waker::wake);
     }
 
     /// One turn of the bot: what has arrived, the bot, what it sends.

@@ -8,20 +8,26 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use loadkit_core::{Judge, Plan, RunId, SnapshotKey};
-use loadkit_worker::{Item, Parcel, Store, StoreError, keys};
+use loadkit_core::{Judge, Plan, RunId, Snapshot, SnapshotKey};
+use loadkit_worker::{Item, Parcel, Store, StoreError, blob, keys};
+use serde::{Deserialize, Serialize};
 
 use crate::rollup::Rollups;
 
+/// Where a collation is put aside.
+const CHECKPOINT: &str = "collation";
+
 /// A slot may still grow for so long after its end: workers that are behind, and queues that are slow.
 const OPEN_SLOTS: u32 = 4;
+/// A slot, µs.
+const SLOT_US: u64 = 10_000_000;
 /// Items read at a time.
 const PAGE: usize = 500;
 /// Parcels that were bad inside, of which the first are told.
 const MAX_FAULTS: usize = 20;
 
 /// Which parcels of an attempt have been added.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Arrived {
     numbers: BTreeSet<u32>,
     /// All below have.
@@ -50,6 +56,15 @@ impl Arrived {
     }
 }
 
+/// A collation that is put aside.
+#[derive(Debug, Serialize, Deserialize)]
+struct Checkpoint {
+    judge: Vec<u8>,
+    arrived: Vec<((u32, u32), Arrived)>,
+    first_slot: u32,
+    start_at_ms: u64,
+}
+
 /// The figures of a run as far as they have been put together.
 #[derive(Debug)]
 pub(crate) struct Collation {
@@ -64,6 +79,7 @@ pub(crate) struct Collation {
     pieces: BTreeMap<(u32, u32, u32), BTreeMap<u32, Vec<u8>>>,
     /// The earliest slot that may still grow.
     first_slot: u32,
+    start_at_ms: u64,
     faults: Vec<String>,
     faults_left_out: u64,
 }
@@ -79,9 +95,90 @@ impl Collation {
             seen: HashSet::new(),
             pieces: BTreeMap::new(),
             first_slot: 0,
+            start_at_ms,
             faults: Vec::new(),
             faults_left_out: 0,
         }
+    }
+
+    /// The collation that was put aside last, or a new one; with the fault of one that could not be taken up.
+    pub(crate) async fn take_up(
+        store: &dyn Store,
+        run: RunId,
+        workers: u32,
+        plan: &Plan,
+        start_at_ms: u64,
+    ) -> Result<Collation, StoreError> {
+        let mut new = Collation::new(run, workers, plan, start_at_ms);
+        let Some(bytes) = blob::get(store, &keys::of_run(run, CHECKPOINT)).await? else { return Ok(new) };
+        let restored = rmp_serde::from_slice::<Checkpoint>(&bytes).map_err(|error| error.to_string());
+        let restored = restored.and_then(|kept| {
+            let judge = Judge::restore(plan.thresholds(), plan.interval(), &kept.judge);
+            Ok((judge.map_err(|error| error.to_string())?, kept))
+        });
+        match restored {
+            Ok((judge, kept)) if kept.start_at_ms == start_at_ms => {
+                new.judge = judge;
+                new.arrived = kept.arrived.into_iter().collect();
+                new.first_slot = kept.first_slot;
+                new.roll_up_again(store).await?;
+            }
+            // It is put together anew, from all parcels.
+            Ok(_) => {}
+            Err(why) => new.fault(format!("the collation that was put aside cannot be taken up, and is begun anew: {why}")),
+        }
+        Ok(new)
+    }
+
+    /// The run starts then after all.
+    pub(crate) fn starts_at(&mut self, start_at_ms: u64) {
+        self.start_at_ms = start_at_ms;
+        self.rollups.begins_at(start_at_ms);
+    }
+
+    /// Puts the collation aside, for whoever takes it up.
+    pub(crate) async fn put_aside(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let checkpoint = Checkpoint {
+            judge: self.judge.save(),
+            arrived: self.arrived.iter().map(|(key, arrived)| (*key, arrived.clone())).collect(),
+            first_slot: self.first_slot,
+            start_at_ms: self.start_at_ms,
+        };
+        let key = keys::of_run(self.run, CHECKPOINT);
+        let bytes = rmp_serde::to_vec_named(&checkpoint)
+            .map_err(|error| StoreError::Malformed { key: key.clone(), why: error.to_string() })?;
+        blob::put(store, &key, &bytes, None).await
+    }
+
+    /// Makes the rollups of the open slots again from what had arrived: those before are written for good.
+    async fn roll_up_again(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        self.rollups = Rollups::new(self.run, self.start_at_ms, u64::from(self.first_slot) * SLOT_US);
+        let mut pieces: BTreeMap<(u32, u32, u32), BTreeMap<u32, Vec<u8>>> = BTreeMap::new();
+        for part in 0..self.parts {
+            let part = keys::parcel_part(self.run, part);
+            let mut after = Some(keys::slot(self.first_slot));
+            while let Some(from) = after {
+                let page = store.list(&part, "", Some(&from), PAGE).await?;
+                for item in page.items {
+                    let Some(place) = Place::read(&item.key.sort) else { continue };
+                    let Place { worker, attempt, number, piece, pieces: of } = place;
+                    if !self.arrived.get(&(worker, attempt)).is_some_and(|arrived| arrived.has(number)) {
+                        continue;
+                    }
+                    self.seen.insert(item.key.sort);
+                    let held = pieces.entry((worker, attempt, number)).or_default();
+                    held.insert(piece, item.body);
+                    if held.len() == of as usize {
+                        let held = pieces.remove(&(worker, attempt, number)).into_iter().flatten();
+                        let bytes: Vec<u8> = held.flat_map(|(_, bytes)| bytes).collect();
+                        let snapshots = Parcel::open(&bytes).unwrap_or_default();
+                        snapshots.iter().for_each(|snapshot: &Snapshot| self.rollups.add(snapshot));
+                    }
+                }
+                after = page.more;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn judge(&self) -> &Judge {
@@ -100,7 +197,7 @@ impl Collation {
 
     /// Adds what has come since the last pass; how many parcels. `run_ms` is how far the run has come.
     pub(crate) async fn pass(&mut self, store: &dyn Store, run_ms: u64, now_ms: u64) -> Result<u64, StoreError> {
-        let now_slot = u32::try_from(run_ms / 10_000).unwrap_or(u32::MAX);
+        let now_slot = u32::try_from(run_ms.saturating_mul(1_000) / SLOT_US).unwrap_or(u32::MAX);
         let mut added = 0;
         let first = keys::slot(self.first_slot);
         for part in 0..self.parts {

@@ -35,6 +35,8 @@ pub use finish::report_file;
 const KEEPER: &str = "keeper";
 /// A keeper that was silent for so long is replaced, ms.
 const KEEPER_LEASE_MS: u64 = 20_000;
+/// The collation is put aside so often, ms: so much of it a new keeper has to do again.
+const CHECKPOINT_MS: u64 = 20_000;
 /// After so many passes that failed one after the other, a keeper gives up; another may fare better.
 const MAX_FAILED_PASSES: u32 = 30;
 
@@ -84,6 +86,7 @@ pub async fn keep(fleet: &Fleet, run: RunId, most: Duration) -> Result<Kept, Fle
             }
         }
         if Instant::now() >= until {
+            keeper.collation.put_aside(&*fleet.store).await?;
             keep.give_back(fleet).await?;
             return Ok(Kept::OutOfTime);
         }
@@ -180,8 +183,10 @@ pub(crate) struct Keeper<'a> {
     done_since_ms: Option<u64>,
     /// Since when the run is to stop.
     stopping_since_ms: Option<u64>,
-    /// Why a threshold ended it.
+    /// A threshold has ended it.
     aborted: bool,
+    /// When the collation was put aside last, ms since 1970.
+    put_aside_ms: u64,
 }
 
 impl<'a> Keeper<'a> {
@@ -196,7 +201,8 @@ impl<'a> Keeper<'a> {
         let (order, _) = order.ok_or(FleetError::UnknownRun(run))?;
         let (_, staffing) = fleet.prepare(&record.request)?;
         let plan = Plan::parse(&order.plan, "the plan").map_err(FleetError::Plan)?;
-        let collation = Collation::new(run, order.workers, &plan, command.start_at_ms);
+        let collation =
+            Collation::take_up(&*fleet.store, run, order.workers, &plan, command.start_at_ms).await?;
         Ok(Ok(Keeper {
             fleet,
             run,
@@ -212,6 +218,7 @@ impl<'a> Keeper<'a> {
             done_since_ms: None,
             stopping_since_ms: None,
             aborted: false,
+            put_aside_ms: fleet.clock.now_ms(),
         }))
     }
 
@@ -235,6 +242,10 @@ impl<'a> Keeper<'a> {
         }
         self.collation.pass(&*self.fleet.store, self.run_ms(now_ms), now_ms).await?;
         self.take_faults();
+        if self.has_started(now_ms) && now_ms.saturating_sub(self.put_aside_ms) >= CHECKPOINT_MS {
+            self.put_aside_ms = now_ms;
+            self.collation.put_aside(&*self.fleet.store).await?;
+        }
         if let Some(why) = self.collation.judge().aborted().filter(|_| !self.aborted).map(str::to_owned) {
             self.aborted = true;
             self.notes.insert(why);
@@ -265,6 +276,7 @@ impl<'a> Keeper<'a> {
 
     async fn begin_playing(&mut self, now_ms: u64) -> Result<(), FleetError> {
         let start_at_ms = self.command.start_at_ms;
+        self.collation.starts_at(start_at_ms);
         let (duration, whole) = (ms(self.plan.duration()), self.whole_ms());
         let tail = ms(self.fleet.settings.tail) * 2 + self.order.terms.lease_ms;
         let came = self.came();

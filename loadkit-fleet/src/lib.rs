@@ -10,6 +10,7 @@ mod keeper;
 mod launcher;
 mod local;
 mod notify;
+mod patient;
 mod record;
 mod request;
 pub mod rollup;

@@ -61,6 +61,11 @@ impl Rollups {
         }
     }
 
+    /// The run begins then, ms since 1970.
+    pub(crate) fn begins_at(&mut self, start_at_ms: u64) {
+        self.epoch_us = start_at_ms.saturating_mul(1_000);
+    }
+
     /// Adds a snapshot; the caller sees to it that each is added once.
     pub(crate) fn add(&mut self, snapshot: &Snapshot) {
         self.latest_us = self.latest_us.max(snapshot.to_us);

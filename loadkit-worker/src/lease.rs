@@ -86,6 +86,8 @@ pub enum Phase {
     Ended,
     /// The fleet has given it up: it was not heard of for too long, and its segment is free.
     Lost,
+    /// It was started and never came: the fleet does not wait for it any more.
+    Absent,
 }
 
 /// What a worker says of itself, whenever it renews its lease.

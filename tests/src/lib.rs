@@ -5,6 +5,7 @@ mod army;
 pub mod bench;
 mod child;
 mod echo;
+pub mod fleet;
 pub mod noise;
 mod runtime_api;
 pub mod samples;

@@ -22,6 +22,24 @@ pub(crate) fn of<S: Scenario>(scenario: Arc<S>, cx: Cx) -> impl Future<Output = 
     Life { is_over: false, cx, playing }
 }
 
+impl Cx {
+    /// Ends the bot's task at its next turn, because it was asked to leave and did not.
+    pub(crate) fn cut(&self) {
+        self.0.is_cut.set(true);
+        self.wake();
+    }
+
+    /// Whether the bot has just been cut off. Its life is over then, and the shard has been told.
+    fn has_been_cut(&self) -> bool {
+        let is_cut = self.0.is_cut.get();
+        if is_cut {
+            self.cut_off();
+            self.0.shard.bot_cut_off(self.0.seat.index);
+        }
+        is_cut
+    }
+}
+
 pin_project! {
     struct Life<F> {
         is_over: bool,

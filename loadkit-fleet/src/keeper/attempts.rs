@@ -46,6 +46,11 @@ impl Attempt {
     }
 
     pub(super) fn is_lost(&self) -> bool {
+        matches!(self.phase(), Some(Phase::Lost | Phase::Absent))
+    }
+
+    /// It came, and was lost with what it had not sent.
+    pub(super) fn was_lost_at_work(&self) -> bool {
         self.phase() == Some(Phase::Lost)
     }
 
@@ -227,7 +232,7 @@ impl Keeper<'_> {
             None => {
                 let mut job = Job::new(self.run, worker, self.fleet.address(self.run).await?);
                 (job.attempt, job.from_ms, job.until_ms) = (number, attempt.from_ms, attempt.until_ms);
-                let lease = Lease::new(&job, Phase::Lost, WorkerStatus::default(), now_ms);
+                let lease = Lease::new(&job, Phase::Absent, WorkerStatus::default(), now_ms);
                 (Expect::Absent, lease, format!("worker {worker} (attempt {number}) was started and never came"))
             }
         };

@@ -92,7 +92,7 @@ impl Keeper<'_> {
         // A run that was told to stop ends early, and nobody is to blame.
         sum.workers_lost = if self.stopping_since_ms.is_some() { self.lost_while_stopping() } else { self.unplayed() };
         for attempt in self.attempts.values() {
-            sum.attempts_lost += u32::from(attempt.is_lost());
+            sum.attempts_lost += u32::from(attempt.was_lost_at_work());
             let Some(lease) = &attempt.lease else { continue };
             sum.cores = sum.cores.max(lease.status.cores);
             if let Some(end) = &lease.end {
