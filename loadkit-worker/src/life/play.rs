@@ -35,6 +35,8 @@ struct Play<'a> {
     said: &'a Said,
     control: Control,
     grace: Duration,
+    /// When its players begin to leave for their successors, if they do.
+    hands_over_at: Option<Instant>,
     /// After this no more figures are taken.
     last_call: Instant,
     last_calls: &'a watch::Sender<Option<Instant>>,
@@ -57,11 +59,12 @@ pub(super) async fn play(
     last_calls: &watch::Sender<Option<Instant>>,
 ) -> Over {
     let control = Control::new();
-    let playing = part.until(worker).saturating_sub(begin.from) + part.leaving(worker);
-    let last_call = Instant::now() + SETUP + playing + FLUSH;
+    let until = part.until(worker).saturating_sub(begin.from);
+    let last_call = Instant::now() + SETUP + until + part.leaving(worker) + FLUSH;
+    let hands_over_at = part.hands_over(worker).then(|| Instant::now() + until);
     let grace = part.grace();
     let (now_at, lost, cut_short) = (None, None, None);
-    let mut play = Play { worker, said, control, grace, last_call, last_calls, now_at, lost, cut_short };
+    let mut play = Play { worker, said, control, grace, hands_over_at, last_call, last_calls, now_at, lost, cut_short };
     play.hear(&heart.word.borrow_and_update().clone());
     let job = part.job(worker, begin.from);
     let mut ended = match engine::start(worker.client.clone(), job, play.control.clone(), snapshots) {
@@ -92,7 +95,7 @@ pub(super) async fn play(
             () = sleep_until(play.last_call + STUCK) => break None,
         }
     };
-    play.over(played, part.hands_over(worker))
+    play.over(played)
 }
 
 impl Play<'_> {
@@ -118,10 +121,18 @@ impl Play<'_> {
         self.stop(Stop::Now);
     }
 
+    /// Whether its players have begun to leave for their successors.
+    fn hands_over(&self) -> bool {
+        self.hands_over_at.is_some_and(|at| at <= Instant::now())
+    }
+
     /// The home ends the process soon.
     fn leave(&mut self, notice: Notice) {
         let why = if notice.leave { "its home told it to leave" } else { "its home's time for it runs out" };
-        self.cut_short = Some(why.into());
+        // Whoever has begun to hand over has played its stretch.
+        if !self.hands_over() {
+            self.cut_short = Some(why.into());
+        }
         self.stop(Stop::Drain);
         let gone_by = notice.gone_by.map(|gone| gone.checked_sub(CLOSE * 2).unwrap_or(gone));
         let now_at = Instant::now() + self.grace;
@@ -147,13 +158,13 @@ impl Play<'_> {
         self.last_calls.send_if_modified(|known| std::mem::replace(known, last_call) != last_call);
     }
 
-    fn over(self, played: Option<engine::Played>, hands_over: bool) -> Over {
-        let asked = self.control.asked();
+    fn over(self, played: Option<engine::Played>) -> Over {
+        let handed_over = self.hands_over();
         // From now on nothing more comes: what is here gets its time.
         let last_call = self.last_call.min(Instant::now() + FLUSH);
         self.last_calls.send_replace(Some(last_call));
         let (end, stuck) = match played {
-            Some(Ok(end)) => (WorkerEnd { handed_over: hands_over && asked == Stop::No, ..end }, false),
+            Some(Ok(end)) => (WorkerEnd { handed_over, ..end }, false),
             Some(Err(why)) => (WorkerEnd { error: Some(why), ..WorkerEnd::default() }, false),
             None => {
                 let error = Some("the players did not end when they should have".to_owned());
