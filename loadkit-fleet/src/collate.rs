@@ -305,6 +305,16 @@ impl Collation {
     }
 }
 
+/// Puts a run's figures together from all its parcels: what its keeper does, at once.
+///
+/// # Errors
+/// See [`StoreError`].
+pub async fn collate_all(store: &dyn Store, run: RunId, workers: u32, plan: &Plan) -> Result<Judge, StoreError> {
+    let mut collation = Collation::new(run, workers, plan, 0);
+    collation.sweep(store, 0).await?;
+    Ok(collation.judge)
+}
+
 /// A parcel's place in the store, as [`keys::parcel`] writes it.
 struct Place {
     worker: u32,

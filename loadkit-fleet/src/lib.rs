@@ -16,6 +16,7 @@ mod request;
 pub mod rollup;
 mod staff;
 
+pub use collate::collate_all;
 pub use collect::{Collected, Poison, collect};
 pub use fleet::{Asked, DIAL, Fleet, FleetError, Guard, Refusal, RunLine, Settings, Unguarded, WorkerLine};
 pub use keeper::{Kept, keep, keep_all, report_file};

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use loadkit::core::{Collector, Plan, RunId, Snapshot};
+use loadkit::core::{Collector, Plan, RunId, Snapshot, SnapshotKey, StepDelta};
 use loadkit_fleet::{
     Caller, Fleet, Home, Kept, Launcher, Quotas, RunRecord, RunRequest, Settings, Silent, Unguarded, WorkerLine, keep,
 };
@@ -244,4 +244,17 @@ impl World {
 pub fn plan(players: u64, duration: Duration) -> String {
     let plan = Plan::builder().bots(players).duration(duration).target("127.0.0.1:4000").grace(Duration::from_secs(5));
     plan.build().map(|plan| plan.to_toml()).unwrap_or_default()
+}
+
+/// A second of a busy worker with so many metrics: a hundred values each, over two decades.
+pub fn busy_snapshot(run: RunId, worker: u32, seq: u64, metrics: usize) -> Snapshot {
+    let key = SnapshotKey { run, worker, shard: 0, attempt: 0, seq };
+    let mut snapshot = Snapshot::empty(key, seq * 1_000_000, (seq + 1) * 1_000_000);
+    for metric in 0..metrics as u64 {
+        let of = |i: u64| 80 + (i * i * 37 + seq * 101 + metric * 13 + u64::from(worker)) % 8_000;
+        let response = worker::delta((0..100).map(of));
+        let step = StepDelta { service: response.clone(), response, ..StepDelta::default() };
+        snapshot.steps.push((format!("step-{metric}"), step));
+    }
+    snapshot
 }

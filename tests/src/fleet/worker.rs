@@ -192,7 +192,7 @@ impl Players {
 }
 
 /// The delta of these times, as a recorder has it.
-fn delta(times: impl Iterator<Item = u64>) -> HistogramDelta {
+pub(super) fn delta(times: impl Iterator<Item = u64>) -> HistogramDelta {
     let (mut buckets, mut sum): (BTreeMap<u64, u64>, u128) = (BTreeMap::new(), 0);
     let (mut min, mut max) = (u64::MAX, 0);
     for time in times {
