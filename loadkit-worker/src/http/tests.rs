@@ -1,5 +1,7 @@
 //! The line over HTTP against the fleet's half of it, over a socket of this machine.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::sync::Arc;
 
 use loadkit_core::RunId;

@@ -71,7 +71,7 @@ pub(super) struct Post {
 
 /// What happened next.
 enum Turn {
-    Came(Snapshot),
+    Came(Box<Snapshot>),
     AllCame,
     Pack,
     Called(Vec<Waiting>, Result<usize, LineError>),
@@ -117,7 +117,7 @@ impl Post {
             match self.turn(pack_at, all_came, full, &mut last_call).await {
                 Turn::Came(snapshot) => {
                     self.look_at(&snapshot);
-                    self.gathered.push(snapshot);
+                    self.gathered.push(*snapshot);
                 }
                 Turn::AllCame => all_came = true,
                 Turn::Pack => {
@@ -151,7 +151,7 @@ impl Post {
             () = at(over_at) => Turn::Over,
             (texts, result) = called(call) => Turn::Called(texts, result),
             () = at(retry_at) => Turn::Retry,
-            came = self.snapshots.recv(), if !full && !many && !all_came => came.map_or(Turn::AllCame, Turn::Came),
+            came = self.snapshots.recv(), if !full && !many && !all_came => came.map_or(Turn::AllCame, |snapshot| Turn::Came(Box::new(snapshot))),
             () = sleep_until(pack_at), if !full && !self.gathered.is_empty() => Turn::Pack,
             // The last call has been set: look again.
             Ok(()) = last_call.changed() => Turn::Retry,
