@@ -144,6 +144,10 @@ pub struct WorkerEnd {
     /// It handed its players over to the next attempt.
     #[serde(default)]
     pub handed_over: bool,
+    /// Why it ended before its time though nobody asked the run to stop, in words: its home ended it, or it could not reach
+    /// the fleet for the length of a lease. The rest of its segment is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_short: Option<String>,
 }
 
 /// An attempt's lease, as it lies in the store.

@@ -8,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::command::Command;
@@ -17,7 +18,8 @@ use crate::order::Order;
 use crate::store::{Expect, Store, StoreError, get_json, put_json};
 
 /// What becomes of a claim.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "claim", rename_all = "lowercase")]
 pub enum Claim {
     /// The lease is the worker's.
     Granted {
@@ -35,7 +37,8 @@ pub enum Claim {
 }
 
 /// What a beat brings back.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "beat", rename_all = "lowercase")]
 pub enum Beat {
     /// The lease holds; this is the latest word.
     Held {
