@@ -3,6 +3,10 @@
 //! **The state of a run is in the store, never in a caller.** Whoever dies, the launcher, a worker, the collator, another
 //! takes up what lies there, and every run ends: complete, partial or failed, never "running" for ever.
 
+#[cfg(feature = "api")]
+pub mod api;
+#[cfg(feature = "api")]
+mod auth;
 mod estimate;
 mod launcher;
 mod notify;
@@ -10,6 +14,8 @@ mod policy;
 mod record;
 mod request;
 
+#[cfg(feature = "api")]
+pub use auth::{AuthError, Known, NewToken, TokenInfo, Tokens, WorkerTokens};
 pub use estimate::{
     CostLine, Dollars, Estimate, FARGATE_GB, FARGATE_PLAYERS, FARGATE_VCPUS, LAMBDA_MB, LAMBDA_PLAYERS, LAMBDA_TURN,
     LOCAL_WORKERS, Need, OverQuota, most_players, usual_workers,

@@ -248,7 +248,8 @@ fn check_target(rules: &[&Rule], target: &str, addrs: &[SocketAddr]) -> Result<(
     let host = host_of(target).to_ascii_lowercase();
     let host = host.strip_suffix('.').unwrap_or(&host);
     if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte)) {
-        let why = format!("the target {} has a host with other characters than letters, digits and -_.:", shown(target));
+        let why =
+            format!("the target {} has a host with other characters than letters, digits and -_.:", shown(target));
         return Err(Refusal { rule: PLAIN.into(), why });
     }
     let literal = host.parse::<IpAddr>().ok();
