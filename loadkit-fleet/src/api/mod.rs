@@ -85,7 +85,7 @@ pub fn openapi_json() -> String {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "loadkit fleet", description = "Launches fleets of load-test bots, and tells how they fare"),
-    components(schemas(LiveEvent)),
+    components(schemas(ErrorBody, LiveEvent)),
     modifiers(&Security)
 )]
 struct Document;

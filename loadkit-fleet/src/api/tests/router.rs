@@ -1,9 +1,13 @@
 //! The router without a socket.
 
+use std::sync::LazyLock;
+
+use axum::Router;
 use axum::http::StatusCode;
 use loadkit_core::RunId;
 use loadkit_worker::{Address, Job, WorkerStatus};
 use proptest::prelude::*;
+use tokio::runtime::Runtime;
 
 use super::fake::{Fake, RUN, ask, launch, open, with_tokens};
 use crate::api::{Access, Door, DoorError, LiveEvent, LiveKind, MAX_REQUEST_BYTES, openapi_json, router};
@@ -48,7 +52,7 @@ async fn every_failure_has_its_status_and_words() {
         ("POST", "/v1/runs".into(), plan("bots = -1"), 400, "plan.toml:1:8"),
         ("POST", "/v1/runs".into(), "{".into(), 400, "JSON"),
         ("POST", "/v1/runs".into(), "{\"plan\":\"\",\"wokers\":3}".into(), 400, "wokers"),
-        ("POST", "/v1/runs".into(), "[]".into(), 400, "plan"),
+        ("POST", "/v1/runs".into(), "[]".into(), 400, "RunRequest"),
         ("POST", "/v1/runs".into(), bots("93.184.216.34:1", 5), 403, "loopback and private networks only"),
         ("POST", "/v1/runs".into(), bots("127.0.0.1:1", 500_000), 429, "needs 1000 of the quota"),
         ("POST", "/v1/estimate".into(), bots("127.0.0.1:1", 500_000), 429, "Service Quotas"),
@@ -305,11 +309,20 @@ async fn the_door_opens_to_loopback_or_to_tokens() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let fake = std::sync::Arc::new(Fake::new().await);
     let serving = tokio::spawn(door.serve(fake, async move { drop(stopped.await) }));
-    let mut stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+    let stream = tokio::net::TcpStream::connect(addr).await.unwrap();
     let request = format!("GET /v1/health HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n");
-    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+    stream.writable().await.unwrap();
+    assert_eq!(stream.try_write(request.as_bytes()).unwrap(), request.len());
     let mut answer = String::new();
-    tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await.unwrap();
+    let mut buffer = [0; 4_096];
+    loop {
+        stream.readable().await.unwrap();
+        match stream.try_read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => answer.push_str(std::str::from_utf8(&buffer[..read]).unwrap()),
+            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+        }
+    }
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"ok\":true"), "{answer}");
     stop.send(()).unwrap();
     serving.await.unwrap().unwrap();
@@ -324,6 +337,13 @@ async fn a_stop_needs_no_body() {
     assert_eq!(fake.runs.lock().unwrap()[0].state, RunState::Ended);
 }
 
+/// With tokens and without; made once, because the document is made with them.
+static ROUTERS: LazyLock<(Runtime, [Router; 2])> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let routers = runtime.block_on(async { [with_tokens().await.0, open().await.0] });
+    (runtime, routers)
+});
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -335,15 +355,13 @@ proptest! {
         token in "[ -~]{0,40}",
         method in prop::sample::select(vec!["GET", "POST", "DELETE", "PUT"]),
     ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (runtime, routers) = &*ROUTERS;
         runtime.block_on(async {
             if path.parse::<axum::http::Uri>().is_err() {
                 return;
             }
-            let (with, _) = with_tokens().await;
-            let (without, _) = open().await;
-            for router in [with, without] {
-                let answer = ask(&router, method, &path, &[("authorization", &token)], &body).await;
+            for router in routers {
+                let answer = ask(router, method, &path, &[("authorization", &token)], &body).await;
                 assert!(answer.status.as_u16() != 500, "{path}: {}", answer.text);
                 if answer.status.is_client_error() || answer.status.is_server_error() {
                     answer.error();
