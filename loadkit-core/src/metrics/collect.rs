@@ -44,6 +44,7 @@ pub enum Applied {
 
 /// Which snapshots of one shard have been applied: all below `next`, and those in `ahead`.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 struct Seen {
     next: u64,
     ahead: BTreeSet<u64>,
@@ -65,8 +66,33 @@ impl Seen {
     }
 }
 
+/// Which snapshots of one shard have come: all below `next`, and `ahead` more of those behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardSeen {
+    /// The worker.
+    pub worker: u32,
+    /// The shard within the worker.
+    pub shard: u32,
+    /// The attempt at the worker's segment.
+    pub attempt: u32,
+    /// The first that is missing, or has not been made yet.
+    pub next: u64,
+    /// How many have come that are behind a missing one.
+    pub ahead: u64,
+    /// The last of those.
+    pub last: Option<u64>,
+}
+
+impl ShardSeen {
+    /// How many are known to be missing: those before the last that came.
+    pub fn missing(&self) -> u64 {
+        self.last.map_or(0, |last| (last + 1).saturating_sub(self.next).saturating_sub(self.ahead))
+    }
+}
+
 /// Everything that a run gathered, exactly: N shards merged equal one, bucket for bucket.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 pub struct Totals {
     /// Steps by name.
     pub steps: BTreeMap<String, StepTotals>,
@@ -189,6 +215,7 @@ pub(super) fn entry<'a, T: Default>(rows: &'a mut BTreeMap<String, T>, name: &st
 
 /// Gathers the snapshots of a run into totals and a series.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 pub struct Collector {
     totals: Totals,
     seen: BTreeMap<(u32, u32, u32), Seen>,
@@ -236,6 +263,22 @@ impl Collector {
         self.width
     }
 
+    /// What has come from each shard, in the order of workers, shards and attempts.
+    pub fn seen(&self) -> impl Iterator<Item = ShardSeen> {
+        self.seen.iter().map(|(&(worker, shard, attempt), seen)| {
+            let (next, ahead) = (seen.next, seen.ahead.len() as u64);
+            ShardSeen { worker, shard, attempt, next, ahead, last: seen.ahead.last().copied() }
+        })
+    }
+
+    /// Whether it can be what one for snapshots of this interval has become.
+    #[cfg(feature = "keep")]
+    pub(crate) fn is_of(&self, interval: Duration) -> bool {
+        let base = Collector::new(interval).width.as_nanos();
+        let times = self.width.as_nanos() / base;
+        times.is_power_of_two() && times * base == self.width.as_nanos() && self.points.len() <= MAX_POINTS
+    }
+
     /// An interval that was joined from several counts its population in every point that it touches.
     fn fill_from(&mut self, snapshot: &Snapshot) {
         let index = |us: u64| usize::try_from(u128::from(us) * 1_000 / self.width.as_nanos()).unwrap_or(usize::MAX);
@@ -278,5 +321,24 @@ impl MetricSink for Collector {
     async fn publish(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
         self.apply(snapshot);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{RunId, SnapshotKey};
+
+    #[test]
+    fn what_is_missing_can_be_told() {
+        let mut collector = Collector::new(Duration::from_secs(1));
+        for (worker, attempt, seq) in [(3, 0, 0), (3, 0, 4), (3, 0, 1), (3, 0, 4), (3, 0, 7), (3, 1, 0), (1, 0, 2)] {
+            let key = SnapshotKey { run: RunId(1), worker, shard: 0, attempt, seq };
+            collector.apply(&Snapshot::empty(key, seq * 1_000_000, (seq + 1) * 1_000_000));
+        }
+        let seen: Vec<_> =
+            collector.seen().map(|seen| (seen.worker, seen.attempt, seen.next, seen.ahead, seen.missing())).collect();
+        // Of the second, 2, 3, 5 and 6 are missing; of the third, as far as is known, nothing.
+        assert_eq!(seen, [(1, 0, 0, 1, 2), (3, 0, 2, 2, 4), (3, 1, 1, 0, 0)]);
     }
 }

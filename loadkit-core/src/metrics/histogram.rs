@@ -138,9 +138,9 @@ impl HistogramDelta {
     /// [`Histogram::quantile`] has it; 0 when empty.
     pub fn quantile(&self, quantile: f64) -> u64 {
         let rank = ((quantile * self.count() as f64).ceil() as u64).max(1);
-        let mut below = 0;
+        let mut below = 0_u64;
         for &(value, count) in &self.buckets {
-            below += count;
+            below = below.saturating_add(count);
             if below >= rank {
                 return value.min(self.max);
             }

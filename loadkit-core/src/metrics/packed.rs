@@ -23,6 +23,21 @@ impl PackedDelta {
         HistogramDelta { buckets, sum: u128::from(high) << 64 | u128::from(low), min, max }
     }
 
+    /// The bytes that it is.
+    #[cfg(feature = "keep")]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// One of such bytes; none if a delta has no such bytes.
+    #[cfg(feature = "keep")]
+    pub(super) fn of_bytes(bytes: &[u8]) -> Option<PackedDelta> {
+        let packed = PackedDelta(bytes.into());
+        let delta = packed.unpack();
+        let ascends = delta.buckets.is_sorted_by(|a, b| a.0 < b.0);
+        (ascends && PackedDelta::from(&delta) == packed).then_some(packed)
+    }
+
     /// Joins a delta to it, as if the values of both had been recorded in one interval.
     pub(super) fn merge(&mut self, delta: &HistogramDelta) {
         if !delta.buckets.is_empty() {

@@ -19,6 +19,7 @@ pub struct SeriesStep {
 
 /// A shard's population at the end of its latest interval within a point.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Population {
     to_us: u64,
     active: u64,
@@ -35,6 +36,7 @@ impl Population {
 
 /// One point of the series: all that happened within its width.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 pub struct Point {
     population: BTreeMap<(u32, u32), Population>,
     /// Steps by name: their response times, and how many failed.

@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 
 use crate::auth::AuthError;
 use crate::estimate::OverQuota;
-use crate::policy::Refusal;
+use crate::fleet::{FleetError, Refusal};
+use crate::guard::QUOTA;
 
 /// What is answered when a request fails.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -34,7 +35,7 @@ pub enum Fault {
     Bad(String),
     /// 401: nobody knows who asks.
     Unauthorized(String),
-    /// 403: a rule of the policy refuses it.
+    /// 403: a rule of the policy refuses it; 429 if that is a quota.
     Refused(Refusal),
     /// 404: there is no such run.
     NoRun(RunId),
@@ -58,6 +59,7 @@ impl Fault {
         match self {
             Fault::Bad(_) => StatusCode::BAD_REQUEST,
             Fault::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+            Fault::Refused(refusal) if refusal.rule.starts_with(QUOTA) => StatusCode::TOO_MANY_REQUESTS,
             Fault::Refused(_) => StatusCode::FORBIDDEN,
             Fault::NoRun(_) | Fault::Missing(_) => StatusCode::NOT_FOUND,
             Fault::Conflict(_) => StatusCode::CONFLICT,
@@ -113,6 +115,19 @@ impl From<Refusal> for Fault {
 impl From<OverQuota> for Fault {
     fn from(over: OverQuota) -> Fault {
         Fault::OverQuota(over)
+    }
+}
+
+impl From<FleetError> for Fault {
+    fn from(error: FleetError) -> Fault {
+        match error {
+            FleetError::Plan(error) => error.into(),
+            FleetError::Request(why) => Fault::Bad(why),
+            FleetError::Refused(refusal) => refusal.into(),
+            FleetError::UnknownRun(run) => Fault::NoRun(run),
+            FleetError::Ended(_) => Fault::Conflict(error.to_string()),
+            FleetError::Store(error) => error.into(),
+        }
     }
 }
 

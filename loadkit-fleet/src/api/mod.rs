@@ -7,6 +7,7 @@
 //! Deliberately absent: TLS. On AWS it is API Gateway's; elsewhere a proxy's in front.
 
 mod access;
+mod behind;
 mod fault;
 mod gateway;
 mod listen;
@@ -35,12 +36,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use access::Access;
+pub use behind::FleetService;
 pub use fault::{ErrorBody, Fault};
 pub use gateway::{GatewayResponse, handle};
 pub use listen::{Door, DoorError};
 pub use service::{FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service};
 pub use wire::{
-    BeatReply, BeatRequest, ClaimReply, ClaimRequest, CloseRequest, Dial, ReportReply, ReportRequest, Stop,
+    BeatReply, BeatRequest, ClaimReply, ClaimRequest, CloseRequest, Dial, Done, ReportReply, ReportRequest, Stop,
     TokenRequest,
 };
 

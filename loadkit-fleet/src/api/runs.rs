@@ -15,6 +15,7 @@ use super::service::{FileEntry, Filter, RunList};
 use super::wire::{Dial, Stop};
 use super::{Asked, Bytes, Front};
 use crate::estimate::Estimate;
+use crate::fleet::DIAL;
 use crate::record::RunRecord;
 use crate::request::RunRequest;
 
@@ -146,8 +147,9 @@ pub(super) async fn dial(
     OfRun(run): OfRun,
     Asked(Dial { dial }): Asked<Dial>,
 ) -> Result<(StatusCode, Json<RunRecord>), Fault> {
-    if !(0.0..=2.0).contains(&dial) {
-        return Err(Fault::Bad(format!("the dial goes from 0 to 2, and {dial} is not in between")));
+    if !DIAL.contains(&dial) {
+        let (least, most) = (DIAL.start(), DIAL.end());
+        return Err(Fault::Bad(format!("the dial goes from {least} to {most} of the plan's load")));
     }
     let record = front.service.dial(run, &who.caller, dial).await?;
     Ok((StatusCode::ACCEPTED, Json(record)))

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::fault::Fault;
 use crate::estimate::Estimate;
+use crate::fleet::RunLine;
 use crate::record::{RunRecord, RunState};
 use crate::request::{Caller, RunRequest};
 
@@ -27,8 +28,8 @@ pub struct Filter {
     pub by: Option<String>,
     /// Only those of this scenario.
     pub scenario: Option<String>,
-    /// Only those with this label, as `key=value`.
-    pub label: Option<String>,
+    /// Only those of this build of the server.
+    pub build: Option<String>,
     /// Only those behind this place: `next` of the page before.
     pub after: Option<String>,
     /// At most so many: 50 if nothing is said, and never more than 200.
@@ -46,7 +47,7 @@ impl Filter {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunList {
     /// The runs.
-    pub runs: Vec<RunRecord>,
+    pub runs: Vec<RunLine>,
     /// There may be more: ask again with this as `after`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
@@ -144,7 +145,7 @@ pub trait Service: Send + Sync + fmt::Debug {
     /// [`Fault::Conflict`] if it has ended, and see there.
     async fn stop(&self, run: RunId, caller: &Caller, now: bool) -> Result<RunRecord, Fault>;
 
-    /// Turns a run's load to so much of its plan's, 0 to 2.
+    /// Turns a run's load to so much of its plan's, which is within [`DIAL`](crate::DIAL).
     ///
     /// # Errors
     /// [`Fault::Conflict`] if it has ended, [`Fault::Refused`] if a rule allows fewer players, and see there.

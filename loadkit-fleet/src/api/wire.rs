@@ -1,6 +1,7 @@
 //! The bodies of requests and answers that are not a run's own types.
 
-use loadkit_worker::{Beat, Claim, Command, Job, Order, Phase, WorkerEnd, WorkerStatus};
+use loadkit_core::RunId;
+use loadkit_worker::{Address, Beat, Claim, Command, Job, Order, Phase, WorkerEnd, WorkerStatus};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -17,8 +18,8 @@ pub struct Stop {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dial {
-    /// 1.0 is the plan's own load; 0 to 2.
-    #[schema(minimum = 0.0, maximum = 2.0)]
+    /// 1.0 is the plan's own load; 0.5 to 2.
+    #[schema(minimum = 0.5, maximum = 2.0)]
     pub dial: f64,
 }
 
@@ -33,12 +34,41 @@ pub struct TokenRequest {
     pub admin: bool,
 }
 
+/// Which worker asks: its job, without the way to the fleet and its token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Who {
+    /// The run.
+    pub run: RunId,
+    /// The worker.
+    pub worker: u32,
+    /// Its attempt.
+    pub attempt: u32,
+    /// The time of the run at which it begins, ms.
+    #[serde(default)]
+    pub from_ms: u64,
+    /// The time of the run at which it hands over, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
+}
+
+impl Who {
+    /// Its job, for the fleet's own line.
+    pub fn job(&self) -> Job {
+        let nowhere = Address::Http { url: String::new(), token: String::new() };
+        let Who { run, worker, attempt, from_ms, until_ms } = *self;
+        Job { attempt, from_ms, until_ms, ..Job::new(run, worker, nowhere) }
+    }
+}
+
+/// That it was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Done {}
+
 /// A worker claims its lease.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ClaimRequest {
-    /// Its job.
-    pub job: Job,
+    /// Who asks.
+    pub who: Who,
     /// What it says of itself.
     pub status: WorkerStatus,
 }
@@ -74,10 +104,9 @@ impl From<Claim> for ClaimReply {
 
 /// A worker renews its lease.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct BeatRequest {
-    /// Its job.
-    pub job: Job,
+    /// Who asks.
+    pub who: Who,
     /// How far it has come.
     pub phase: Phase,
     /// What it says of itself.
@@ -110,10 +139,9 @@ impl From<Beat> for BeatReply {
 
 /// A worker sends its figures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ReportRequest {
-    /// Its job.
-    pub job: Job,
+    /// Who asks.
+    pub who: Who,
     /// Parcels, as texts.
     pub texts: Vec<String>,
 }
@@ -127,10 +155,9 @@ pub struct ReportReply {
 
 /// A worker gives its lease back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct CloseRequest {
-    /// Its job.
-    pub job: Job,
+    /// Who asks.
+    pub who: Who,
     /// What it says of itself.
     pub status: WorkerStatus,
     /// How it ended.

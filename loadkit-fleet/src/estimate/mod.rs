@@ -1,4 +1,4 @@
-//! `(plan, home, workers) -> Estimate`: what a run would take, before anything starts.
+//! `(plan, staffing, quotas) -> Estimate`: what a run would take, before anything starts.
 //!
 //! **Every figure is arithmetic that its line shows.** Where a figure depends on what nobody knows before the run, such as
 //! the size of parcels, it is a range, and the policy goes by its upper end.
@@ -10,29 +10,20 @@ mod cost;
 mod prices;
 
 use std::fmt;
-use std::time::Duration;
 
-use loadkit_core::{Plan, format_duration};
+use loadkit_core::Plan;
 use loadkit_worker::Terms;
 use serde::{Deserialize, Serialize};
 
 use crate::launcher::{Home, Quotas};
+use crate::staff::{Staffing, most_players};
 
-/// Players of a Lambda if nothing else is said: half a core's worth, and far from its descriptors.
-pub const LAMBDA_PLAYERS: u64 = 500;
-/// Players of a Fargate task if nothing else is said.
-pub const FARGATE_PLAYERS: u64 = 5_000;
 /// Memory of a Lambda, MB: what gives it one vCPU.
 pub const LAMBDA_MB: u64 = 1_769;
 /// vCPUs of a Fargate task.
 pub const FARGATE_VCPUS: u64 = 2;
 /// Memory of a Fargate task, GB.
 pub const FARGATE_GB: u64 = 4;
-/// At most so many workers on the fleet's own machine.
-pub const LOCAL_WORKERS: u64 = 8;
-/// A Lambda plays so long before the next takes over: its 15 minutes less the wait for the start and the drain.
-pub const LAMBDA_TURN: Duration = Duration::from_secs(840);
-
 /// Descriptors of a worker that are not its players': runtime, logs, the way to the fleet.
 const SPARE_DESCRIPTORS: u64 = 124;
 /// A new on-demand table takes so many write units a second at first (DynamoDB developer guide, on-demand capacity mode).
@@ -42,30 +33,13 @@ const TABLE_WRITES: u64 = 40_000;
 /// Lambda's default concurrency of a region.
 const DEFAULT_CONCURRENCY: u64 = 1_000;
 
-/// How many workers a home has for so many players if nothing else is said; `cores` are those of the fleet's machine.
-pub fn usual_workers(home: Home, players: u64, cores: u64) -> u32 {
-    let workers = match home {
-        Home::Lambda => players.div_ceil(LAMBDA_PLAYERS),
-        Home::Fargate => players.div_ceil(FARGATE_PLAYERS),
-        Home::Local => cores.min(LOCAL_WORKERS).min(players),
-    };
-    u32::try_from(workers.max(1)).unwrap_or(u32::MAX)
-}
-
-/// The most players at once that a plan can bring: those of its population, and all who arrive, because nobody knows how
-/// long they stay; never more than it starts in all.
-pub fn most_players(plan: &Plan) -> u64 {
-    let seats = plan.shape().seats();
-    plan.total().map_or(seats, |total| seats.min(total.max(plan.shape().peak())))
-}
-
 /// What a run would take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 pub struct Estimate {
     /// Where the workers run.
     pub home: Home,
-    /// The most players at once. Who arrives at a rate is counted as if they stayed to the end.
+    /// The most players at once: the population, and of those who arrive at a rate a minute's.
     pub players: u64,
     /// Workers at a time.
     pub workers: u32,
@@ -144,16 +118,12 @@ impl fmt::Display for OverQuota {
 impl std::error::Error for OverQuota {}
 
 impl Estimate {
-    /// What this plan takes with so many workers there. `quotas` are what the launcher found, `terms` what workers and fleet
-    /// agreed on.
-    pub fn of(plan: &Plan, home: Home, workers: u32, terms: &Terms, quotas: &Quotas) -> Estimate {
-        let workers = workers.max(1);
+    /// What this plan takes, staffed so. `quotas` are what the launcher found, `terms` what workers and fleet agreed on.
+    pub fn of(plan: &Plan, staffing: &Staffing, terms: &Terms, quotas: &Quotas) -> Estimate {
+        let (home, workers) = (staffing.plays_at(), staffing.workers.max(1));
         let players = most_players(plan);
         let players_per_worker = players.div_ceil(u64::from(workers));
-        let generations = match home {
-            Home::Lambda => turns(plan.duration()),
-            Home::Fargate | Home::Local => 1,
-        };
+        let generations = u32::try_from(staffing.generations.len().max(1)).unwrap_or(u32::MAX);
         let launch_s = launch_s(home, workers, quotas);
         let mut estimate = Estimate {
             home,
@@ -168,7 +138,7 @@ impl Estimate {
             warnings: Vec::new(),
         };
         estimate.quotas = estimate.needs(plan, terms, quotas);
-        estimate.warnings = estimate.warn(plan, terms);
+        estimate.warnings = estimate.warn(plan, staffing, terms);
         estimate
     }
 
@@ -230,16 +200,23 @@ impl Estimate {
         plan.sockets().map_or(self.players_per_worker, |sockets| u64::from(sockets.get()) * shards)
     }
 
-    fn warn(&self, plan: &Plan, terms: &Terms) -> Vec<String> {
+    fn warn(&self, plan: &Plan, staffing: &Staffing, terms: &Terms) -> Vec<String> {
         let mut warnings = Vec::new();
         if plan.shape().arrivals() > 0 {
             warnings.push(format!(
-                "{} players arrive at a rate: they are counted as if all stayed, so workers and cost are an upper bound",
+                "{} players arrive at a rate: those of a minute are taken to be there at once",
                 plan.shape().arrivals()
             ));
         }
         if self.home == Home::Local {
             return warnings;
+        }
+        let lead_s = staffing.usual.lead.as_secs_f64();
+        if self.launch_s > lead_s {
+            warnings.push(format!(
+                "all workers are there {:.0} s after the launch, and the start is usual after {lead_s:.0} s: it will be put off",
+                self.launch_s
+            ));
         }
         for need in self.quotas.iter().filter(|need| need.have.is_none()) {
             warnings.push(format!("the quota `{}` could not be read: the run needs {}", need.name, need.need));
@@ -249,9 +226,8 @@ impl Estimate {
         }
         if self.generations > 1 {
             warnings.push(format!(
-                "the run is relayed over {} generations of Lambdas of {} each: on Fargate each worker would play it through",
-                self.generations,
-                format_duration(LAMBDA_TURN)
+                "the run is relayed over {} generations of Lambdas: on Fargate each worker would play it through",
+                self.generations
             ));
             let over_s = terms.over_ms as f64 / 1e3;
             if self.launch_s > over_s {
@@ -273,12 +249,6 @@ impl Estimate {
             .push("what the players' own traffic costs is not in it: data out of AWS, NAT gateways, logs".to_owned());
         warnings
     }
-}
-
-/// How many Lambdas play a segment of such a run, one after another.
-fn turns(duration: Duration) -> u32 {
-    let turns = duration.as_millis().div_ceil(LAMBDA_TURN.as_millis()).max(1);
-    u32::try_from(turns).unwrap_or(u32::MAX)
 }
 
 /// How long the launch itself takes, s: what starts at once, then the rest at the home's pace.

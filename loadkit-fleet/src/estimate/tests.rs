@@ -1,4 +1,8 @@
+use std::collections::BTreeSet;
+
 use super::*;
+use crate::request::{RunRequest, RunnerChoice};
+use crate::staff::{Usual, staff};
 
 fn plan(bots: u64, duration: &str) -> Plan {
     Plan::parse(
@@ -8,9 +12,20 @@ fn plan(bots: u64, duration: &str) -> Plan {
     .unwrap()
 }
 
+fn staffed(plan: &Plan, home: Home, workers: Option<u32>) -> Staffing {
+    let runner = match home {
+        Home::Lambda => RunnerChoice::Lambda,
+        Home::Fargate => RunnerChoice::Fargate,
+        Home::Local => RunnerChoice::Local,
+    };
+    let request = RunRequest { runner, workers, ..RunRequest::default() };
+    let homes = BTreeSet::from([Home::Lambda, Home::Fargate, Home::Local]);
+    staff(plan, &request, &homes, Usual::of, &Terms::default()).unwrap()
+}
+
 fn estimate(bots: u64, duration: &str, home: Home, quotas: &Quotas) -> Estimate {
     let plan = plan(bots, duration);
-    Estimate::of(&plan, home, usual_workers(home, bots, 2), &Terms::default(), quotas)
+    Estimate::of(&plan, &staffed(&plan, home, None), &Terms::default(), quotas)
 }
 
 /// Whoever wants to see them: `cargo test -p loadkit-fleet a_million -- --nocapture`.
@@ -41,7 +56,7 @@ fn by_hand() {
     assert_eq!((lambda.workers, lambda.generations), (100, 1));
     assert!((lambda.dollars.lines[0].low - 1.7276).abs() < 1e-3, "{:?}", lambda.dollars);
     let local = estimate(50_000, "10m", Home::Local, &Quotas::default());
-    assert_eq!((local.workers, local.dollars.high), (2, 0.0));
+    assert_eq!((local.workers, local.dollars.high), (20, 0.0));
 }
 
 #[test]
@@ -69,18 +84,14 @@ fn what_does_not_fit_names_the_quota() {
     assert_eq!(estimate(50_000, "20m", Home::Lambda, &quotas(199)).fits().unwrap_err().need.need, 200);
 
     let plan = plan(10_000, "5m");
-    let fat = Estimate::of(&plan, Home::Lambda, 10, &Terms::default(), &quotas(1_000));
+    let fat = Estimate::of(&plan, &staffed(&plan, Home::Lambda, Some(10)), &Terms::default(), &quotas(1_000));
     let short = fat.fits().unwrap_err();
     assert_eq!((short.need.need, short.need.have), (1_124, Some(1_024)));
     let shared = Plan::parse("bots = 10_000\nduration = \"5m\"\nsockets = 4\n", "p").unwrap();
-    assert_eq!(Estimate::of(&shared, Home::Lambda, 10, &Terms::default(), &quotas(1_000)).fits(), Ok(()));
-}
-
-#[test]
-fn generations_of_lambdas() {
-    for (seconds, generations) in [(1, 1), (840, 1), (841, 2), (2_400, 3), (3_600, 5)] {
-        assert_eq!(turns(Duration::from_secs(seconds)), generations, "{seconds}");
-    }
+    assert_eq!(
+        Estimate::of(&shared, &staffed(&shared, Home::Lambda, Some(10)), &Terms::default(), &quotas(1_000)).fits(),
+        Ok(())
+    );
 }
 
 #[test]
@@ -89,9 +100,10 @@ fn warnings_are_about_this_run() {
     let small = estimate(500, "5m", Home::Lambda, &quotas);
     assert_eq!(small.warnings.len(), 1, "{:?}", small.warnings);
     let large = estimate(1_000_000, "1h", Home::Lambda, &quotas).warnings.join("\n");
-    assert!(large.contains("5 generations") && large.contains("warm throughput"), "{large}");
+    assert!(large.contains("generations of Lambdas") && large.contains("warm throughput"), "{large}");
     let arrivals = Plan::parse("arrivals = \"100/s\"\nduration = \"1m\"\n", "p").unwrap();
-    let arriving = Estimate::of(&arrivals, Home::Local, 2, &Terms::default(), &Quotas::default());
+    let arriving =
+        Estimate::of(&arrivals, &staffed(&arrivals, Home::Local, Some(2)), &Terms::default(), &Quotas::default());
     assert_eq!(arriving.players, 6_000);
     assert!(arriving.warnings[0].contains("arrive at a rate"));
 }

@@ -41,13 +41,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use loadkit_core::{Plan, PlanError, Problem, format_duration};
-use serde::{Deserialize, Serialize};
 
 use crate::estimate::Estimate;
+use crate::fleet::Refusal;
 use crate::launcher::Home;
 use crate::request::{Caller, RunRequest};
 
-use pattern::{CallerPattern, HostPattern, Network, host_of, is_never_a_target, is_private};
+pub(crate) use pattern::host_of;
+use pattern::{CallerPattern, HostPattern, Network, is_never_a_target, is_private};
 
 /// The largest policy file.
 const MAX_BYTES: u64 = 1 << 20;
@@ -77,15 +78,6 @@ struct Rule {
     duration: Option<Duration>,
     cost: Option<f64>,
     runners: Option<Vec<Home>>,
-}
-
-/// A run that may not be launched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// The rule that refuses it, by its name.
-    pub rule: String,
-    /// What is wrong with the run, in words.
-    pub why: String,
 }
 
 impl fmt::Display for Refusal {

@@ -201,7 +201,7 @@ pub(super) fn is_never_a_target(addr: IpAddr) -> bool {
 
 /// The host of a target, `scheme://host:port/path`, as the client takes it apart (`Address` of loadkit-transport): if the two
 /// differed, a target could be written that is checked as one host and played against another.
-pub(super) fn host_of(target: &str) -> &str {
+pub(crate) fn host_of(target: &str) -> &str {
     let rest = target.split_once("://").map_or(target, |(_, rest)| rest);
     let authority = rest.split(['/', '?']).next().unwrap_or(rest);
     let host = match authority.rsplit_once(':') {

@@ -2,8 +2,8 @@ use loadkit_worker::Terms;
 use proptest::prelude::*;
 
 use super::*;
-use crate::estimate::usual_workers;
 use crate::launcher::Quotas;
+use crate::staff::{Generation, Staffing, Usual};
 
 const STUDIO: &str = r#"
 [[rules]]
@@ -51,8 +51,11 @@ fn refused(policy: &Policy, ask: &Ask<'_>) -> Option<Refusal> {
     let plan = format!("target = \"elsewhere.example.org:1\"\nbots = {}\nduration = \"{}\"\n", ask.bots, ask.duration);
     let plan = Plan::parse(&plan, "plan.toml").unwrap();
     let request = RunRequest { target: Some(ask.target.to_owned()), ..RunRequest::default() };
-    let workers = usual_workers(ask.home, ask.bots, 2);
-    let estimate = Estimate::of(&plan, ask.home, workers, &Terms::default(), &Quotas::default());
+    let usual = Usual::of(ask.home);
+    let workers = u32::try_from(ask.bots.div_ceil(u64::from(usual.players)).max(1)).unwrap();
+    let generations = vec![Generation { from_ms: 0, until_ms: None }];
+    let staffing = Staffing { home: ask.home, hand_over_to: None, why: String::new(), workers, generations, usual };
+    let estimate = Estimate::of(&plan, &staffing, &Terms::default(), &Quotas::default());
     let addrs: Vec<SocketAddr> = ask.addrs.iter().map(|addr| SocketAddr::new(addr.parse().unwrap(), 4000)).collect();
     let caller = Caller { name: ask.caller.to_owned() };
     policy.check(&request, &plan, &estimate, &caller, &addrs).err()

@@ -1,5 +1,6 @@
 //! A fleet that remembers runs and plays none.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,28 +15,28 @@ use loadkit_worker::{
 };
 use tower::ServiceExt as _;
 
+use crate::Tokens;
 use crate::api::{Access, Fault, FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service, router};
-use crate::estimate::{Estimate, usual_workers};
+use crate::estimate::Estimate;
+use crate::fleet::RunLine;
 use crate::launcher::{Home, Quotas};
 use crate::policy::Policy;
 use crate::record::{RunRecord, RunState};
 use crate::request::{Caller, RunRequest};
-use crate::{Tokens, WorkerTokens};
+use crate::staff::{Usual, staff};
 
 pub(super) const RUN: RunId = RunId(0xabc);
 
 #[derive(Debug)]
 pub(super) struct Fake {
     pub(super) runs: Mutex<Vec<RunRecord>>,
-    pub(super) workers: WorkerTokens,
     pub(super) events: Mutex<Vec<LiveEvent>>,
     pub(super) slow: bool,
 }
 
 impl Fake {
-    pub(super) async fn new() -> Fake {
-        let workers = WorkerTokens::load(&MemoryStore::new()).await.unwrap();
-        Fake { runs: Mutex::default(), workers, events: Mutex::default(), slow: false }
+    pub(super) fn new() -> Fake {
+        Fake { runs: Mutex::default(), events: Mutex::default(), slow: false }
     }
 
     fn change(&self, run: RunId, change: impl FnOnce(&mut RunRecord)) -> Result<RunRecord, Fault> {
@@ -51,9 +52,10 @@ impl Fake {
 
 fn estimated(request: &RunRequest, caller: &Caller) -> Result<(Plan, Estimate), Fault> {
     let plan = Plan::parse(&request.plan, "plan.toml")?;
-    let workers = usual_workers(Home::Lambda, plan.shape().peak(), 2);
+    let homes = BTreeSet::from([Home::Lambda]);
+    let staffing = staff(&plan, request, &homes, Usual::of, &Terms::default()).map_err(Fault::Bad)?;
     let quotas = Quotas { workers: Some(100), ..Quotas::default() };
-    let estimate = Estimate::of(&plan, Home::Lambda, workers, &Terms::default(), &quotas);
+    let estimate = Estimate::of(&plan, &staffing, &Terms::default(), &quotas);
     let target = request.target.as_deref().or(plan.target()).unwrap_or("");
     let addrs: Vec<SocketAddr> = target.parse().into_iter().collect();
     Policy::default().check(request, &plan, &estimate, caller, &addrs)?;
@@ -86,7 +88,17 @@ impl Service for Fake {
     async fn list(&self, filter: &Filter) -> Result<RunList, Fault> {
         let runs = self.runs.lock().unwrap();
         let of = |record: &&RunRecord| filter.state.is_none_or(|state| record.state == state);
-        Ok(RunList { runs: runs.iter().filter(of).take(filter.limit()).cloned().collect(), next: None })
+        let line = |record: &RunRecord| RunLine {
+            id: record.id,
+            created_at_ms: record.created_at_ms,
+            scenario: record.scenario.clone(),
+            target: record.target.clone(),
+            build: String::new(),
+            by: record.by.name.clone(),
+            state: record.state,
+            verdict: None,
+        };
+        Ok(RunList { runs: runs.iter().filter(of).take(filter.limit()).map(line).collect(), next: None })
     }
 
     async fn show(&self, run: RunId) -> Result<RunRecord, Fault> {
@@ -129,7 +141,7 @@ impl Service for Fake {
     }
 
     async fn line(&self, run: RunId, token: &str) -> Result<Arc<dyn Line>, Fault> {
-        if !self.workers.is_of(run, token) {
+        if token != format!("of {run}") {
             return Err(Fault::Unauthorized(format!("this is not the token of run {run}'s workers")));
         }
         Ok(Arc::new(FakeLine))
@@ -174,7 +186,7 @@ impl Line for FakeLine {
 
 /// A service without tokens.
 pub(super) async fn open() -> (Router, Arc<Fake>) {
-    let fake = Arc::new(Fake::new().await);
+    let fake = Arc::new(Fake::new());
     (router(fake.clone(), Access::Open), fake)
 }
 
@@ -183,7 +195,7 @@ pub(super) async fn with_tokens() -> (Router, String) {
     let clock = Arc::new(VirtualClock::new(Duration::from_secs(1)));
     let tokens = Tokens::new(Arc::new(MemoryStore::new()), clock);
     let root = tokens.create("root", true, &Caller::default()).await.unwrap().token;
-    (router(Arc::new(Fake::new().await), Access::Tokens(tokens)), root)
+    (router(Arc::new(Fake::new()), Access::Tokens(tokens)), root)
 }
 
 /// The body of a launch that is fine.

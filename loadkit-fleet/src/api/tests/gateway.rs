@@ -46,7 +46,7 @@ fn event(method: &str, path: &str, arn: Option<&str>, body: Option<&str>) -> Val
 const ARN: Option<&str> = Some("arn:aws:sts::123456789012:assumed-role/ci-role/ci");
 
 async fn answer(events: impl IntoIterator<Item = Value>) -> Vec<GatewayResponse> {
-    let router = router(Arc::new(Fake::new().await), Access::Gateway);
+    let router = router(Arc::new(Fake::new()), Access::Gateway);
     let mut answers = Vec::new();
     for event in events {
         answers.push(handle(router.clone(), event).await);
@@ -113,7 +113,7 @@ async fn what_is_no_event_is_answered_too() {
 /// Made once, because the document is made with it.
 static ROUTER: LazyLock<(Runtime, Router)> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let fake = Arc::new(runtime.block_on(Fake::new()));
+    let fake = Arc::new(Fake::new());
     (runtime, router(fake, Access::Gateway))
 });
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use axum::Router;
 use axum::http::StatusCode;
 use loadkit_core::RunId;
-use loadkit_worker::{Address, Job, WorkerStatus};
+use loadkit_worker::WorkerStatus;
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -64,8 +64,8 @@ async fn every_failure_has_its_status_and_words() {
         ("GET", "/v1/nothing".into(), String::new(), 404, "nothing at this path"),
         ("DELETE", run(""), String::new(), 405, "does not take this method"),
         ("POST", run("/stop"), "{\"now\":1}".into(), 400, "how to stop"),
-        ("POST", run("/dial"), "{\"dial\":2.5}".into(), 400, "from 0 to 2"),
-        ("POST", run("/dial"), "{\"dial\":-0.1}".into(), 400, "from 0 to 2"),
+        ("POST", run("/dial"), "{\"dial\":2.5}".into(), 400, "from 0.5 to 2"),
+        ("POST", run("/dial"), "{\"dial\":0.1}".into(), 400, "from 0.5 to 2"),
         ("GET", run("/report/none.html"), String::new(), 404, "no file"),
         ("GET", run("/report/..%2f..%2fetc%2fpasswd"), String::new(), 404, "no name of a report's file"),
         ("GET", run("/report/.hidden"), String::new(), 404, "no name of a report's file"),
@@ -105,7 +105,7 @@ async fn bodies_have_a_bound() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_have_an_end() {
-    let slow = Fake { slow: true, ..Fake::new().await };
+    let slow = Fake { slow: true, ..Fake::new() };
     let router = router(std::sync::Arc::new(slow), Access::Open);
     let answer = ask(&router, "POST", "/v1/estimate", &[], &launch()).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -219,11 +219,10 @@ async fn live_events_resume_where_they_were_left() {
 
 #[tokio::test]
 async fn workers_speak_with_their_runs_token() {
-    let (router, fake) = open().await;
-    let token = format!("Bearer {}", fake.workers.token(RUN));
-    let job = |worker| Job::new(RUN, worker, Address::Http { url: "http://127.0.0.1:1".into(), token: "t".into() });
-    let body = |worker, more: serde_json::Value| {
-        let mut body = serde_json::json!({ "job": job(worker) });
+    let (router, _) = open().await;
+    let token = format!("Bearer of {RUN}");
+    let body = |worker: u32, more: serde_json::Value| {
+        let mut body = serde_json::json!({ "who": { "run": RUN, "worker": worker, "attempt": 0 } });
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         body.to_string()
     };
@@ -248,7 +247,7 @@ async fn workers_speak_with_their_runs_token() {
     let away = ask(&router, "POST", "/v1/workers/close", &own, &close).await;
     assert_eq!((away.status, away.error().contains("asleep")), (StatusCode::SERVICE_UNAVAILABLE, true));
 
-    let foreign = format!("Bearer {}", fake.workers.token(RunId(1)));
+    let foreign = format!("Bearer of {}", RunId(1));
     for header in ["", "Bearer x", foreign.as_str()] {
         let answer = ask(&router, "POST", "/v1/workers/claim", &[("authorization", header)], &claim(0)).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{header}");
@@ -280,7 +279,9 @@ async fn the_document_describes_the_routes() {
     for reference in references {
         assert!(served.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
     }
-    for name in ["RunRequest", "RunRecord", "Estimate", "Judgement", "ErrorBody", "Job", "WorkerStatus", "LiveEvent"] {
+    for name in
+        ["RunRequest", "RunRecord", "Estimate", "Judgement", "ErrorBody", "Who", "RunLine", "WorkerStatus", "LiveEvent"]
+    {
         assert!(served["components"]["schemas"][name].is_object(), "{name}");
     }
 }
@@ -307,7 +308,7 @@ async fn the_door_opens_to_loopback_or_to_tokens() {
     let door = Door::open(loopback, Access::Open).await.unwrap();
     let addr = door.addr();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let fake = std::sync::Arc::new(Fake::new().await);
+    let fake = std::sync::Arc::new(Fake::new());
     let serving = tokio::spawn(door.serve(fake, async move { drop(stopped.await) }));
     let stream = tokio::net::TcpStream::connect(addr).await.unwrap();
     let request = format!("GET /v1/health HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n");
