@@ -74,6 +74,7 @@ pub mod keys {
 
 /// How far an attempt has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// It waits for the common start.
@@ -92,6 +93,7 @@ pub enum Phase {
 
 /// What a worker says of itself, whenever it renews its lease.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WorkerStatus {
     /// Where it runs: `lambda`, `fargate`, `process`, …
     pub home: String,
@@ -123,6 +125,7 @@ pub struct WorkerStatus {
 
 /// How an attempt ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WorkerEnd {
     /// Parcels packed in all: when so many have arrived, nothing is under way any more.
     pub parcels: u32,

@@ -11,6 +11,7 @@ use crate::flight::Flight;
 
 /// A run's name among all runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RunId(pub u64);
 
 impl fmt::Display for RunId {
