@@ -121,7 +121,6 @@ impl Client {
     /// # Errors
     /// See [`AwsError`].
     pub async fn call(&self, call: &Call<'_>) -> Result<Answer, AwsError> {
-        let tries = self.0.config.tries;
         let began = Instant::now();
         let (mut tried, mut may_be_done, mut put_right) = (0, false, false);
         loop {
@@ -136,7 +135,7 @@ impl Client {
             let again = error.may_pass || (error.skewed() && !put_right);
             put_right |= error.skewed();
             let pause = self.pause(tried, error.throttled);
-            if !again || tried >= tries.most || began.elapsed() + pause > tries.give_up {
+            if !again || !self.may_try_again(tried, began.elapsed() + pause) {
                 return Err(error);
             }
             sleep(pause).await;
@@ -207,9 +206,10 @@ impl Client {
         Duration::from_micros(random::number() % us.saturating_add(1).max(1))
     }
 
-    /// How often a call is tried.
-    pub(crate) fn most_tries(&self) -> u32 {
-        self.0.config.tries.most
+    /// Whether one may try again after so many times and so long.
+    pub(crate) fn may_try_again(&self, tried: u32, after: Duration) -> bool {
+        let tries = self.0.config.tries;
+        tried < tries.most && after <= tries.give_up
     }
 }
 

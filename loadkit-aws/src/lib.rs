@@ -13,14 +13,18 @@ mod client;
 mod clock;
 mod config;
 mod credentials;
+mod dynamo;
 mod error;
 mod random;
 mod service;
 mod sign;
+mod sqs;
 
 pub use client::{Answer, Call, Client};
 pub use clock::AwsClock;
 pub use config::{Config, ConfigError, Endpoints, Tries};
 pub use credentials::{Credentials, Source};
+pub use dynamo::DynamoDb;
 pub use error::AwsError;
 pub use service::{DYNAMODB, ECS, EVENTBRIDGE, LAMBDA, SERVICE_QUOTAS, SQS, Service};
+pub use sqs::Sqs;
