@@ -50,6 +50,8 @@ pub struct Answer {
     pub body: Bytes,
     /// When it was answered by AWS's clock, seconds since 1970, if it says so.
     pub date_s: Option<u64>,
+    /// How AWS calls the request; empty if it does not say.
+    pub request_id: String,
 }
 
 /// Calls AWS. Clones share connections and credentials.
@@ -193,7 +195,9 @@ impl Client {
         if !answer.status().is_success() {
             return Err(AwsError::refused(&action, answer.status(), answer.headers(), answer.body()));
         }
-        Ok(Answer { status: answer.status().as_u16(), date_s: date, body: answer.into_body() })
+        let id = answer.headers().get("x-amzn-requestid").and_then(|id| id.to_str().ok());
+        let (request_id, status) = (id.unwrap_or_default().to_owned(), answer.status().as_u16());
+        Ok(Answer { status, date_s: date, request_id, body: answer.into_body() })
     }
 
     /// Before the next try: any time up to twice as long as before ("full jitter"), so that those who were throttled

@@ -15,6 +15,8 @@ mod config;
 mod credentials;
 mod dynamo;
 mod error;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod random;
 mod service;
 mod sign;
@@ -26,5 +28,7 @@ pub use config::{Config, ConfigError, Endpoints, Tries};
 pub use credentials::{Credentials, Source};
 pub use dynamo::DynamoDb;
 pub use error::AwsError;
+#[cfg(feature = "fleet")]
+pub use fleet::{EventBridge, FargateLauncher, LambdaLauncher, Network, Task};
 pub use service::{DYNAMODB, ECS, EVENTBRIDGE, LAMBDA, SERVICE_QUOTAS, SQS, Service};
 pub use sqs::Sqs;
