@@ -3,22 +3,36 @@
 //! **The state of a run is in the store, never in a caller.** Whoever dies, the launcher, a worker, the collator, another
 //! takes up what lies there, and every run ends: complete, partial or failed, never "running" for ever.
 
+mod collate;
+mod collect;
 #[cfg(feature = "embedded")]
 mod embedded;
+mod fleet;
 mod inbox;
+mod keeper;
 mod launcher;
+mod local;
 mod notify;
+mod patient;
 mod record;
 mod request;
+pub mod rollup;
+mod staff;
 #[cfg(feature = "webhook")]
 mod webhook;
 
+pub use collate::collate_all;
+pub use collect::{Collected, Poison, collect};
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedStore;
+pub use fleet::{Asked, DIAL, Fleet, FleetError, Guard, Refusal, RunLine, Settings, Unguarded, WorkerLine};
 pub use inbox::{Inbox, MemoryQueue, Received};
+pub use keeper::{Kept, keep, keep_all, report_file};
 pub use launcher::{Home, Launcher, Quotas};
+pub use local::{JOB_VARIABLE, LocalLauncher};
 pub use notify::{Happening, Notifier, Silent};
 pub use record::{Ending, Note, RunRecord, RunState};
 pub use request::{Caller, Long, RunRequest, RunnerChoice};
+pub use staff::{Generation, MAX_WORKERS, Staffing, Usual, most_players, staff};
 #[cfg(feature = "webhook")]
 pub use webhook::Webhook;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::job::Job;
+
 /// The names of what lies where in the store.
 pub mod keys {
     use loadkit_core::RunId;
@@ -84,6 +86,8 @@ pub enum Phase {
     Ended,
     /// The fleet has given it up: it was not heard of for too long, and its segment is free.
     Lost,
+    /// It was started and never came: the fleet does not wait for it any more.
+    Absent,
 }
 
 /// What a worker says of itself, whenever it renews its lease.
@@ -149,6 +153,12 @@ pub struct Lease {
     pub worker: u32,
     /// Its attempt.
     pub attempt: u32,
+    /// The time of the run at which it begins, ms.
+    #[serde(default)]
+    pub from_ms: u64,
+    /// The time of the run at which it hands over, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
     /// How far it has come.
     pub phase: Phase,
     /// When it was claimed, ms since 1970 by the clock of who wrote it.
@@ -160,4 +170,21 @@ pub struct Lease {
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<WorkerEnd>,
+}
+
+impl Lease {
+    /// The lease of a job's attempt, not begun.
+    pub fn new(job: &Job, phase: Phase, status: WorkerStatus, now_ms: u64) -> Lease {
+        Lease {
+            worker: job.worker,
+            attempt: job.attempt,
+            from_ms: job.from_ms,
+            until_ms: job.until_ms,
+            phase,
+            claimed_at_ms: now_ms,
+            beat_at_ms: now_ms,
+            status,
+            end: None,
+        }
+    }
 }

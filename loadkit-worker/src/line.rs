@@ -169,15 +169,7 @@ impl Line for StoreLine {
             return Ok(Claim::Over);
         }
         let now_ms = self.clock.now_ms();
-        let lease = Lease {
-            worker: job.worker,
-            attempt: job.attempt,
-            phase: Phase::Waiting,
-            claimed_at_ms: now_ms,
-            beat_at_ms: now_ms,
-            status: status.clone(),
-            end: None,
-        };
+        let lease = Lease::new(job, Phase::Waiting, status.clone(), now_ms);
         let key = keys::lease(job.run, job.worker, job.attempt);
         match put_json(&*self.store, key, &lease, Expect::Absent).await {
             Ok(_) => Ok(Claim::Granted { order: Box::new(order), command, now_ms }),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
-use loadkit_fleet::{Home, Launcher, Quotas};
+use loadkit_fleet::{Home, JOB_VARIABLE, Launcher, Quotas};
 use loadkit_worker::Job;
 use serde_json::{Value, json};
 
@@ -13,8 +13,6 @@ use crate::client::Client;
 use crate::error::AwsError;
 use crate::service;
 
-/// The variable that holds a job.
-const JOB_VARIABLE: &str = "LOADKIT_JOB";
 /// Calls under way.
 const PARALLEL: usize = 10;
 /// RunTask takes so many calls a second, and so many at once at first.
