@@ -71,7 +71,7 @@ const SNAPSHOTS: u64 = 40_000;
 pub(crate) fn collector() -> Vec<Figure> {
     let Ok(dir) = tempfile::tempdir() else { return Vec::new() };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
-    let Ok(store) = loadkit_fleet::EmbeddedStore::open(dir.path()) else { return Vec::new() };
+    let Ok(store) = runtime.block_on(loadkit_fleet::EmbeddedStore::open(dir.path())) else { return Vec::new() };
     let store: Arc<dyn Store> = Arc::new(store);
     let run = RunId(1);
     let texts: Vec<String> = (0..200_u32)
