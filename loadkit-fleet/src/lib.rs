@@ -24,9 +24,9 @@ mod request;
 pub mod rollup;
 mod staff;
 
-pub use collate::collate_all;
 #[cfg(feature = "api")]
 pub use auth::{AuthError, Known, NewToken, TokenInfo, Tokens};
+pub use collate::collate_all;
 pub use collect::{Collected, Poison, collect};
 pub use estimate::{CostLine, Dollars, Estimate, FARGATE_GB, FARGATE_VCPUS, LAMBDA_MB, Need, OverQuota};
 pub use fleet::{Asked, DIAL, Fleet, FleetError, Guard, Refusal, RunLine, Settings, Unguarded, WorkerLine};
