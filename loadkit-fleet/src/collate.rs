@@ -142,14 +142,14 @@ impl Collation {
 
     /// Puts the collation aside, for whoever takes it up.
     pub(crate) async fn put_aside(&self, store: &dyn Store) -> Result<(), StoreError> {
-        let checkpoint = Checkpoint {
+        let aside = Checkpoint {
             judge: self.judge.save(),
             arrived: self.arrived.iter().map(|(key, arrived)| (*key, arrived.clone())).collect(),
             first_slot: self.first_slot,
             start_at_ms: self.start_at_ms,
         };
         let key = checkpoint(self.run);
-        let bytes = rmp_serde::to_vec_named(&checkpoint)
+        let bytes = rmp_serde::to_vec_named(&aside)
             .map_err(|error| StoreError::Malformed { key: key.clone(), why: error.to_string() })?;
         blob::put(store, &key, &bytes, None).await
     }

@@ -13,6 +13,9 @@ mod estimate;
 mod fleet;
 #[cfg(feature = "api")]
 mod guard;
+#[cfg(feature = "embedded")]
+mod embedded;
+mod inbox;
 mod keeper;
 mod launcher;
 mod local;
@@ -23,6 +26,8 @@ mod record;
 mod request;
 pub mod rollup;
 mod staff;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 #[cfg(feature = "api")]
 pub use auth::{AuthError, Known, NewToken, TokenInfo, Tokens};
@@ -32,6 +37,9 @@ pub use estimate::{CostLine, Dollars, Estimate, FARGATE_GB, FARGATE_VCPUS, LAMBD
 pub use fleet::{Asked, DIAL, Fleet, FleetError, Guard, Refusal, RunLine, Settings, Unguarded, WorkerLine};
 #[cfg(feature = "api")]
 pub use guard::Guarded;
+#[cfg(feature = "embedded")]
+pub use embedded::EmbeddedStore;
+pub use inbox::{Inbox, MemoryQueue, Received};
 pub use keeper::{Kept, keep, keep_all, report_file};
 pub use launcher::{Home, Launcher, Quotas};
 pub use local::{JOB_VARIABLE, LocalLauncher};
@@ -40,3 +48,5 @@ pub use policy::Policy;
 pub use record::{Ending, Note, RunRecord, RunState};
 pub use request::{Caller, Long, RunRequest, RunnerChoice};
 pub use staff::{Generation, MAX_WORKERS, Staffing, Usual, most_players, staff};
+#[cfg(feature = "webhook")]
+pub use webhook::Webhook;

@@ -17,6 +17,8 @@
 mod clock;
 mod command;
 pub mod http;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 mod job;
 mod lease;
 pub mod life;
@@ -34,4 +36,6 @@ pub use lease::{Lease, Phase, WorkerEnd, WorkerStatus, keys};
 pub use line::{Beat, Claim, Line, LineError, Outbox, StoreLine};
 pub use order::{Order, Terms};
 pub use parcel::{MAX_TEXT, Parcel, ParcelError, Parcels};
-pub use store::{Expect, Item, Key, MAX_BODY, MemoryStore, Page, Store, StoreError, blob, get_json, put_json};
+pub use store::{
+    Expect, Item, Key, MAX_BODY, MemoryStore, Page, Store, StoreError, blob, check_item, get_json, put_json,
+};

@@ -85,7 +85,7 @@ impl Keeper<'_> {
                     match serde_json::from_slice::<Lease>(&item.body) {
                         Ok(lease) => self.take_lease(lease, item.version, now_ms),
                         Err(error) => {
-                            drop(self.notes.insert(format!("the lease {} cannot be read: {error}", item.key)))
+                            self.notes.insert(format!("the lease {} cannot be read: {error}", item.key));
                         }
                     }
                 }

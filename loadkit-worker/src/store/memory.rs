@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Expect, Item, Key, Page, Store, StoreError, check_size};
+use super::{Expect, Item, Key, Page, Store, StoreError, check_item};
 
 /// Items in memory.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl Store for MemoryStore {
     }
 
     async fn put(&self, item: Item, expect: Expect) -> Result<u64, StoreError> {
-        check_size(&item)?;
+        check_item(&item)?;
         let mut items = self.items();
         let there = items.get(&item.key);
         let version = there.map_or(0, |there| there.version);
@@ -48,7 +48,7 @@ impl Store for MemoryStore {
     }
 
     async fn put_all(&self, all: Vec<Item>) -> Result<(), StoreError> {
-        all.iter().try_for_each(check_size)?;
+        all.iter().try_for_each(check_item)?;
         let mut items = self.items();
         items.extend(all.into_iter().map(|item| (item.key.clone(), Item { version: 1, ..item })));
         Ok(())

@@ -17,6 +17,11 @@ pub use memory::MemoryStore;
 /// No body is longer: DynamoDB takes 400 KB an item, its names included. Longer values are [`blob`]s.
 pub const MAX_BODY: usize = 350_000;
 
+/// No partition's name is longer, bytes: DynamoDB's bound.
+const MAX_PART: usize = 2_048;
+/// No sort key is longer, bytes: DynamoDB's bound.
+const MAX_SORT: usize = 1_024;
+
 /// Where an item lies.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -162,10 +167,20 @@ pub trait Store: Send + Sync + fmt::Debug {
     async fn delete_all(&self, keys: Vec<Key>) -> Result<(), StoreError>;
 }
 
-/// Refuses a body that is too large for any store.
-pub(crate) fn check_size(item: &Item) -> Result<(), StoreError> {
-    if item.body.len() > MAX_BODY {
-        return Err(StoreError::TooLarge { key: item.key.clone(), bytes: item.body.len() });
+/// Refuses what is no item of any store: whoever implements [`Store`] asks it first.
+///
+/// # Errors
+/// [`StoreError::TooLarge`] for its body, [`StoreError::Malformed`] for its key.
+pub fn check_item(item: &Item) -> Result<(), StoreError> {
+    let Item { key, body, .. } = item;
+    if body.len() > MAX_BODY {
+        return Err(StoreError::TooLarge { key: key.clone(), bytes: body.len() });
+    }
+    for (half, bytes, most) in [("partition", key.part.len(), MAX_PART), ("sort key", key.sort.len(), MAX_SORT)] {
+        if bytes == 0 || bytes > most {
+            let why = format!("its {half} has {bytes} bytes, and must have 1 to {most}");
+            return Err(StoreError::Malformed { key: key.clone(), why });
+        }
     }
     Ok(())
 }

@@ -1,0 +1,34 @@
+//! `Client -> DynamoDb: Store, Sqs: Outbox`: what the fleet asks of AWS, and nothing else.
+//!
+//! **No other crate knows AWS, and this one knows no AWS SDK**: some twenty calls, signed by hand ([SigV4]) over one small HTTP
+//! client. So a bot author compiles little, and a worker is small and starts at once.
+//!
+//! Each call has time-outs, is repeated a bounded number of times where a repeat may help, and fails in AWS's own words
+//! ([`AwsError`]). No secret is ever shown.
+//!
+//! [SigV4]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+
+mod calendar;
+mod client;
+mod clock;
+mod config;
+mod credentials;
+mod dynamo;
+mod error;
+#[cfg(feature = "fleet")]
+mod fleet;
+mod random;
+mod service;
+mod sign;
+mod sqs;
+
+pub use client::{Answer, Call, Client};
+pub use clock::AwsClock;
+pub use config::{Config, ConfigError, Endpoints, Tries};
+pub use credentials::{Credentials, Source};
+pub use dynamo::DynamoDb;
+pub use error::AwsError;
+#[cfg(feature = "fleet")]
+pub use fleet::{EventBridge, FargateLauncher, LambdaLauncher, Network, Task};
+pub use service::{DYNAMODB, ECS, EVENTBRIDGE, LAMBDA, SERVICE_QUOTAS, SQS, Service};
+pub use sqs::Sqs;
