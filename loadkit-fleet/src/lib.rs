@@ -9,12 +9,12 @@ pub mod api;
 mod auth;
 mod collate;
 mod collect;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod estimate;
 mod fleet;
 #[cfg(feature = "api")]
 mod guard;
-#[cfg(feature = "embedded")]
-mod embedded;
 mod inbox;
 mod keeper;
 mod launcher;
@@ -31,16 +31,16 @@ mod staff;
 #[cfg(feature = "webhook")]
 mod webhook;
 
-pub use collate::collate_all;
 #[cfg(feature = "api")]
 pub use auth::{AuthError, Known, NewToken, TokenInfo, Tokens};
+pub use collate::collate_all;
 pub use collect::{Collected, Poison, collect};
+#[cfg(feature = "embedded")]
+pub use embedded::EmbeddedStore;
 pub use estimate::{CostLine, Dollars, Estimate, FARGATE_GB, FARGATE_VCPUS, LAMBDA_MB, Need, OverQuota};
 pub use fleet::{Asked, DIAL, Fleet, FleetError, Guard, Refusal, RunLine, Settings, Unguarded, WorkerLine};
 #[cfg(feature = "api")]
 pub use guard::Guarded;
-#[cfg(feature = "embedded")]
-pub use embedded::EmbeddedStore;
 pub use inbox::{Inbox, MemoryQueue, Received};
 pub use keeper::{Kept, keep, keep_all, report_file};
 pub use launcher::{Home, Launcher, Quotas};

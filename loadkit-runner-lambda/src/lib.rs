@@ -138,6 +138,9 @@ impl Function {
 fn line(job: &Job) -> Result<Arc<dyn Line>, String> {
     match &job.line {
         Address::Http { url, token } => Ok(Arc::new(HttpLine::new(url, token)?)),
-        Address::Aws { .. } => Err("this client was built without a line over a table and a queue".into()),
+        Address::Aws { table, queue } => {
+            let line = loadkit_aws::line(table, queue).map_err(|error| error.to_string())?;
+            Ok(Arc::new(line))
+        }
     }
 }
