@@ -10,23 +10,34 @@ use tokio::task::JoinSet;
 
 use crate::store::{Expect, Item, Key, MAX_BODY, Store, StoreError, blob};
 
-/// So many at once.
-const RACERS: usize = 50;
+/// How far a store is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Bytes of a body.
+    pub longest: usize,
+    /// So many write at once.
+    pub racers: usize,
+}
+
+impl Extent {
+    /// As far as any store must go.
+    pub const WHOLE: Extent = Extent { longest: MAX_BODY, racers: 50 };
+}
 
 /// Checks a store. All that it leaves there is in partitions whose names begin with `name`.
 ///
 /// # Panics
 /// When the store does not keep to the contract.
 pub async fn check(store: Arc<dyn Store>, name: &str) {
-    check_up_to(store, name, MAX_BODY).await;
+    check_within(store, name, Extent::WHOLE).await;
 }
 
-/// The same with bodies of so many bytes at most, for an emulator of a store that does not take as much as the store.
+/// The same within these bounds, for an emulator that is less than what it emulates.
 ///
 /// # Panics
 /// When the store does not keep to the contract.
-pub async fn check_up_to(store: Arc<dyn Store>, name: &str, longest: usize) {
-    let suite = Suite { store, name: name.to_owned(), longest };
+pub async fn check_within(store: Arc<dyn Store>, name: &str, extent: Extent) {
+    let suite = Suite { store, name: name.to_owned(), extent };
     suite.versions().await;
     suite.ends().await;
     suite.bodies().await;
@@ -46,7 +57,7 @@ pub async fn check_up_to(store: Arc<dyn Store>, name: &str, longest: usize) {
 struct Suite {
     store: Arc<dyn Store>,
     name: String,
-    longest: usize,
+    extent: Extent,
 }
 
 fn conflict(result: Result<u64, StoreError>) -> Option<Item> {
@@ -122,7 +133,7 @@ impl Suite {
     async fn bodies(&self) {
         let store = &self.store;
         let all: Vec<u8> = (0..=255).collect();
-        for (sort, body) in [("empty", Vec::new()), ("all", all), ("longest", vec![7; self.longest])] {
+        for (sort, body) in [("empty", Vec::new()), ("all", all), ("longest", vec![7; self.extent.longest])] {
             let key = self.key("bodies", sort);
             store.put(Item::new(key.clone(), body.clone()), Expect::Absent).await.unwrap();
             assert_eq!(store.get(&key).await.unwrap().unwrap().body, body, "{sort}");
@@ -204,7 +215,7 @@ impl Suite {
     }
 
     async fn long_pages(&self) {
-        let body = |i: u8| vec![i; self.longest - 1_000];
+        let body = |i: u8| vec![i; self.extent.longest - 1_000];
         let items = (0..8).map(|i| Item::new(self.key("long", &i.to_string()), body(i))).collect();
         self.store.put_all(items).await.unwrap();
         let (mut bodies, mut after) = (Vec::new(), None);
@@ -234,7 +245,7 @@ impl Suite {
     /// Each of many changes the same item at once.
     async fn race(&self, key: &Key, expect: Expect) -> Vec<(String, Result<u64, StoreError>)> {
         let mut racers = JoinSet::new();
-        for i in 0..RACERS {
+        for i in 0..self.extent.racers {
             let (store, item) = (self.store.clone(), Item::new(key.clone(), i.to_string()));
             racers.spawn(async move { (i.to_string(), store.put(item, expect).await) });
         }
@@ -270,17 +281,18 @@ impl Suite {
         let mut versions: Vec<u64> =
             self.race(&key, Expect::Any).await.into_iter().map(|(_, done)| done.unwrap()).collect();
         versions.sort_unstable();
-        assert_eq!(versions, (1..=RACERS as u64).collect::<Vec<_>>());
+        assert_eq!(versions, (1..=self.extent.racers as u64).collect::<Vec<_>>());
     }
 
     async fn nothing_is_lost(&self) {
         let key = self.key("race", "count");
         self.store.put(Item::new(key.clone(), "0"), Expect::Absent).await.unwrap();
         let mut counters = JoinSet::new();
-        for _ in 0..8 {
+        let (counts, count) = (5, self.extent.racers.min(8));
+        for _ in 0..count {
             let (store, key) = (self.store.clone(), key.clone());
             counters.spawn(async move {
-                for _ in 0..5 {
+                for _ in 0..counts {
                     let mut there = store.get(&key).await.unwrap().unwrap();
                     loop {
                         let count: u32 = String::from_utf8(there.body).unwrap().parse().unwrap();
@@ -296,7 +308,8 @@ impl Suite {
         }
         counters.join_all().await;
         let there = self.store.get(&key).await.unwrap().unwrap();
-        assert_eq!((there.version, there.body), (41, b"40".to_vec()));
+        let sum = counts * count;
+        assert_eq!((there.version, there.body), (sum as u64 + 1, sum.to_string().into_bytes()));
     }
 
     async fn blobs(&self) {

@@ -119,7 +119,8 @@ impl Launcher for FargateLauncher {
     }
 
     async fn start(&self, jobs: &[Job]) -> Vec<Result<String, String>> {
-        stream::iter(jobs).map(|job| self.run(job)).buffered(PARALLEL).collect().await
+        let starts: Vec<_> = jobs.iter().map(|job| self.run(job)).collect();
+        stream::iter(starts).buffered(PARALLEL).collect().await
     }
 
     async fn quotas(&self) -> Result<Quotas, String> {

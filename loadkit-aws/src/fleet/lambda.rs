@@ -72,7 +72,8 @@ impl Launcher for LambdaLauncher {
     }
 
     async fn start(&self, jobs: &[Job]) -> Vec<Result<String, String>> {
-        stream::iter(jobs).map(|job| self.invoke(job)).buffered(PARALLEL).collect().await
+        let starts: Vec<_> = jobs.iter().map(|job| self.invoke(job)).collect();
+        stream::iter(starts).buffered(PARALLEL).collect().await
     }
 
     async fn quotas(&self) -> Result<Quotas, String> {

@@ -25,25 +25,25 @@ use loadkit_aws::{Client, Config, Credentials, Tries};
 const START: Duration = Duration::from_secs(60);
 
 /// A client of what is at this address, that does not wait long between tries.
-pub fn client(at: SocketAddr) -> Client {
+pub(crate) fn client(at: SocketAddr) -> Client {
     Client::new(config(at))
 }
 
-pub fn config(at: SocketAddr) -> Config {
+pub(crate) fn config(at: SocketAddr) -> Config {
     let config = Config::new("us-east-1", Credentials::new("test", "test", None)).at(&format!("http://{at}"));
     Config { tries: Tries { pause: Duration::from_millis(1), ..Tries::default() }, ..config }
 }
 
 /// An emulator of AWS: a process that ends with this.
 #[derive(Debug)]
-pub struct Emulator {
+pub(crate) struct Emulator {
     child: Child,
-    pub at: SocketAddr,
+    pub(crate) at: SocketAddr,
 }
 
 impl Emulator {
     /// `ministack`; none, and a word, if this machine has it not.
-    pub fn ministack() -> Option<Emulator> {
+    pub(crate) fn ministack() -> Option<Emulator> {
         let folder = folder("LOADKIT_TEST_MINISTACK")?;
         Some(Emulator::start(|port| {
             let mut python = Command::new("python3");
@@ -56,7 +56,7 @@ impl Emulator {
     }
 
     /// `moto`; none, and a word, if this machine has it not.
-    pub fn moto() -> Option<Emulator> {
+    pub(crate) fn moto() -> Option<Emulator> {
         let folder = folder("LOADKIT_TEST_MOTO")?;
         Some(Emulator::start(|port| {
             let mut python = Command::new("python3");
@@ -109,7 +109,7 @@ impl Drop for Emulator {
     }
 }
 
-fn folder(variable: &str) -> Option<String> {
+pub(crate) fn folder(variable: &str) -> Option<String> {
     let folder = env::var(variable).ok();
     match &folder {
         Some(folder) => assert!(Path::new(folder).is_dir(), "{variable} says {folder}, and there is nothing"),
@@ -120,28 +120,28 @@ fn folder(variable: &str) -> Option<String> {
 
 /// A request, as a server sees it.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// `POST / HTTP/1.1`.
-    pub line: String,
+    pub(crate) line: String,
     /// In small letters, with their values.
-    pub headers: Vec<(String, String)>,
-    pub body: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Asked {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// What is asked for: `PutItem`.
-    pub fn action(&self) -> &str {
+    pub(crate) fn action(&self) -> &str {
         self.header("x-amz-target").and_then(|target| target.split('.').nth(1)).unwrap_or_default()
     }
 }
 
 /// What it does.
 #[derive(Clone, Debug)]
-pub enum Does {
+pub(crate) enum Does {
     /// Answers with this status and body.
     Says(u16, String),
     /// The same, with these headers too, each with its line's end.
@@ -154,14 +154,14 @@ pub enum Does {
 
 /// A server that does what a test wants at each request, by its number from 0.
 #[derive(Debug)]
-pub struct Fake {
-    pub at: SocketAddr,
+pub(crate) struct Fake {
+    pub(crate) at: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
     connections: Arc<AtomicUsize>,
 }
 
 impl Fake {
-    pub fn new(does: impl Fn(usize, &Asked) -> Does + Send + Sync + 'static) -> Fake {
+    pub(crate) fn new(does: impl Fn(usize, &Asked) -> Does + Send + Sync + 'static) -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (at, asked) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
         let connections = Arc::new(AtomicUsize::new(0));
@@ -177,11 +177,11 @@ impl Fake {
     }
 
     /// How many there were.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 }

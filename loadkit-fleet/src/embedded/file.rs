@@ -58,6 +58,10 @@ fn failed(error: impl Into<redb::Error>) -> StoreError {
     StoreError::Failed(error.into().to_string())
 }
 
+fn boxed(error: impl Into<redb::Error>) -> Box<redb::Error> {
+    Box::new(error.into())
+}
+
 impl File {
     pub(super) fn open(path: &Path) -> Result<File, OpenError> {
         if let Some(directory) = path.parent() {
@@ -77,22 +81,22 @@ impl File {
     }
 
     /// The version of what is in it: in a new file, this build's.
-    fn version(&self) -> Result<u64, redb::Error> {
-        let writing = self.0.begin_write()?;
+    fn version(&self) -> Result<u64, Box<redb::Error>> {
+        let writing = self.0.begin_write().map_err(boxed)?;
         let version = {
-            let mut meta = writing.open_table(META)?;
-            let there = meta.get("schema")?.map(|there| there.value());
+            let mut meta = writing.open_table(META).map_err(boxed)?;
+            let there = meta.get("schema").map_err(boxed)?.map(|there| there.value());
             if there.is_none() {
-                meta.insert("schema", SCHEMA)?;
+                meta.insert("schema", SCHEMA).map_err(boxed)?;
             }
             there.unwrap_or(SCHEMA)
         };
         // So that they are there for whoever reads.
         if version == SCHEMA {
-            writing.open_table(ITEMS)?;
-            writing.open_table(ENDS)?;
+            writing.open_table(ITEMS).map_err(boxed)?;
+            writing.open_table(ENDS).map_err(boxed)?;
         }
-        writing.commit()?;
+        writing.commit().map_err(boxed)?;
         Ok(version)
     }
 
@@ -129,12 +133,13 @@ impl File {
         let reading = self.0.begin_read().map_err(failed)?;
         let ends = reading.open_table(ENDS).map_err(failed)?;
         let over = ends.range::<(u64, &str, &str)>(..(now_s.saturating_add(1), "", "")).map_err(failed)?;
-        let key = |found: Result<(redb::AccessGuard<'_, (u64, &str, &str)>, _), redb::StorageError>| {
+        let mut keys = Vec::new();
+        for found in over.take(most) {
             let (key, _) = found.map_err(failed)?;
             let (end, part, sort) = key.value();
-            Ok((end, Key::new(part, sort)))
-        };
-        over.take(most).map(key).collect()
+            keys.push((end, Key::new(part, sort)));
+        }
+        Ok(keys)
     }
 
     /// Writes changes together, one after the other. What becomes of each is known when the disk has all of them.
