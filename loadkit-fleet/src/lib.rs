@@ -25,6 +25,8 @@ mod policy;
 mod record;
 mod request;
 pub mod rollup;
+#[cfg(feature = "serve")]
+mod serve;
 mod staff;
 #[cfg(feature = "webhook")]
 mod webhook;
@@ -47,6 +49,8 @@ pub use notify::{Happening, Notifier, Silent};
 pub use policy::Policy;
 pub use record::{Ending, Note, RunRecord, RunState};
 pub use request::{Caller, Long, RunRequest, RunnerChoice};
+#[cfg(feature = "serve")]
+pub use serve::{ServeOptions, Serving, open_store};
 pub use staff::{Generation, MAX_WORKERS, Staffing, Usual, most_players, staff};
 #[cfg(feature = "webhook")]
 pub use webhook::Webhook;

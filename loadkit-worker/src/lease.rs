@@ -121,6 +121,12 @@ pub struct WorkerStatus {
     /// CPU cores that it may use.
     #[serde(default)]
     pub cores: u32,
+    /// The client that it is: its name and version.
+    #[serde(default)]
+    pub client: String,
+    /// The scenario that the client plays for this plan.
+    #[serde(default)]
+    pub scenario: String,
 }
 
 /// How an attempt ended.
