@@ -73,7 +73,6 @@ async fn three_processes_play_a_run_to_its_end() {
     let judgement = record.judgement.unwrap();
     assert_ne!(judgement.verdict, Verdict::Fail, "{judgement:?}");
     assert!(judgement.verdict == Verdict::Pass || !judgement.reasons.is_empty(), "{judgement:?}");
-    eprintln!("{:?}", judgement.reasons);
     assert_eq!((seen.joined(), seen.left()), (9, 9));
 }
 
