@@ -43,7 +43,9 @@ pub use metrics::{
 };
 pub use mix::{AnyBot, Mix};
 pub use party::Party;
-pub use plan::{DurationError, Overrides, Plan, PlanBuilder, PlanError, Problem, format_duration, parse_duration};
+pub use plan::{
+    DurationError, Overrides, Plan, PlanBuilder, PlanError, Problem, format_duration, parse_duration, suggest,
+};
 #[cfg(feature = "archive")]
 pub use report::hlog;
 pub use report::{

@@ -35,7 +35,7 @@ pub use builder::PlanBuilder;
 pub use duration::{DurationError, format_duration, parse_duration};
 pub(crate) use problem::render;
 pub use problem::{PlanError, Problem};
-pub(crate) use suggest::suggest;
+pub use suggest::suggest;
 
 /// The largest plan file.
 const MAX_BYTES: u64 = 1 << 20;

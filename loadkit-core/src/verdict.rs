@@ -30,6 +30,7 @@ use crate::threshold::{Comparison, Stat, Threshold};
 
 /// What a run says about the server. The worse, the larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// All thresholds were met.
@@ -68,6 +69,7 @@ impl fmt::Display for Verdict {
 
 /// One reason for a verdict other than PASS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Reason {
     /// What it makes of the run.
     pub verdict: Verdict,
@@ -77,6 +79,7 @@ pub struct Reason {
 
 /// How a threshold came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Check {
     /// The result is as it must be.
@@ -89,6 +92,7 @@ pub enum Check {
 
 /// A threshold and what was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Checked {
     /// The threshold as it is written: `p99(login) < 250ms`.
     pub threshold: String,
@@ -105,6 +109,7 @@ pub struct Checked {
 
 /// A verdict with all that led to it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Judgement {
     /// The verdict: the worst of the reasons.
     pub verdict: Verdict,

@@ -178,6 +178,7 @@ impl From<StoreError> for FleetError {
 
 /// A run in the list of all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 pub struct RunLine {
     /// The run.
     pub id: RunId,

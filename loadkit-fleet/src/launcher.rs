@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where workers run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Home {
     /// Lambda functions.

@@ -13,6 +13,7 @@ const MAX_NOTE: usize = 500;
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RunState {
     /// Its workers are being started, and wait for the common start.
@@ -27,6 +28,7 @@ pub enum RunState {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Ending {
     /// All figures of all workers are in.
@@ -39,6 +41,7 @@ pub enum Ending {
 
 /// Something that happened to a run, in words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 pub struct Note {
     /// When, ms since 1970.
     pub at_ms: u64,
@@ -48,6 +51,7 @@ pub struct Note {
 
 /// All that is known about a run but its figures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 pub struct RunRecord {
     /// `loadkit.run/1`.
     pub schema: String,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// What starts a run: the body of `POST /v1/runs`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RunRequest {
     /// The plan in TOML.
@@ -47,6 +48,7 @@ pub struct RunRequest {
 
 /// Where the workers are to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RunnerChoice {
     /// Wherever fits the run's length, sockets and cost; the record says why.
@@ -62,6 +64,7 @@ pub enum RunnerChoice {
 
 /// What becomes of a run that outlasts a Lambda's 15 minutes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Long {
     /// Each segment goes on in the next Lambda, whose players connect before the old ones leave.
@@ -73,6 +76,7 @@ pub enum Long {
 
 /// Who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 pub struct Caller {
     /// A name: of a token, or an IAM principal's ARN.
     pub name: String,

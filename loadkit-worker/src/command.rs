@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How far a run is to stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum StopWord {
     /// Not at all.
@@ -17,6 +18,7 @@ pub enum StopWord {
 
 /// The fleet's latest word: one item of the store, which workers read whenever they renew their lease.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Command {
     /// When the run starts or started, milliseconds since 1970. It may be put off as long as it has not come.
     pub start_at_ms: u64,

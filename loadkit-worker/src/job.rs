@@ -13,6 +13,7 @@ pub const MAX_JOB_BYTES: usize = 16 << 10;
 
 /// Who a worker is, and where the fleet can be reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Job {
     /// `loadkit.job/1`.
@@ -38,6 +39,7 @@ pub struct Job {
 
 /// Where the fleet can be reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Address {
     /// A service that speaks HTTP.

@@ -74,6 +74,7 @@ pub mod keys {
 
 /// How far an attempt has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// It waits for the common start.
@@ -92,10 +93,11 @@ pub enum Phase {
 
 /// What a worker says of itself, whenever it renews its lease.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WorkerStatus {
     /// Where it runs: `lambda`, `fargate`, `process`, …
     pub home: String,
-    /// Its name there: a request id, a task's ARN, a process id.
+    /// Its name there, which no other process ever has: a request id, a machine and a process id, each with a random number.
     #[serde(default)]
     pub name: String,
     /// Players at work.
@@ -119,10 +121,17 @@ pub struct WorkerStatus {
     /// CPU cores that it may use.
     #[serde(default)]
     pub cores: u32,
+    /// The client that it is: its name and version.
+    #[serde(default)]
+    pub client: String,
+    /// The scenario that the client plays for this plan.
+    #[serde(default)]
+    pub scenario: String,
 }
 
 /// How an attempt ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WorkerEnd {
     /// Parcels packed in all: when so many have arrived, nothing is under way any more.
     pub parcels: u32,
@@ -144,6 +153,10 @@ pub struct WorkerEnd {
     /// It handed its players over to the next attempt.
     #[serde(default)]
     pub handed_over: bool,
+    /// Why it ended before its time though nobody asked the run to stop, in words: its home ended it, or it could not reach
+    /// the fleet for the length of a lease. The rest of its segment is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_short: Option<String>,
 }
 
 /// An attempt's lease, as it lies in the store.

@@ -8,17 +8,25 @@
 //! All of that goes over a [`Line`]. On AWS it is a table and a queue ([`StoreLine`] over a [`Store`] and an [`Outbox`]);
 //! to a fleet on this machine it is HTTP, with the same [`StoreLine`] behind it. So there is one logic of leases.
 //!
-//! This crate names no cloud and opens no socket.
+//! This crate names no cloud. It opens no socket, but with the feature `http`.
+//!
+//! # Features
+//! - `http`: a line over HTTP/1.1 (`http::HttpLine`).
+//! - `process`: the home of workers that are processes, told by `LOADKIT_JOB` (`process`).
 
 mod clock;
 mod command;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+pub mod http;
 mod job;
 mod lease;
+pub mod life;
 mod line;
 mod order;
 mod parcel;
+#[cfg(feature = "process")]
+pub mod process;
 mod store;
 
 pub use clock::{Clock, SystemClock, VirtualClock};

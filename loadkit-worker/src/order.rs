@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What all workers of a run have in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Order {
     /// The run.
     pub run: RunId,
@@ -26,6 +27,7 @@ pub struct Order {
 
 /// The times by which worker and fleet keep faith.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Terms {
     /// A worker renews its lease so often, ms.
     pub beat_ms: u64,

@@ -38,6 +38,8 @@
 //! - `ws`: WebSockets, for `ws://` targets, and with `tls` for `wss://`.
 //! - `quic`: QUIC, for `quic://` targets.
 //! - `http`: HTTP requests for the services beside the game, with `tls` also `https://`.
+//! - `worker`: the client can be a worker of a fleet that is reached by HTTP: a process with `LOADKIT_JOB`.
+//! - `lambda`, `fargate`: it can be one as a Lambda function, and as a Fargate task or any container.
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -66,6 +68,7 @@ macro_rules! main {
     ($($scenario:expr),+ $(,)?) => {
         fn main() -> ::std::process::ExitCode {
             $crate::cli::Client::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+                .build(option_env!("LOADKIT_CLIENT_BUILD"))
                 $(.scenario($scenario))+
                 .main()
         }

@@ -45,10 +45,10 @@ const TAPES: [Pair; 5] = [
 /// All trials on all tapes.
 pub(crate) fn gate() -> Vec<Figure> {
     eprintln!(
-        "{:<8} {:>5} {:>6}  {:>18} {:>18} {:>18}",
+        "{:<8} {:>5} {:>6}  {:>25} {:>18} {:>18}",
         "noise", "time", "slower", "gate", "p95 up 5 %", "p95 up 10 %"
     );
-    eprintln!("{:<22} {:>18} {:>18} {:>18}", "", "false/unsure/found", "false/found", "false/found");
+    eprintln!("{:<22} {:>25} {:>18} {:>18}", "", "false/unsure/found/failed", "false/found", "false/found");
     let mut figures = Vec::new();
     for Pair { name, old, new, paired, pairs } in TAPES {
         let (Some(old), Some(new)) = (Tape::read(old), Tape::read(new)) else { continue };
@@ -58,11 +58,16 @@ pub(crate) fn gate() -> Vec<Figure> {
             let share = |count: u32| f64::from(count) / f64::from(score.pairs);
             let notes = json!({
                 "noise": name, "seconds": trial.seconds, "slower": trial.slower, "pairs": score.pairs, "paired": paired,
-                "unsure": share(score.unsure), "found": share(score.found),
+                "unsure": share(score.unsure), "found": share(score.found), "failed": share(score.failed),
                 "naive_5_false": share(score.naive_5[0]), "naive_5_found": share(score.naive_5[1]),
                 "naive_10_false": share(score.naive_10[0]), "naive_10_found": share(score.naive_10[1]),
             });
-            figures.push(Figure::new("gate_false_alarms", share(score.false_alarms)).at_most(0.01).with(notes));
+            figures.push(Figure::new("gate_false_alarms", share(score.false_alarms)).at_most(0.01).with(notes.clone()));
+            // On the other tapes, from loopback, a twentieth of the p95 is 40 µs: less than they move by themselves.
+            if name == "far" {
+                let least = if trial.seconds == FIVE_MINUTES.seconds { 0.95 } else { 0.99 };
+                figures.push(Figure::new("gate_found", share(score.found)).at_least(least).with(notes));
+            }
         }
     }
     figures
@@ -71,8 +76,8 @@ pub(crate) fn gate() -> Vec<Figure> {
 fn print(name: &str, trial: Trial, score: Score) {
     let percent = |count: u32| format!("{:.1}%", f64::from(count) * 100.0 / f64::from(score.pairs));
     let of = |[falsely, found]: [u32; 2]| format!("{}/{}", percent(falsely), percent(found));
-    let gate = format!("{}/{}/{}", percent(score.false_alarms), percent(score.unsure), percent(score.found));
+    let gate = [score.false_alarms, score.unsure, score.found, score.failed].map(percent).join("/");
     let slower = format!("{:+.0}%", (trial.slower - 1.0) * 100.0);
     let [five, ten] = [of(score.naive_5), of(score.naive_10)];
-    eprintln!("{name:<8} {:>4}s {slower:>6}  {gate:>18} {five:>18} {ten:>18}", trial.seconds);
+    eprintln!("{name:<8} {:>4}s {slower:>6}  {gate:>25} {five:>18} {ten:>18}", trial.seconds);
 }

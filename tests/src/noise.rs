@@ -174,6 +174,8 @@ pub struct Score {
     pub unsure: u32,
     /// The slower p95 was found.
     pub found: u32,
+    /// The slower build was: FAIL, by whichever figure.
+    pub failed: u32,
     /// The rule "p95 more than 5 % up fails", without cause and with.
     pub naive_5: [u32; 2],
     /// The rule with 10 %.
@@ -186,6 +188,7 @@ impl Score {
         self.false_alarms += other.false_alarms;
         self.unsure += other.unsure;
         self.found += other.found;
+        self.failed += other.failed;
         for i in 0..2 {
             self.naive_5[i] += other.naive_5[i];
             self.naive_10[i] += other.naive_10[i];
@@ -220,14 +223,15 @@ fn judge(old: &Tape, new: &Tape, trial: Trial, pair: u32) -> Score {
         false => compare(std::slice::from_ref(&base), std::slice::from_ref(candidate), &options),
     };
     let (same, slow) = (new.run(&others, None), new.run(&others, Some(("tick", trial.slower))));
-    let gate = ask(&same);
+    let (gate, slower) = (ask(&same), ask(&slow));
     let before = plain_p95(&base);
     let naive = |limit: f64| [&same, &slow].map(|run| u32::from(plain_p95(run) / before - 1.0 > limit));
     Score {
         pairs: 1,
         false_alarms: u32::from(gate.verdict == Verdict::Fail),
         unsure: u32::from(gate.verdict == Verdict::Invalid),
-        found: u32::from(p95_of_tick(&ask(&slow)).is_some_and(|one| one.decision == Decision::Worse)),
+        found: u32::from(p95_of_tick(&slower).is_some_and(|one| one.decision == Decision::Worse)),
+        failed: u32::from(slower.verdict == Verdict::Fail),
         naive_5: naive(0.05),
         naive_10: naive(0.10),
     }
@@ -239,10 +243,14 @@ fn p95_of_tick(gate: &Gate) -> Option<&Compared> {
 
 /// As a report has it.
 fn plain_p95(run: &GateRun) -> f64 {
-    let mut whole: BTreeMap<u64, u64> = BTreeMap::new();
-    for &(value, count) in run.steps.get("tick").into_iter().flatten().flat_map(|second| &second.response.buckets) {
-        *whole.entry(value).or_default() += count;
-    }
-    let delta = HistogramDelta { buckets: whole.into_iter().collect(), max: u64::MAX, ..HistogramDelta::default() };
-    delta.quantile(0.95) as f64
+    let all = run.steps.get("tick").into_iter().flatten().flat_map(|second| &second.response.buckets);
+    let mut all: Vec<(u64, u64)> = all.copied().collect();
+    all.sort_unstable();
+    let mut left = all.iter().map(|(_, count)| count).sum::<u64>() * 95 / 100;
+    let reached = all.iter().find(|(_, count)| {
+        let here = left <= *count;
+        left = left.saturating_sub(*count);
+        here
+    });
+    reached.map_or(0.0, |(value, _)| *value as f64)
 }

@@ -1,7 +1,8 @@
-//! This repository's own chores: `cargo xtask test | tidy | bench | fuzz | help`.
+//! This repository's own chores: `cargo xtask test | tidy | bench | cold-start | fuzz | help`.
 //!
 //! On a fresh machine this crate compiles before anything else can start, so it uses the standard library only.
 
+mod cold_start;
 mod fuzz;
 mod languages;
 mod process;
@@ -20,6 +21,7 @@ The chores of the loadkit repository.
     cargo xtask test            set up what is missing, then check everything
     cargo xtask tidy            check the style rules that rustc and clippy do not know
     cargo xtask bench [NAME...] measure, and print one JSON line for each figure
+    cargo xtask cold-start      measure a Lambda's start: process to first packet, and its zip
     cargo xtask fuzz [--seconds N] [--jobs J] [--keep] [NAME...]
                                 feed hostile bytes to every decoder and protocol
     cargo xtask help            this text
@@ -30,7 +32,8 @@ test
     steps. All of them run, also after one has failed:
         fmt     cargo fmt --all --check
         tidy    cargo xtask tidy
-        purity  loadkit-core depends on no socket, TLS, HTTP or AWS crate
+        purity  loadkit-core depends on no socket, TLS, HTTP or AWS crate, and a bot
+                crate with local threads only on no AWS crate
         clippy  cargo clippy --workspace --all-targets -- -D warnings
         doc     cargo doc --workspace --no-deps, warnings denied
         test    cargo test --workspace, doctests included
@@ -60,6 +63,11 @@ bench
     NAME picks figures; without one, all are measured. The figures go to stdout, all
     else to stderr, so 'cargo xtask bench > figures.jsonl' keeps them.
 
+cold-start
+    Builds the arena's client as a Lambda's bootstrap (release, static, stripped) and
+    starts it against the runtime API of the tests: the time from the start of the
+    process to the first packet of a player, and the bytes of a zip of it.
+
 fuzz
     Builds libFuzzer around the targets of fuzz/src and runs each of them (or those that
     NAME names) for N seconds (60), J at a time (as many as there are cores). Each ends
@@ -84,6 +92,7 @@ fn main() -> ExitCode {
         ["test"] => code(test::run()),
         ["tidy"] => code(tidy::run().inspect_err(|why| eprintln!("{why}")).is_ok()),
         ["bench", names @ ..] => bench(names),
+        ["cold-start"] => code(cold_start::run().inspect_err(|why| eprintln!("{why}")).is_ok()),
         ["fuzz", rest @ ..] => match fuzz::Options::parse(rest) {
             Ok(options) => code(fuzz::run(&options).unwrap_or_else(|why| {
                 eprintln!("{why}");
@@ -91,7 +100,7 @@ fn main() -> ExitCode {
             })),
             Err(why) => wrong_use(&why),
         },
-        [task @ ("test" | "tidy"), rest @ ..] => {
+        [task @ ("test" | "tidy" | "cold-start"), rest @ ..] => {
             wrong_use(&format!("`{task}` takes no arguments, and got `{}`", rest.join(" ")))
         }
         [unknown, ..] => wrong_use(&format!("there is no task `{unknown}`")),

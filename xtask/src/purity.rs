@@ -1,4 +1,5 @@
-//! `loadkit-core` knows no sockets and no cloud: proved from `cargo tree`, with every feature of the core on.
+//! `loadkit-core` knows no sockets and no cloud: proved from `cargo tree`, with every feature of the core on. And a bot crate
+//! knows no cloud unless it asks for one.
 
 use crate::process;
 
@@ -32,6 +33,38 @@ pub(crate) fn run() -> Result<(), String> {
         "loadkit-core must know no socket, TLS, HTTP or AWS crate; give it a trait that an outer crate implements:\n{}",
         faults.iter().map(|way| format!("    {way}")).collect::<Vec<_>>().join("\n"),
     ))
+}
+
+/// Crates of a cloud, and of ours those that speak to one.
+const CLOUD: &[&str] = &["aws-*", "loadkit-aws", "loadkit-http", "loadkit-runner-*", "loadkit-worker", "loadkit-fleet"];
+
+/// A bot crate that runs on local threads only compiles nothing of a cloud: proved by the arena, as it is by default.
+pub(crate) fn local() -> Result<(), String> {
+    let args = ["tree", "--package", "arena", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"];
+    let tree = process::output(&mut process::cargo(&args))?;
+    let found = of_a_cloud(&tree)?;
+    if found.is_empty() {
+        println!("arena is local: none of its crates knows a cloud");
+        return Ok(());
+    }
+    Err(format!("a bot crate with local threads only must compile no crate of a cloud, and has {}", found.join(", ")))
+}
+
+/// The crates of a cloud in what `cargo tree --prefix none` prints for the arena.
+fn of_a_cloud(tree: &str) -> Result<Vec<&str>, String> {
+    if !tree.starts_with("arena v") {
+        return Err("the text is not a dependency tree of arena: has `cargo tree` changed its format?".into());
+    }
+    let is_cloud = |name: &str| {
+        CLOUD.iter().any(|denied| match denied.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == *denied,
+        })
+    };
+    let mut found: Vec<&str> = tree.lines().map(name).filter(|name| is_cloud(name)).collect();
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
 }
 
 /// The way from the core to each crate or feature that it must not have, as `a > b > c`.
@@ -143,6 +176,15 @@ mod tests {
     fn names_that_only_resemble_are_not_found() {
         let tree = format!("{GOOD}1annotate-snippets v0.12.0\n1ringbuf v0.4.0\n1bytes v1.0.0\n");
         assert_eq!(faults(&tree), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_cloud_in_the_arena_is_found() {
+        let tree = "arena v0.1.0 (here)\nloadkit v0.1.0 (here)\ntokio v1.54.0\n";
+        assert_eq!(of_a_cloud(tree), Ok(Vec::new()));
+        let tree = format!("{tree}aws-sigv4 v1.0.0\nloadkit-runner-lambda v0.1.0\naws-sigv4 v1.0.0 (*)\n");
+        assert_eq!(of_a_cloud(&tree), Ok(vec!["aws-sigv4", "loadkit-runner-lambda"]));
+        assert!(of_a_cloud("").is_err());
     }
 
     #[test]

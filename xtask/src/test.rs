@@ -21,7 +21,7 @@ pub(crate) fn run() -> bool {
 
     summary.step("fmt", || component("fmt", "rustfmt", &mut cargo(&["fmt", "--all", "--check"])));
     summary.step("tidy", || outcome(tidy::run()));
-    summary.step("purity", || outcome(purity::run()));
+    summary.step("purity", || outcome(purity::run().and_then(|()| purity::local())));
     summary.step("clippy", || {
         let lint = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
         component("clippy", "clippy", &mut cargo(&lint))

@@ -8,7 +8,11 @@ use arena::{Arena, HELP, Options, demo, serve};
 use loadkit::cli::Client;
 
 fn main() -> ExitCode {
-    let client = Client::new("arena", env!("CARGO_PKG_VERSION")).scenario(Arena);
+    let client = Client::new("arena", env!("CARGO_PKG_VERSION")).build(option_env!("LOADKIT_CLIENT_BUILD"));
+    let client = client.scenario(Arena);
+    if Client::is_worker() {
+        return client.main();
+    }
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
         None | Some("demo") => exit(demo(&client)),

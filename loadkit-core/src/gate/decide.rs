@@ -5,7 +5,7 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 use super::estimate::Estimate;
 use super::figure::Figure;
 use super::run::GateRun;
-use super::{Compared, Decision, GateOptions, TooRare};
+use super::{Compared, Decision, GateOptions, Steady, TooRare, steady};
 use crate::report::format;
 use crate::verdict::Verdict;
 
@@ -28,6 +28,8 @@ pub(super) struct Measured {
     /// one of the figures for which the others are corrected (R. E. Tarone, "A modified Bonferroni method for discrete
     /// data", 1990).
     pub(super) clean: bool,
+    /// The figure in quiet seconds.
+    pub(super) steady: Option<steady::Steady>,
 }
 
 /// How probable a value at least so far from 0 is, on either side.
@@ -48,19 +50,57 @@ fn reach(miss: f64, freedom: f64) -> f64 {
     }
 }
 
-/// Judges all figures together.
+/// Judges all figures together: the whole ones and the steady ones are one family of tests.
 pub(super) fn decide(measured: Vec<Measured>, compared_s: f64, options: &GateOptions) -> Vec<Compared> {
-    let tests = measured.iter().filter(|one| !one.clean).count().max(1) as f64;
-    let p: Vec<f64> = measured.iter().map(|one| if one.clean { 1.0 } else { one.p }).collect();
+    let wholes = measured.iter().map(|one| if one.clean { 1.0 } else { one.p });
+    let p: Vec<f64> = wholes.chain(measured.iter().filter_map(|one| one.steady.as_ref()).map(rise)).collect();
+    let tests = (p.len() - measured.iter().filter(|one| one.clean).count()).max(1) as f64;
     let corrected = holm(&p, tests);
-    let judged = measured.into_iter().zip(p.into_iter().zip(corrected)).map(|(one, (p, p_corrected))| {
-        let Measured { step, figure, old, new, difference, .. } = one;
+    let all: Vec<(f64, f64)> = p.into_iter().zip(corrected).collect();
+    let (wholes, of_steady) = all.split_at(measured.len());
+    let mut of_steady = of_steady.iter();
+    let judged = measured.into_iter().zip(wholes).map(|(one, &(p, p_corrected))| {
+        let Measured { step, figure, old, new, difference, steady, .. } = one;
         let half = reach(options.alpha / tests, difference.freedom) * difference.error();
         let of = |offset: f64| figure.change(difference.value + offset);
-        let decision = judge(figure, &difference, half, p_corrected, compared_s, options);
-        Compared { step, figure, old, new, change: of(0.0), low: of(-half), high: of(half), p, p_corrected, decision }
+        let steady = steady.and_then(|one| Some(judge_steady(figure, &one, *of_steady.next()?, tests, options)));
+        let decision = match judge(figure, &difference, half, p_corrected, compared_s, options) {
+            _ if steady.as_ref().is_some_and(|one| one.worse) => Decision::Worse,
+            decision => decision,
+        };
+        let (change, low, high) = (of(0.0), of(-half), of(half));
+        Compared { step, figure, old, new, change, low, high, p, p_corrected, steady, decision }
     });
     judged.collect()
+}
+
+/// How probable it is that a percentile of quiet seconds rises as much by chance. To fall is not looked for.
+fn rise(one: &steady::Steady) -> f64 {
+    let both = p_value(one.difference.value / one.difference.error(), one.difference.freedom);
+    if one.difference.value > 0.0 { both / 2.0 } else { 1.0 - both / 2.0 }
+}
+
+fn judge_steady(
+    figure: Figure,
+    one: &steady::Steady,
+    (p, p_corrected): (f64, f64),
+    tests: f64,
+    options: &GateOptions,
+) -> Steady {
+    let steady::Steady { old, new, difference } = *one;
+    // Each bound is one of one side: it is missed half as often as an interval.
+    let half = reach(2.0 * options.alpha / tests, difference.freedom) * difference.error();
+    let of = |offset: f64| figure.change(difference.value + offset);
+    Steady {
+        old: figure.unscaled(old),
+        new: figure.unscaled(new),
+        change: of(0.0),
+        low: of(-half),
+        high: of(half),
+        p,
+        p_corrected,
+        worse: p_corrected < options.alpha && of(-half) >= options.min_effect,
+    }
 }
 
 /// Holm's correction: the smallest is multiplied by how many there are, the next by one less, and none may be below the
@@ -203,7 +243,8 @@ mod tests {
 
     fn decision(figure: Figure, difference: Estimate) -> Decision {
         let p = p_value(difference.value / difference.error(), difference.freedom);
-        let measured = Measured { step: "tick".into(), figure, old: 1.0, new: 1.0, difference, p, clean: false };
+        let measured =
+            Measured { step: "tick".into(), figure, old: 1.0, new: 1.0, difference, p, clean: false, steady: None };
         decide(vec![measured], 100.0, &GateOptions::default())[0].decision
     }
 

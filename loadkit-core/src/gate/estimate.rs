@@ -19,7 +19,11 @@ use super::table::Table;
 use crate::seed::Rng;
 
 /// So many draws: the standard error is then known to 2 %.
-const DRAWS: usize = 1_000;
+pub(super) const DRAWS: usize = 1_000;
+/// What disturbs a machine goes on for so many seconds, we suppose: a run of half a minute has seen three such stretches,
+/// however many blocks it is cut into, and its error is known from no more. In the tapes that we recorded (`tests/data`),
+/// seconds that are ten apart still have a correlation of 0.4.
+const STRETCH_S: f64 = 10.0;
 
 /// A figure of a side, or a difference of two, with its variance.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,11 +47,11 @@ impl Estimate {
 
 /// A figure of one run: logarithms where changes are relative.
 #[derive(Clone, Copy, Debug)]
-struct OfRun {
-    value: f64,
-    variance: f64,
-    freedom: f64,
-    length: usize,
+pub(super) struct OfRun {
+    pub(super) value: f64,
+    pub(super) variance: f64,
+    pub(super) freedom: f64,
+    pub(super) length: usize,
 }
 
 /// How far a figure is from the baseline to the candidate, in the figure's own scale (see [`Figure::scaled`]). None if a
@@ -69,7 +73,7 @@ pub(super) fn paired(figure: Figure, base: &Table, candidate: &Table, rng: &mut 
     let sizes = [size(&series[0]), size(&series[1])];
     let gap: Vec<f64> = series[0].iter().zip(&series[1]).map(|(a, b)| b / sizes[1] - a / sizes[0]).collect();
     let length = length(&gap);
-    let (variance, freedom) = spread(n, length, rng, apart)?;
+    let (variance, freedom) = spread((n, base.seconds()), length, rng, apart)?;
     let least = figure.least_variance(base) + figure.least_variance(candidate);
     Some(Estimate { value, within: variance.max(least), between: 0.0, freedom, length })
 }
@@ -78,12 +82,23 @@ fn of_run(figure: Figure, table: &Table, rng: &mut Rng) -> Option<OfRun> {
     let n = table.intervals();
     let value = figure.scaled(table, &whole(n))?;
     let length = length(&figure.influence(table));
-    let (variance, freedom) = spread(n, length, rng, |blocks| figure.scaled(table, blocks))?;
+    let (variance, freedom) = spread((n, table.seconds()), length, rng, |blocks| figure.scaled(table, blocks))?;
     Some(OfRun { value, variance: variance.max(figure.least_variance(table)), freedom, length })
 }
 
-/// The variance of a statistic over draws of blocks, and its degrees of freedom: as many as there are blocks, less one.
-fn spread(n: usize, length: usize, rng: &mut Rng, statistic: impl Fn(&[Block]) -> Option<f64>) -> Option<(f64, f64)> {
+/// The degrees of freedom of a variance from so many blocks of so many seconds in all: one less than there are blocks, or
+/// stretches of noise, whichever are fewer.
+pub(super) fn freedom(blocks: f64, seconds: f64) -> f64 {
+    (blocks.min(seconds / STRETCH_S) - 1.0).max(1.0)
+}
+
+/// The variance of a statistic over draws of blocks of so many intervals, that took so many seconds, and its degrees of freedom.
+fn spread(
+    (n, seconds): (usize, f64),
+    length: usize,
+    rng: &mut Rng,
+    statistic: impl Fn(&[Block]) -> Option<f64>,
+) -> Option<(f64, f64)> {
     let blocks_drawn = n as f64 / length as f64;
     if blocks_drawn < 2.0 {
         return None;
@@ -102,11 +117,11 @@ fn spread(n: usize, length: usize, rng: &mut Rng, statistic: impl Fn(&[Block]) -
     }
     // So few blocks vary around their own mean, which is off itself: as with any sample.
     let correction = blocks_drawn / (blocks_drawn - 1.0);
-    (seen >= DRAWS as f64 / 2.0).then(|| (squares / (seen - 1.0) * correction, blocks_drawn - 1.0))
+    (seen >= DRAWS as f64 / 2.0).then(|| (squares / (seen - 1.0) * correction, freedom(blocks_drawn, seconds)))
 }
 
 /// The difference of two sides of runs.
-fn combine(base: &[OfRun], candidate: &[OfRun]) -> Estimate {
+pub(super) fn combine(base: &[OfRun], candidate: &[OfRun]) -> Estimate {
     let sides = [base, candidate];
     let count = |side: &[OfRun]| side.len() as f64;
     let mean = |side: &[OfRun]| side.iter().map(|run| run.value).sum::<f64>() / count(side);

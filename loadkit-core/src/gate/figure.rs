@@ -43,7 +43,8 @@ impl Figure {
         }
     }
 
-    fn quantile(self) -> Option<f64> {
+    /// Which quantile of the response times it is, if it is one.
+    pub(super) fn quantile(self) -> Option<f64> {
         match self {
             Figure::P50 => Some(0.5),
             Figure::P95 => Some(0.95),

@@ -11,11 +11,13 @@
 //! 3. The quotient of change and error is held against Student's t, which gives a p-value and an interval. What looks
 //!    changed must also look so when the blocks of both sides are shuffled: a few stalls must not make a regression
 //!    (`chance`).
-//! 4. Many figures are looked at, so some will look changed by chance. S. Holm, "A simple sequentially rejective multiple
+//! 4. Of percentiles there is a second estimate, by the seconds that nothing disturbed (`steady`). It makes a figure worse
+//!    where even its bound is a change that matters, and never the same.
+//! 5. Many figures are looked at, so some will look changed by chance. S. Holm, "A simple sequentially rejective multiple
 //!    test procedure", 1979, keeps the probability that *any* of them is called changed without cause below `alpha`,
 //!    however they depend on each other. That is what a gate promises: it fails the build on any of them. (The procedure of
 //!    Benjamini and Hochberg would bound the share of false alarms among the alarms, and so allow more of them.)
-//! 5. A change that the noise does not explain, of at least `min_effect`, is [`Decision::Worse`] or [`Decision::Better`]. If
+//! 6. A change that the noise does not explain, of at least `min_effect`, is [`Decision::Worse`] or [`Decision::Better`]. If
 //!    there is none, but one of `detect` may hide within the interval, it is [`Decision::NotEnoughData`]. What remains is
 //!    [`Decision::Same`].
 //!
@@ -30,6 +32,7 @@ mod decide;
 mod estimate;
 mod figure;
 mod run;
+mod steady;
 mod stored;
 mod table;
 mod text;
@@ -116,8 +119,33 @@ pub struct Compared {
     pub p: f64,
     /// The same, corrected for how many figures were looked at.
     pub p_corrected: f64,
+    /// The same in the seconds that nothing disturbed, for percentiles that have them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<Steady>,
     /// What follows.
     pub decision: Decision,
+}
+
+/// A percentile without the bursts: of the quietest tenth of the seconds, or of the middle of their differences where both
+/// sides played at the same time. It can make a figure [`Decision::Worse`], and nothing else: it is one more way to find.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Steady {
+    /// The baseline, microseconds.
+    pub old: f64,
+    /// The candidate.
+    pub new: f64,
+    /// `new / old - 1`.
+    pub change: f64,
+    /// The change is at least this: a bound on one side, for all figures together.
+    pub low: f64,
+    /// And, as another such bound, at most this.
+    pub high: f64,
+    /// How probable a rise at least as large is where nothing has changed.
+    pub p: f64,
+    /// The same, corrected for how many figures were looked at.
+    pub p_corrected: f64,
+    /// It has surely become worse by as much as matters: `low` is at least [`GateOptions::min_effect`].
+    pub worse: bool,
 }
 
 /// A figure that was not judged, because the step ran too rarely.
@@ -258,7 +286,11 @@ impl Sides<'_> {
                 let clean =
                     figure == Figure::Errors && all().all(|table| table.failed(&blocks::whole(table.intervals())) == 0);
                 let (old, new) = (mean(base), mean(candidate));
-                measured.push(Measured { step: (*step).to_owned(), figure, old, new, difference, p, clean });
+                let steady = match (base.as_slice(), candidate.as_slice()) {
+                    ([base], [candidate]) if *paired => steady::paired(figure, base, candidate, &mut rng),
+                    (base, candidate) => steady::difference(figure, base, candidate, &mut rng),
+                };
+                measured.push(Measured { step: (*step).to_owned(), figure, old, new, difference, p, clean, steady });
             } else if let Some(table) = rarest {
                 let (ran, needed) = (figure.ran(table), figure.enough());
                 let more = table.seconds() * (needed as f64 / ran as f64 - 1.0);

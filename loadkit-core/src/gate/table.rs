@@ -3,8 +3,6 @@
 //! The sum over a block of intervals is the difference of two rows of running sums, and a quantile is a search among the
 //! columns: some hundred additions for a draw, where to merge its histograms would take a million.
 
-use std::collections::BTreeMap;
-
 use super::blocks::Block;
 use crate::metrics::SeriesStep;
 
@@ -37,20 +35,17 @@ impl Table {
     pub(super) fn new(intervals: &[SeriesStep], width_s: f64) -> Table {
         let values = || intervals.iter().flat_map(|interval| interval.response.buckets.iter().map(|&(value, _)| value));
         let mut coarser = 0;
-        let mut columns: BTreeMap<u64, usize> = values().map(|value| (bucket_of(value, coarser).0, 0)).collect();
+        let (mut of, mut columns) = columns(values(), coarser);
         while columns.len() > MAX_COLUMNS {
             coarser += 1;
-            columns = values().map(|value| (bucket_of(value, coarser).0, 0)).collect();
+            (of, columns) = self::columns(values(), coarser);
         }
-        columns.values_mut().enumerate().for_each(|(i, column)| *column = i);
         let rows = intervals.len() + 1;
         let mut sums = vec![0; columns.len() * rows];
         let mut failed = vec![0];
         for (i, interval) in intervals.iter().enumerate() {
             for &(value, count) in &interval.response.buckets {
-                if let Some(column) = columns.get(&bucket_of(value, coarser).0) {
-                    sums[column * rows + i + 1] += count;
-                }
+                sums[of[place_of(value, coarser)] as usize * rows + i + 1] += count;
             }
             failed.push(failed[i] + interval.failed);
         }
@@ -63,7 +58,7 @@ impl Table {
         for i in rows..sums.len() {
             sums[i] += sums[i - rows];
         }
-        let columns = columns.keys().map(|&low| column_at(low, coarser)).collect();
+        let columns = columns.into_iter().map(|low| column_at(low, coarser)).collect();
         Table { columns, intervals: intervals.len(), width_s, sums, failed }
     }
 
@@ -150,14 +145,37 @@ impl Table {
     }
 }
 
-/// The lowest value of the bucket that holds a value, and its width, when buckets have so many bits less.
-fn bucket_of(value: u64, coarser: u32) -> (u64, u64) {
-    let scale = (64 - value.leading_zeros()).saturating_sub(BITS - coarser.min(BITS - 1));
-    (value >> scale << scale, 1 << scale)
+/// Which column each place of the layout has, and the lowest value of each column: those that hold a value.
+fn columns(values: impl Iterator<Item = u64>, coarser: u32) -> (Vec<u32>, Vec<u64>) {
+    // 0 is a place without a value.
+    let mut of = vec![0; place_of(u64::MAX, coarser) + 1];
+    values.for_each(|value| of[place_of(value, coarser)] = 1);
+    let bits = bits(coarser);
+    let mut columns = Vec::new();
+    for (place, column) in of.iter_mut().enumerate().filter(|(_, column)| **column > 0) {
+        *column = columns.len() as u32;
+        columns.push((place as u64 & ((1 << bits) - 1)) << (place >> bits));
+    }
+    (of, columns)
+}
+
+fn bits(coarser: u32) -> u32 {
+    BITS - coarser.min(BITS - 1)
+}
+
+/// By how many bits the values of a bucket are shifted to the right.
+fn scale_of(value: u64, coarser: u32) -> u32 {
+    (64 - value.leading_zeros()).saturating_sub(bits(coarser))
+}
+
+/// The place of a value's bucket in the layout: larger values have larger ones.
+fn place_of(value: u64, coarser: u32) -> usize {
+    let scale = scale_of(value, coarser);
+    ((scale as usize) << bits(coarser)) + (value >> scale) as usize
 }
 
 fn column_at(low: u64, coarser: u32) -> Column {
-    let (_, width) = bucket_of(low, coarser);
+    let width = 1_u64 << scale_of(low, coarser);
     // What was recorded as 7 µs took from 7 to 8 µs.
     Column { low: low as f64, high: low as f64 + width as f64 }
 }

@@ -156,6 +156,47 @@ fn a_few_stalls_are_no_regression() {
     assert_ne!(gate.verdict, Verdict::Fail, "{}", gate_summary(&gate));
 }
 
+/// Bursts in a third of the seconds hide a rise from the whole, and not from the quiet seconds.
+#[test]
+fn a_rise_is_found_below_the_bursts() {
+    let bursts = |mut run: GateRun, every: usize| {
+        for (i, second) in run.steps.get_mut("tick").unwrap().iter_mut().enumerate() {
+            if i / 5 % every == 0 {
+                second.response.buckets.iter_mut().for_each(|bucket| bucket.0 *= 10 + i as u64 % 7);
+            }
+        }
+        run
+    };
+    let long = Made { seconds: 300, ..QUIET };
+    let (base, slow) = (bursts(long.run(1), 3), bursts(Made { slower: 1.1, ..long }.run(2), 4));
+    let gate = asked(std::slice::from_ref(&base), &slow);
+    let p95 = of(&gate, Figure::P95);
+    let steady = p95.steady.as_ref().unwrap();
+    assert!(p95.low < 0.0 && steady.worse && p95.decision == Decision::Worse, "{p95:?}");
+    assert!(steady.low < 0.1 && 0.1 < steady.high, "{steady:?}");
+    let text = gate_summary(&gate);
+    assert!(
+        text.contains("p95(tick) is slower in steady seconds: ") && text.contains("\n  steady       p95"),
+        "{text}"
+    );
+    // And they acquit nobody: the same build is as unsure as without them.
+    let same = asked(&[base], &bursts(long.run(3), 3));
+    assert!(matches!(of(&same, Figure::P95).decision, Decision::NotEnoughData { .. }), "{same:?}");
+}
+
+/// As in virtual time: the same few values in every second, and then others.
+#[test]
+fn seconds_that_are_all_alike_and_then_all_slower_are_found() {
+    let run = |micros: u64| {
+        let response = HistogramDelta { buckets: vec![(micros, 40)], ..HistogramDelta::default() };
+        let seconds = vec![SeriesStep { response, failed: 0 }; 60];
+        let all = Duration::from_secs(60);
+        GateRun::new("alike", Duration::from_secs(1), [("tick".to_owned(), seconds)], Duration::ZERO, all)
+    };
+    assert_eq!(of(&asked(&[run(24_000)], &run(26_000)), Figure::P50).decision, Decision::Worse);
+    assert_ne!(asked(&[run(24_000)], &run(24_000)).verdict, Verdict::Fail);
+}
+
 #[test]
 fn what_both_sides_suffer_cancels_in_pairs() {
     // The same drift on both sides: as when both builds play in the same minutes.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Compared, Decision, Figure, Gate, GateOptions, TooRare};
+use super::{Compared, Decision, Figure, Gate, GateOptions, Steady, TooRare};
 use crate::report::format;
 use crate::verdict::Verdict;
 
@@ -29,7 +29,11 @@ pub fn gate_summary(gate: &Gate) -> String {
     if !gate.figures.is_empty() {
         lines.push(String::new());
         lines.push(row(["step", "figure", "old", "new", "change", "", "is"]));
-        lines.extend(gate.figures.iter().map(figure_row));
+        for one in &gate.figures {
+            lines.push(figure_row(one));
+            lines
+                .extend(one.steady.as_ref().filter(|steady| steady.worse).map(|steady| steady_row(one.figure, steady)));
+        }
         lines.push(String::new());
     }
     if !gate.too_rare.is_empty() {
@@ -57,6 +61,18 @@ fn figure_row(one: &Compared) -> String {
     let [old, new] = [one.old, one.new].map(|value| value_of(one.figure, value));
     let interval = format!("{} to {}", signed(one.figure, one.low), signed(one.figure, one.high));
     row([&one.step, one.figure.name(), &old, &new, &signed(one.figure, one.change), &interval, &word(one)])
+}
+
+/// The figure of steady seconds, if those have decided where the whole did not.
+fn by_steady(one: &Compared) -> Option<&Steady> {
+    one.steady.as_ref().filter(|steady| steady.worse && one.low <= 0.0)
+}
+
+/// It stands below the figure's own row.
+fn steady_row(figure: Figure, one: &Steady) -> String {
+    let [old, new] = [one.old, one.new].map(|value| value_of(figure, value));
+    let interval = format!("{} to {}", signed(figure, one.low), signed(figure, one.high));
+    row(["  steady", figure.name(), &old, &new, &signed(figure, one.change), &interval, "SLOWER"])
 }
 
 fn value_of(figure: Figure, value: f64) -> String {
@@ -94,16 +110,20 @@ fn word(one: &Compared) -> String {
     }
 }
 
-/// `p95(tick) is slower: 1.31 ms → 1.42 ms, +8.2% (+5.1% to +11.4%)`.
+/// `p95(tick) is slower: 1.31 ms → 1.42 ms, +8.2% (+5.1% to +11.4%)`; by the steady seconds where only they say so.
 pub(super) fn said(one: &Compared) -> String {
-    let [old, new] = [one.old, one.new].map(|value| value_of(one.figure, value));
-    let [change, low, high] = [one.change, one.low, one.high].map(|change| signed(one.figure, change));
     let is = match one.figure {
         Figure::Rate => "is lower",
         Figure::Errors => "are more",
         Figure::P50 | Figure::P95 | Figure::P99 => "is slower",
     };
-    format!("{}({}) {is}: {old} → {new}, {change} ({low} to {high})", one.figure, one.step)
+    let (seconds, [old, new], changes) = match by_steady(one) {
+        Some(of) => (" in steady seconds", [of.old, of.new], [of.change, of.low, of.high]),
+        None => ("", [one.old, one.new], [one.change, one.low, one.high]),
+    };
+    let [old, new] = [old, new].map(|value| value_of(one.figure, value));
+    let [change, low, high] = changes.map(|change| signed(one.figure, change));
+    format!("{}({}) {is}{seconds}: {old} → {new}, {change} ({low} to {high})", one.figure, one.step)
 }
 
 /// Why there is no answer, and what would give one.

@@ -1,4 +1,4 @@
-//! What is wrong with a plan, shown where it stands.
+//! What is wrong with a plan, or another file in TOML, shown where it stands.
 
 use std::error::Error;
 use std::fmt;
@@ -42,8 +42,8 @@ impl PlanError {
         PlanError { source: None, problems }
     }
 
-    /// Problems of a text.
-    pub(super) fn in_text(mut problems: Vec<Problem>, name: &str, text: &str) -> PlanError {
+    /// Problems of a text, at least one; `name` is the text's name.
+    pub fn in_text(mut problems: Vec<Problem>, name: &str, text: &str) -> PlanError {
         problems.sort_by_key(|problem| problem.span.as_ref().map_or(usize::MAX, |span| span.start));
         for problem in &mut problems {
             let start = problem.span.as_ref().map(|span| span.start);
@@ -59,11 +59,14 @@ impl PlanError {
 }
 
 impl Problem {
-    pub(crate) fn new(message: impl Into<String>, span: Option<Range<usize>>) -> Problem {
+    /// What is wrong, and at which bytes of the text.
+    pub fn new(message: impl Into<String>, span: Option<Range<usize>>) -> Problem {
         Problem { message: message.into(), span, line: None, help: None }
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Problem {
+    /// The same, with what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Problem {
         self.help = Some(help.into());
         self
     }

@@ -45,8 +45,14 @@ impl Attempt {
         self.lease.as_ref().map(|lease| lease.phase)
     }
 
+    /// It does not play its stretch to the end: it never came, was lost, or was ended by its home.
     pub(super) fn is_lost(&self) -> bool {
-        matches!(self.phase(), Some(Phase::Lost | Phase::Absent))
+        matches!(self.phase(), Some(Phase::Lost | Phase::Absent)) || self.cut_short().is_some()
+    }
+
+    /// Why it ended before its time, in its own words.
+    fn cut_short(&self) -> Option<&str> {
+        self.lease.as_ref()?.end.as_ref()?.cut_short.as_deref()
     }
 
     /// It came, and was lost with what it had not sent.
@@ -62,7 +68,7 @@ impl Attempt {
     /// It played its stretch to the end.
     pub(super) fn has_played(&self) -> bool {
         let end = self.lease.as_ref().and_then(|lease| lease.end.as_ref());
-        self.phase() == Some(Phase::Ended) && end.is_some_and(|end| end.error.is_none())
+        self.phase() == Some(Phase::Ended) && end.is_some_and(|end| end.error.is_none() && end.cut_short.is_none())
     }
 }
 
@@ -79,7 +85,7 @@ impl Keeper<'_> {
                     match serde_json::from_slice::<Lease>(&item.body) {
                         Ok(lease) => self.take_lease(lease, item.version, now_ms),
                         Err(error) => {
-                            drop(self.notes.insert(format!("the lease {} cannot be read: {error}", item.key)))
+                            self.notes.insert(format!("the lease {} cannot be read: {error}", item.key));
                         }
                     }
                 }
@@ -107,6 +113,9 @@ impl Keeper<'_> {
             let error = lease.end.as_ref().and_then(|end| end.error.as_ref());
             if let Some(error) = error {
                 self.notes.insert(format!("worker {} could not play: {error}", lease.worker));
+            }
+            if let Some(why) = lease.end.as_ref().and_then(|end| end.cut_short.as_ref()) {
+                self.notes.insert(format!("worker {} ended before its time: {why}", lease.worker));
             }
             (attempt.version, attempt.changed_ms, attempt.lease) = (version, now_ms, Some(lease));
         }

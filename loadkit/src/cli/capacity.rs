@@ -5,7 +5,7 @@ mod args;
 use loadkit_core::capacity::{Capacity, Load, Objective, Probe, Probed, Reading, Search, Why, write_capacity};
 use loadkit_core::format::clock;
 use loadkit_core::{
-    Control, Job, Plan, Report, RunFacts, RunId, Seed, Stop, Target, Verdict, check_writable, write_report,
+    Control, Job, Plan, Report, RunFacts, RunId, Seed, Segment, Stop, Target, Verdict, check_writable, write_report,
 };
 
 pub use args::CapacityArgs;
@@ -14,7 +14,7 @@ pub(super) use args::HELP;
 use super::live::Live;
 use super::outcome::{UseError, WRONG_USE};
 use super::scenario::AnyScenario;
-use super::{Client, run, say, signals};
+use super::{Client, room, run, say, signals};
 
 /// A search that took place.
 #[derive(Debug)]
@@ -83,8 +83,8 @@ fn search(
     let search = Search::new(range).map_err(UseError::new)?;
     let probe = |load| objective.plan(plan, load).map_err(UseError::new);
     run::check_rows(&probe(range.max)?)?;
-    run::check_descriptors(scenario, &probe(range.start)?, target)?;
-    match run::room(scenario, plan, target) {
+    room::check(scenario, &probe(range.start)?, target, Segment::WHOLE)?;
+    match room::room(scenario, plan, target) {
         Some((fit, _)) if fit < range.max && objective.load() == Load::Players => {
             say::aside(format_args!(
                 "This process has descriptors for {}: the search goes no higher. `ulimit -n` or --sockets give room.",

@@ -8,12 +8,15 @@ mod gate;
 mod live;
 mod outcome;
 mod replay;
+mod room;
 mod run;
 mod say;
 mod scenario;
 mod signals;
 mod sinks;
 mod target;
+#[cfg(any(feature = "worker", feature = "lambda", feature = "fargate"))]
+mod work;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -33,13 +36,14 @@ use crate::Scenario;
 pub struct Client {
     name: &'static str,
     version: &'static str,
+    build: Option<&'static str>,
     scenarios: Vec<Box<dyn AnyScenario>>,
 }
 
 impl Client {
     /// A client of this name and version, without scenarios yet.
     pub fn new(name: &'static str, version: &'static str) -> Client {
-        Client { name, version, scenarios: Vec::new() }
+        Client { name, version, build: None, scenarios: Vec::new() }
     }
 
     /// Adds a scenario. The first is played when neither the plan nor the command line names one.
@@ -49,8 +53,27 @@ impl Client {
         self
     }
 
-    /// Does what the process's arguments say.
+    /// The build that it was stamped with, by which a fleet can ask for it: `option_env!("LOADKIT_CLIENT_BUILD")`.
+    #[must_use]
+    pub fn build(self, build: Option<&'static str>) -> Client {
+        Client { build, ..self }
+    }
+
+    /// Whether the environment says that this process is a worker of a fleet: with the feature `lambda`, one with
+    /// `AWS_LAMBDA_RUNTIME_API`; with `fargate` or `worker`, one with `LOADKIT_JOB`.
+    pub fn is_worker() -> bool {
+        #[cfg(any(feature = "worker", feature = "lambda", feature = "fargate"))]
+        return work::is_called();
+        #[cfg(not(any(feature = "worker", feature = "lambda", feature = "fargate")))]
+        return false;
+    }
+
+    /// Works for a fleet if the process is a worker of one ([`Client::is_worker`]); otherwise does what its arguments say.
     pub fn main(self) -> ExitCode {
+        #[cfg(any(feature = "worker", feature = "lambda", feature = "fargate"))]
+        if Client::is_worker() {
+            return work::work(self);
+        }
         self.main_with(std::env::args_os())
     }
 

@@ -9,16 +9,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use loadkit_core::format;
 use loadkit_core::gate::{GateOptions, compare_sides, gate_summary};
 use loadkit_core::{
-    Conditions, Control, Ended, Host, Job, MetricSink, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed, Table,
-    Target, Totals, check_writable, format_duration, names, summary, write_json, write_report,
+    Conditions, Control, Ended, Host, Job, MetricSink, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed,
+    Segment, Table, Target, Totals, check_writable, format_duration, names, summary, write_json, write_report,
 };
 
 use super::args::{CheckArgs, RunArgs};
 use super::live::Live;
 use super::outcome::{Finished, UseError};
 use super::scenario::AnyScenario;
-use super::{Client, say, signals, sinks, target};
-use crate::host::{Os, free_descriptors};
+use super::{Client, room, say, signals, sinks, target};
+use crate::host::Os;
 
 /// The environment's word for the build of the server under test.
 const BUILD: &str = "LOADKIT_BUILD";
@@ -38,7 +38,7 @@ impl Client {
             Some(baseline) => target.against(trusting(target::resolve(baseline)?)),
             None => target,
         };
-        check_descriptors(scenario, &plan, &target)?;
+        room::check(scenario, &plan, &target, Segment::WHOLE)?;
         if !args.play.no_report {
             check_writable(&args.play.report).map_err(UseError::new)?;
         }
@@ -103,31 +103,6 @@ pub(super) fn target_of(plan: &Plan) -> Result<Target, UseError> {
     let none = "no target: say which server to play against, with --target HOST:PORT or `target = \"HOST:PORT\"` in \
                 the plan";
     target::resolve(plan.target().ok_or_else(|| UseError::new(none))?)
-}
-
-/// How many players' sockets fit into the process, and for how many descriptors that is; none if there is no limit.
-pub(super) fn room(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -> Option<(u64, u64)> {
-    if plan.sockets().is_some() || target.addrs().is_empty() {
-        return None;
-    }
-    let free = free_descriptors()?;
-    Some((free / u64::from(scenario.sockets_per_bot()).max(1), free))
-}
-
-/// Says before the start whether the players' sockets fit into the process.
-pub(super) fn check_descriptors(scenario: &dyn AnyScenario, plan: &Plan, target: &Target) -> Result<(), UseError> {
-    let (each, peak) = (u64::from(scenario.sockets_per_bot()), plan.shape().peak());
-    let Some((fit, free)) = room(scenario, plan, target).filter(|(fit, _)| peak > *fit) else { return Ok(()) };
-    Err(UseError::new(format!(
-        "{} do not fit into this process: each needs {}, and {} are left, which is enough for {}.\n\
-         Raise the limit (`ulimit -n {}`, or LimitNOFILE= of the service), play fewer with --bots {fit}, or let them \
-         share sockets with --sockets 1 if their protocol can (reliable UDP can).",
-        format::counted(peak, "player", "players"),
-        format::counted(each, "descriptor", "descriptors"),
-        format::count(free),
-        format::count(fit),
-        peak * each + 1_000,
-    )))
 }
 
 /// Whether there are rows for all seats in the files that the plan names.

@@ -1,0 +1,96 @@
+//! Who asks.
+
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+
+use super::Front;
+use super::fault::Fault;
+use crate::auth::{AuthError, Known, Tokens};
+use crate::fleet::Refusal;
+use crate::request::Caller;
+
+/// How callers are told apart.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// They are not: whoever is on this machine may do everything. Only on loopback; a web page that is open on the same
+    /// machine is kept out.
+    Open,
+    /// By their tokens.
+    Tokens(Tokens),
+    /// By what API Gateway found out: IAM principals, by their ARN. Only by way of [`handle`](super::handle).
+    Gateway,
+}
+
+/// Who asks, by API Gateway's word. Only the adapter makes one, so no header can.
+#[derive(Clone, Debug)]
+pub(super) struct Principal(pub(super) Option<String>);
+
+/// The name of whoever asks where callers are not told apart.
+const ANYBODY: &str = "local";
+
+/// Who asks, and whether they may see to tokens.
+#[derive(Debug)]
+pub(super) struct Who(pub(super) Known);
+
+impl FromRequestParts<Front> for Who {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, front: &Front) -> Result<Who, Fault> {
+        match &*front.access {
+            Access::Open => {
+                keep_pages_out(&parts.headers)?;
+                Ok(Who(Known { caller: Caller { name: ANYBODY.to_owned() }, admin: true }))
+            }
+            Access::Tokens(tokens) => {
+                let token = bearer(&parts.headers).ok_or(AuthError::Missing)?;
+                Ok(Who(tokens.check(token).await?))
+            }
+            Access::Gateway => match parts.extensions.get::<Principal>() {
+                Some(Principal(Some(name))) => Ok(Who(Known { caller: Caller { name: name.clone() }, admin: false })),
+                _ => Err(Fault::Unauthorized(
+                    "API Gateway does not say who asks: its route must have the authorization AWS_IAM, and the request be \
+                     signed"
+                        .into(),
+                )),
+            },
+        }
+    }
+}
+
+/// The token of a request.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+}
+
+/// Refuses what a web page from elsewhere makes a browser on this machine send: by its origin, or by a name of its own that
+/// it has pointed at loopback.
+fn keep_pages_out(headers: &HeaderMap) -> Result<(), Fault> {
+    let refused = |why: &str| {
+        let rule = "without tokens, only this machine's own programs (always)".to_owned();
+        Err(Fault::Refused(Refusal { rule, why: why.to_owned() }))
+    };
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    if text(header::HOST).is_some_and(|host| !is_loopback(host)) {
+        return refused("the request asks for a host that is not loopback");
+    }
+    let origin = text(header::ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
+    if origin.is_some_and(|host| !is_loopback(host)) {
+        return refused("the request comes from a web page of elsewhere");
+    }
+    Ok(())
+}
+
+/// `localhost` or a loopback address, with a port or without.
+fn is_loopback(authority: &str) -> bool {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => host,
+        _ => authority,
+    };
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|addr| addr.is_loopback())
+}

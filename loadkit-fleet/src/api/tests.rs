@@ -1,0 +1,4 @@
+mod fake;
+mod gateway;
+mod real;
+mod router;

@@ -1,0 +1,61 @@
+//! Tokens: make, list, revoke.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::access::{Access, Who};
+use super::fault::Fault;
+use super::runs::Faults;
+use super::wire::TokenRequest;
+use super::{Asked, Front};
+use crate::auth::{AuthError, Known, NewToken, TokenInfo, Tokens};
+use crate::fleet::Refusal;
+
+/// The tokens, for who may see to them.
+fn tokens<'a>(front: &'a Front, who: &Known) -> Result<&'a Tokens, Fault> {
+    let Access::Tokens(tokens) = &*front.access else {
+        return Err(Fault::Missing("this fleet does not tell its callers apart by tokens".into()));
+    };
+    if !who.admin {
+        let rule = "tokens are an administrator's (always)".to_owned();
+        let why = format!("the token {:?} may not make, list or revoke tokens", who.caller.name);
+        return Err(Fault::Refused(Refusal { rule, why }));
+    }
+    Ok(tokens)
+}
+
+/// Makes a token. It is shown once, here.
+#[utoipa::path(post, path = "/v1/tokens", tag = "tokens", request_body = TokenRequest,
+    responses((status = 201, body = NewToken), Faults), security(("bearer" = [])))]
+pub(super) async fn create(
+    State(front): State<Front>,
+    Who(who): Who,
+    Asked(request): Asked<TokenRequest>,
+) -> Result<(StatusCode, Json<NewToken>), Fault> {
+    let new = tokens(&front, &who)?.create(&request.name, request.admin, &who.caller).await?;
+    Ok((StatusCode::CREATED, Json(new)))
+}
+
+/// All tokens, revoked ones included; not the secrets, which nobody has.
+#[utoipa::path(get, path = "/v1/tokens", tag = "tokens", responses((status = 200, body = Vec<TokenInfo>), Faults),
+    security(("bearer" = [])))]
+pub(super) async fn list(State(front): State<Front>, Who(who): Who) -> Result<Json<Vec<TokenInfo>>, Fault> {
+    Ok(Json(tokens(&front, &who)?.list().await?))
+}
+
+/// Revokes a token: it is refused from now on.
+#[utoipa::path(delete, path = "/v1/tokens/{name}", tag = "tokens",
+    params(("name" = String, Path, description = "The token's name")),
+    responses((status = 200, body = TokenInfo), Faults), security(("bearer" = [])))]
+pub(super) async fn revoke(
+    State(front): State<Front>,
+    Who(who): Who,
+    Path(name): Path<String>,
+) -> Result<Json<TokenInfo>, Fault> {
+    match tokens(&front, &who)?.revoke(&name).await {
+        Ok(info) => Ok(Json(info)),
+        Err(AuthError::Unknown) => Err(Fault::Missing("there is no token of this name".into())),
+        Err(error) => Err(error.into()),
+    }
+}
