@@ -71,13 +71,6 @@ const PACKAGES: &[Packages] = &[
         fetch: |folder| pip(folder, &["ministack==1.5.33"]),
         used_by: "the tests against ministack, an emulator of AWS",
     },
-    Packages {
-        variable: "LOADKIT_TEST_MOTO",
-        folder: "python-moto-5.2.5",
-        program: "python3",
-        fetch: |folder| pip(folder, &["moto[dynamodb,server,sqs]==5.2.5"]),
-        used_by: "the tests against moto, another emulator of DynamoDB and SQS",
-    },
 ];
 
 /// Brings Python packages into a folder.

@@ -113,7 +113,7 @@ pub(crate) fn folder(variable: &str) -> Option<String> {
     let folder = env::var(variable).ok();
     match &folder {
         Some(folder) => assert!(Path::new(folder).is_dir(), "{variable} says {folder}, and there is nothing"),
-        None => println!("left out: {variable} does not say where its package is; `cargo xtask test` brings it"),
+        None => println!("left out: {variable} does not say in which folder its Python package is"),
     }
     folder
 }
