@@ -4,25 +4,26 @@
 //! rest. So a caller that dies, or a launch that is cut off half way, leaves nothing that is not taken up.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use loadkit_core::{Overrides, Plan, PlanError, RunId, Seed, Target, Verdict};
+use loadkit_core::{Overrides, Plan, RunId, Seed, Verdict};
 use loadkit_worker::{
-    Address, Clock, Command, Expect, Key, Order, StopWord, Store, StoreError, Terms, get_json, keys, put_json,
+    Address, Clock, Command, Expect, Key, Order, StopWord, Store, StoreError, get_json, keys, put_json,
 };
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
 use crate::collect::poison_part;
+use crate::error::FleetError;
+use crate::guard::{Asked, Guard, Refusal};
 use crate::launcher::{Home, Launcher};
 use crate::notify::{Happening, Notifier};
 use crate::patient::Patient;
 use crate::record::{Ending, RunRecord, RunState};
 use crate::request::{Caller, RunRequest};
-use crate::staff::{Staffing, Usual, most_players, staff};
+use crate::settings::{Settings, WorkerLine};
+use crate::staff::{Staffing, most_players, staff};
 
 /// The version of a run's record.
 const SCHEMA: &str = "loadkit.run/1";
@@ -34,147 +35,6 @@ const TOKEN: &str = "token";
 const TRIES: usize = 20;
 /// How far the load can be turned up and down.
 pub const DIAL: std::ops::RangeInclusive<f64> = 0.5..=2.0;
-
-/// How workers reach the fleet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WorkerLine {
-    /// Over HTTP, here.
-    Http {
-        /// `http://127.0.0.1:8080`.
-        url: String,
-    },
-    /// Over a table and a queue.
-    Aws {
-        /// The table's name.
-        table: String,
-        /// The queue's URL.
-        queue: String,
-    },
-}
-
-/// What a fleet agrees on with its workers and with time.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// How workers reach it.
-    pub line: WorkerLine,
-    /// The times agreed on with workers.
-    pub terms: Terms,
-    /// What is usual for a home.
-    pub usual: fn(Home) -> Usual,
-    /// How often a keeper looks after its run.
-    pub pass: Duration,
-    /// A run whose workers have not all come is put off for so long at most.
-    pub assembling: Duration,
-    /// After the last player has left, figures are waited for so long at most.
-    pub tail: Duration,
-    /// A segment is given to so many attempts at most, in each generation.
-    pub attempts: u32,
-}
-
-impl Settings {
-    /// The usual, with workers that reach the fleet so.
-    pub fn new(line: WorkerLine) -> Settings {
-        Settings {
-            line,
-            terms: Terms::default(),
-            usual: Usual::of,
-            pass: Duration::from_millis(1_500),
-            assembling: Duration::from_secs(180),
-            tail: Duration::from_secs(30),
-            attempts: 3,
-        }
-    }
-
-    /// The same for workers on the fleet's own machine: everybody is near, so they can be asked more often.
-    pub fn near(line: WorkerLine) -> Settings {
-        let usual = Settings::new(line);
-        let terms = Terms { beat_ms: 500, lease_ms: 6_000, report_ms: 1_000, ..usual.terms };
-        Settings { terms, pass: Duration::from_millis(400), assembling: Duration::from_secs(60), ..usual }
-    }
-}
-
-/// What is asked for, as the guard-rails see it.
-#[derive(Debug)]
-pub struct Asked<'a> {
-    /// The request.
-    pub request: &'a RunRequest,
-    /// Its plan, with target and seed.
-    pub plan: &'a Plan,
-    /// How it would be staffed.
-    pub staffing: &'a Staffing,
-    /// What the launcher says there is room for, where it says so.
-    pub quotas: Option<&'a crate::launcher::Quotas>,
-    /// Who asks.
-    pub by: &'a Caller,
-}
-
-/// A launch that a guard-rail refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// The rule, by its name.
-    pub rule: String,
-    /// Why, and what would be allowed.
-    pub why: String,
-}
-
-/// The guard-rails.
-#[async_trait]
-pub trait Guard: Send + Sync + fmt::Debug {
-    /// Whether this may be launched.
-    ///
-    /// # Errors
-    /// The rule that refuses it.
-    async fn check(&self, asked: &Asked<'_>) -> Result<(), Refusal>;
-}
-
-/// No guard-rails: whoever can ask may launch.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Unguarded;
-
-#[async_trait]
-impl Guard for Unguarded {
-    async fn check(&self, _: &Asked<'_>) -> Result<(), Refusal> {
-        Ok(())
-    }
-}
-
-/// Why a run was not launched, or not changed.
-#[derive(Debug)]
-pub enum FleetError {
-    /// The plan is wrong: every problem at its line.
-    Plan(PlanError),
-    /// The request is wrong otherwise.
-    Request(String),
-    /// A guard-rail refuses it.
-    Refused(Refusal),
-    /// There is no such run.
-    UnknownRun(RunId),
-    /// The run has ended: nothing about it can be changed.
-    Ended(RunId),
-    /// The store does not do it.
-    Store(StoreError),
-}
-
-impl fmt::Display for FleetError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FleetError::Plan(error) => error.fmt(f),
-            FleetError::Request(why) => f.write_str(why),
-            FleetError::Refused(Refusal { rule, why }) => write!(f, "the rule {rule:?} refuses it: {why}"),
-            FleetError::UnknownRun(run) => write!(f, "there is no run {run}"),
-            FleetError::Ended(run) => write!(f, "the run {run} has ended"),
-            FleetError::Store(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for FleetError {}
-
-impl From<StoreError> for FleetError {
-    fn from(error: StoreError) -> FleetError {
-        FleetError::Store(error)
-    }
-}
 
 /// A run in the list of all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -533,9 +393,4 @@ pub(crate) fn ms(time: Duration) -> u64 {
 /// The latest first.
 fn place_in_list(created_at_ms: u64, run: RunId) -> String {
     format!("{:020}/{run}", u64::MAX - created_at_ms)
-}
-
-/// The target of a plan as a report names it; its addresses are the workers' matter.
-pub(crate) fn target_of(plan: &Plan) -> Target {
-    Target::new(plan.target().unwrap_or_default(), Vec::new())
 }

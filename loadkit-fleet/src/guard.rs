@@ -1,59 +1,56 @@
-//! The guard-rails at the launch: the policy, over what the run would take and where its target is.
+//! What the guard-rails see of a launch, and what they say.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::fmt;
 
 use async_trait::async_trait;
-use loadkit_worker::Terms;
+use loadkit_core::Plan;
+use serde::{Deserialize, Serialize};
 
-use crate::estimate::Estimate;
-use crate::fleet::{Asked, Guard, Refusal};
-use crate::policy::{Policy, host_of};
+use crate::launcher::Quotas;
+use crate::request::{Caller, RunRequest};
+use crate::staff::Staffing;
 
-/// What the rule of a refusal begins with that is a quota.
-pub(crate) const QUOTA: &str = "quota: ";
-/// A name is looked up for so long at most.
-const MAX_LOOKUP: Duration = Duration::from_secs(5);
-
-/// A policy on guard.
-///
-/// It resolves the target where the fleet is; workers resolve it again where they are. Who can make a name mean two things
-/// there can lead them elsewhere: allow only names whose zone is the studio's own, or give `networks` to the workers' own
-/// network as well.
-#[derive(Clone, Debug, Default)]
-pub struct Guarded {
-    policy: Policy,
-    terms: Terms,
+/// What is asked for, as the guard-rails see it.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The request.
+    pub request: &'a RunRequest,
+    /// Its plan, with target and seed.
+    pub plan: &'a Plan,
+    /// How it would be staffed.
+    pub staffing: &'a Staffing,
+    /// What the launcher says there is room for, where it says so.
+    pub quotas: Option<&'a Quotas>,
+    /// Who asks.
+    pub by: &'a Caller,
 }
 
-impl Guarded {
-    /// This policy, in a fleet with these terms.
-    pub fn new(policy: Policy, terms: Terms) -> Guarded {
-        Guarded { policy, terms }
-    }
-
-    /// The policy.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
-    }
+/// A launch that a guard-rail refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The rule, by its name.
+    pub rule: String,
+    /// Why, and what would be allowed.
+    pub why: String,
 }
+
+/// The guard-rails.
+#[async_trait]
+pub trait Guard: Send + Sync + fmt::Debug {
+    /// Whether this may be launched.
+    ///
+    /// # Errors
+    /// The rule that refuses it.
+    async fn check(&self, asked: &Asked<'_>) -> Result<(), Refusal>;
+}
+
+/// No guard-rails: whoever can ask may launch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unguarded;
 
 #[async_trait]
-impl Guard for Guarded {
-    async fn check(&self, asked: &Asked<'_>) -> Result<(), Refusal> {
-        let quotas = asked.quotas.cloned().unwrap_or_default();
-        let estimate = Estimate::of(asked.plan, asked.staffing, &self.terms, &quotas);
-        let addrs = resolve(asked.plan.target().unwrap_or_default()).await;
-        self.policy.check(asked.request, asked.plan, &estimate, asked.by, &addrs)?;
-        estimate.fits().map_err(|over| Refusal { rule: format!("{QUOTA}{}", over.need.name), why: over.to_string() })
+impl Guard for Unguarded {
+    async fn check(&self, _: &Asked<'_>) -> Result<(), Refusal> {
+        Ok(())
     }
-}
-
-/// The addresses of a target; none if it has none, or nobody says in time.
-async fn resolve(target: &str) -> Vec<SocketAddr> {
-    if target.starts_with("mem:") {
-        return Vec::new();
-    }
-    let lookup = tokio::time::timeout(MAX_LOOKUP, tokio::net::lookup_host((host_of(target), 0)));
-    lookup.await.ok().and_then(Result::ok).map(Iterator::collect).unwrap_or_default()
 }

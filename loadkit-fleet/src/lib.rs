@@ -11,10 +11,12 @@ mod collate;
 mod collect;
 #[cfg(feature = "embedded")]
 mod embedded;
+mod error;
 mod estimate;
 mod fleet;
-#[cfg(feature = "api")]
 mod guard;
+#[cfg(feature = "api")]
+mod guarded;
 mod inbox;
 mod keeper;
 mod launcher;
@@ -27,6 +29,7 @@ mod request;
 pub mod rollup;
 #[cfg(feature = "serve")]
 mod serve;
+mod settings;
 mod staff;
 #[cfg(feature = "webhook")]
 mod webhook;
@@ -37,10 +40,12 @@ pub use collate::collate_all;
 pub use collect::{Collected, Poison, collect};
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedStore;
+pub use error::FleetError;
 pub use estimate::{CostLine, Dollars, Estimate, FARGATE_GB, FARGATE_VCPUS, LAMBDA_MB, Need, OverQuota};
-pub use fleet::{Asked, DIAL, Fleet, FleetError, Guard, Refusal, RunLine, Settings, Unguarded, WorkerLine};
+pub use fleet::{DIAL, Fleet, RunLine};
+pub use guard::{Asked, Guard, Refusal, Unguarded};
 #[cfg(feature = "api")]
-pub use guard::Guarded;
+pub use guarded::Guarded;
 pub use inbox::{Inbox, MemoryQueue, Received};
 pub use keeper::{Kept, keep, keep_all, report_file};
 pub use launcher::{Home, Launcher, Quotas};
@@ -51,6 +56,7 @@ pub use record::{Ending, Note, RunRecord, RunState};
 pub use request::{Caller, Long, RunRequest, RunnerChoice};
 #[cfg(feature = "serve")]
 pub use serve::{ServeOptions, Serving, open_store};
+pub use settings::{Settings, WorkerLine};
 pub use staff::{Generation, MAX_WORKERS, Staffing, Usual, most_players, staff};
 #[cfg(feature = "webhook")]
 pub use webhook::Webhook;

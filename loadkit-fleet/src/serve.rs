@@ -11,13 +11,14 @@ use loadkit_worker::{Clock, MemoryStore, Store, SystemClock};
 use crate::api::{Access, Door, FleetService};
 use crate::auth::Tokens;
 use crate::embedded::EmbeddedStore;
-use crate::fleet::{Fleet, Settings, WorkerLine};
-use crate::guard::Guarded;
+use crate::fleet::Fleet;
+use crate::guarded::Guarded;
 use crate::keeper::keep_all;
 use crate::launcher::Launcher;
 use crate::local::LocalLauncher;
 use crate::notify::{Notifier, Silent};
 use crate::policy::Policy;
+use crate::settings::{Settings, WorkerLine};
 use crate::webhook::Webhook;
 
 /// What the store may forget is looked for so often.
@@ -85,7 +86,8 @@ impl Serving {
             Some(embedded) => embedded.clone(),
             None => Arc::new(MemoryStore::new()),
         };
-        let access = if options.tokens { Access::Tokens(Tokens::new(store.clone(), clock.clone())) } else { Access::Open };
+        let access =
+            if options.tokens { Access::Tokens(Tokens::new(store.clone(), clock.clone())) } else { Access::Open };
         let door = Door::open(options.listen, access).await.map_err(|error| error.to_string())?;
         let notifier: Arc<dyn Notifier> = match &options.webhook {
             Some(url) => Arc::new(Webhook::new(url)?),

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, header};
 use super::Front;
 use super::fault::Fault;
 use crate::auth::{AuthError, Known, Tokens};
-use crate::fleet::Refusal;
+use crate::guard::Refusal;
 use crate::request::Caller;
 
 /// How callers are told apart.

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::auth::AuthError;
+use crate::error::FleetError;
 use crate::estimate::OverQuota;
-use crate::fleet::{FleetError, Refusal};
-use crate::guard::QUOTA;
+use crate::guard::Refusal;
+use crate::guarded::QUOTA;
 
 /// What is answered when a request fails.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -10,7 +10,7 @@ use super::runs::Faults;
 use super::wire::TokenRequest;
 use super::{Asked, Front};
 use crate::auth::{AuthError, Known, NewToken, TokenInfo, Tokens};
-use crate::fleet::Refusal;
+use crate::guard::Refusal;
 
 /// The tokens, for who may see to them.
 fn tokens<'a>(front: &'a Front, who: &Known) -> Result<&'a Tokens, Fault> {

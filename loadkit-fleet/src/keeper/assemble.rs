@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use loadkit_worker::Phase;
 
 use super::Keeper;
-use crate::fleet::{FleetError, ms};
+use crate::error::FleetError;
+use crate::fleet::ms;
 
 impl Keeper<'_> {
     /// Puts the start off as long as workers are missing. Why the run cannot begin at all, if so.

@@ -4,7 +4,8 @@ use loadkit_core::format;
 use loadkit_worker::{Expect, Job, Lease, Phase, StoreError, WorkerStatus, keys, put_json};
 
 use super::Keeper;
-use crate::fleet::{FleetError, ms};
+use crate::error::FleetError;
+use crate::fleet::ms;
 use crate::staff::Generation;
 
 /// Leases read at a time.

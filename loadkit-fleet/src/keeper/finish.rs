@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use loadkit_core::{Conditions, Job, Judgement, Report, RunFacts, Seed, Stop, Verdict, format, names, write_report};
+use loadkit_core::{
+    Conditions, Job, Judgement, Report, RunFacts, Seed, Stop, Target, Verdict, format, names, write_report,
+};
 use loadkit_worker::{Key, StopWord, Store, StoreError, WorkerStatus, blob};
 
 use super::Keeper;
-use crate::fleet::{FleetError, ms, target_of};
+use crate::error::FleetError;
+use crate::fleet::ms;
 use crate::record::{Ending, RunRecord, RunState};
 
 /// Reports are kept so long: 400 days.
@@ -120,7 +123,8 @@ impl Keeper<'_> {
         let mut job = Job::whole(
             self.run,
             self.plan.clone(),
-            target_of(&self.plan),
+            // Its addresses are the workers' matter.
+            Target::new(self.plan.target().unwrap_or_default(), Vec::new()),
             Seed::parse(&self.order.seed).unwrap_or(Seed(0)),
         );
         job.shards = self.order.shards.unwrap_or(sum.cores).saturating_mul(self.order.workers);

@@ -43,7 +43,7 @@ use std::time::Duration;
 use loadkit_core::{Plan, PlanError, Problem, format_duration};
 
 use crate::estimate::Estimate;
-use crate::fleet::Refusal;
+use crate::guard::Refusal;
 use crate::launcher::Home;
 use crate::request::{Caller, RunRequest};
 

@@ -114,6 +114,12 @@ impl Client {
         if about.is_empty() { command } else { command.about(format!("Load-tests a game server: {about}")) }
     }
 
+    /// Its name, its version, and the build that it was stamped with.
+    fn title(&self) -> String {
+        let build = self.build.map_or_else(String::new, |build| format!(" (build {build})"));
+        format!("{} {}{build}", self.name, self.version)
+    }
+
     fn list(&self) -> Result<u8, UseError> {
         let width = self.scenarios.iter().map(|scenario| scenario.name().len()).max().unwrap_or(0);
         let mut lines = Vec::new();

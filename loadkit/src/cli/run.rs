@@ -48,7 +48,7 @@ impl Client {
         let mut job = Job::whole(RunId(random()), plan, target, seed);
         job.shards = args.play.shards.unwrap_or(job.shards);
         let mut report = play(scenario, &job, args)?;
-        report.run.client = format!("{} {}", self.name, self.version);
+        report.run.client = self.title();
         report.run.build = args.build.clone().or_else(|| std::env::var(BUILD).ok()).unwrap_or_default();
         if let Some(baseline) = &baseline {
             report.compare_with(baseline);

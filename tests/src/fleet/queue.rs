@@ -93,7 +93,7 @@ pub(super) async fn collecting(queue: Arc<Queue>, store: Arc<dyn Store>, clock: 
         tokio::time::sleep(Duration::from_millis(100)).await;
         let texts = queue.take(500);
         let whole: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let dies = queue.trouble.dies_every > 0 && batch % queue.trouble.dies_every == 0;
+        let dies = queue.trouble.dies_every > 0 && batch.is_multiple_of(queue.trouble.dies_every);
         let done = if dies { &whole[..whole.len() / 2] } else { &whole[..] };
         match collect(&*store, done, clock.now_ms()).await {
             Ok(collected) if !dies => {

@@ -44,7 +44,7 @@ impl<S> Metered<S> {
         let mut counts = self.counts();
         counts.calls += 1;
         let every = self.weather.throttles_every;
-        if every > 0 && counts.calls % every == 0 {
+        if every > 0 && counts.calls.is_multiple_of(every) {
             return Err(StoreError::Throttled("ProvisionedThroughputExceededException".into()));
         }
         Ok(())

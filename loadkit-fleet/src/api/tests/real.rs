@@ -9,11 +9,12 @@ use loadkit_worker::{Job, MemoryStore, Parcels, Terms, VirtualClock};
 
 use super::fake::{Answer, ask, launch};
 use crate::api::{Access, FleetService, router};
-use crate::fleet::{Fleet, Settings, WorkerLine};
-use crate::guard::Guarded;
+use crate::fleet::Fleet;
+use crate::guarded::Guarded;
 use crate::launcher::{Home, Launcher, Quotas};
 use crate::notify::{Happening, Notifier};
 use crate::policy::Policy;
+use crate::settings::{Settings, WorkerLine};
 
 #[derive(Debug)]
 struct Nobody;
