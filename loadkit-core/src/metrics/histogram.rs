@@ -14,7 +14,7 @@ pub(super) const LARGEST: u64 = 1 << 42;
 
 /// A distribution of whole numbers (of microseconds, for times), to 3 significant digits.
 ///
-/// 96 KiB from the first value on, which is enough up to a second; beyond it grows, to 136 KiB at a minute. One per metric and shard,
+/// 112 KiB from the first value on, which is enough up to four seconds; beyond it grows, to 136 KiB at a minute. One per metric and shard,
 /// never one per bot.
 #[derive(Clone, Debug)]
 pub struct Histogram {
@@ -62,7 +62,7 @@ impl Histogram {
         let _ = self.buckets.record_n(value, count);
     }
 
-    /// Makes room for times of up to a second.
+    /// Makes room for times of up to four seconds.
     #[cold]
     fn make_room(&mut self) {
         let mut roomy = Histogram::new().buckets;

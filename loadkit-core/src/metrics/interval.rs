@@ -10,11 +10,11 @@ use super::histogram::{HistogramDelta, LARGEST};
 const HALF: u64 = 1_024;
 /// Values below this have a bucket each.
 const EXACT: u64 = 2 * HALF;
-/// Values below this, just over a second in microseconds, find room from the first value on: times have tails, and memory
+/// Values below this, just over four seconds in microseconds, find room from the first value on: times have tails, and memory
 /// is not to grow with each new longest of them.
-pub(super) const ROOMY: u64 = 1 << 20;
+pub(super) const ROOMY: u64 = 1 << 22;
 
-/// Values of one interval. 48 KiB from the first value on, which is enough up to a second in microseconds; beyond it grows
+/// Values of one interval. 56 KiB from the first value on, which is enough up to four seconds in microseconds; beyond it grows
 /// with the largest value seen, to 68 KiB at a minute. Allocates only then.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IntervalHistogram {
