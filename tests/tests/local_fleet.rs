@@ -10,7 +10,7 @@ use loadkit::core::Verdict;
 use loadkit_fleet::api::{Access, Door, FleetService};
 use loadkit_fleet::{
     Caller, Ending, Fleet, Kept, LocalLauncher, Policy, RunRecord, RunRequest, RunnerChoice, Settings, Silent,
-    Unguarded, WorkerLine, keep,
+    Unguarded, Usual, WorkerLine, keep, report_file,
 };
 use loadkit_tests::{Seen, rudp_server};
 use loadkit_worker::{MemoryStore, StopWord, SystemClock};
@@ -19,11 +19,16 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// A fleet whose workers are processes of the tests' client, behind its door.
 async fn fleet() -> Fleet {
+    fleet_with(|_| {}).await
+}
+
+async fn fleet_with(change: impl FnOnce(&mut Settings)) -> Fleet {
     let door = Door::open("127.0.0.1:0".parse().unwrap(), Access::Open).await.unwrap();
     let line = WorkerLine::Http { url: format!("http://{}", door.addr()) };
     let launcher = Arc::new(LocalLauncher::new(env!("CARGO_BIN_EXE_client"), 8));
     let (store, clock) = (Arc::new(MemoryStore::new()), Arc::new(SystemClock));
-    let settings = Settings::near(line);
+    let mut settings = Settings::near(line);
+    change(&mut settings);
     let fleet = Fleet::new(store, [launcher as _], Arc::new(Silent), Arc::new(Unguarded), clock, settings);
     let service = Arc::new(FleetService::new(fleet.clone(), Policy::default()));
     tokio::spawn(door.serve(service, std::future::pending()));
@@ -96,4 +101,37 @@ async fn a_client_that_does_not_fit_is_in_the_record() {
     let launched = launch(&fleet, request("127.0.0.1:9", 4, "another 9.9")).await;
     let record = ended(&fleet, &launched).await;
     assert!(record.notes.iter().any(|note| note.text.contains("asks for the client \"another 9.9\"")), "{record:?}");
+}
+
+/// Processes that live for so short a time that three generations of them play a run of 40 seconds, as Lambdas do one of 40
+/// minutes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_is_relayed_over_three_generations_of_processes() {
+    let (server, seen) = rudp_server(|_| ());
+    let fleet = fleet_with(|settings| {
+        settings.terms.over_ms = 2_000;
+        settings.terms.overlap_ms = 1_000;
+        settings.usual = |home| Usual { life: Some(Duration::from_secs(43)), ..Usual::of(home) };
+    })
+    .await;
+    let plan = Plan::builder().target(server.to_string()).scenario("rudp").bots(60).grace(Duration::from_secs(2));
+    let plan = plan.duration(Duration::from_secs(40)).build().unwrap().to_toml();
+    let asked = RunRequest { plan, runner: RunnerChoice::Local, workers: Some(2), ..RunRequest::default() };
+    let launched = launch(&fleet, asked).await;
+    let record = ended(&fleet, &launched).await;
+    assert_eq!((record.ending, record.parcels_missing), (Some(Ending::Complete), 0), "{record:?}");
+    let report = report_file(&**fleet.store(), record.id, "report.json").await.unwrap().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    let points = report["series"]["points"].as_array().unwrap();
+    let number = |point: &serde_json::Value, what: &str| point[what].as_u64().unwrap();
+    for point in &points[2..38] {
+        let (planned, active) = (number(point, "planned"), number(point, "active"));
+        assert!(planned <= 60, "nobody is planned twice: {point}");
+        assert!(active * 100 >= 60 * 98, "{active} players of 60 at {}: {:#?}", point["to_s"], record.notes);
+    }
+    let handed_over = report["generator"]["counts"]["loadkit.handed_over"]["total"].as_u64().unwrap();
+    assert_eq!(handed_over, 120, "each player twice");
+    // Each player of each generation came to the server once, and left it.
+    assert_eq!(report["players"]["started"].as_u64().unwrap(), 180);
+    assert_eq!((seen.joined(), seen.left()), (180, 180));
 }
