@@ -9,7 +9,9 @@ mod enet_client;
 mod enet_server;
 mod enet_session;
 mod enveloped;
+mod flight;
 mod framing;
+mod histograms;
 mod input;
 mod kcp;
 mod kcp_server;
@@ -17,6 +19,7 @@ mod pair;
 mod plan;
 mod proto;
 mod quic_server;
+mod report;
 mod rudp_client;
 mod rudp_server;
 mod rudp_session;
@@ -42,12 +45,15 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("enet_server", enet_server::target),
     ("enet_session", enet_session::target),
     ("enveloped", enveloped::target),
+    ("flight", flight::target),
     ("framing", framing::target),
+    ("histograms", histograms::target),
     ("kcp", kcp::target),
     ("kcp_server", kcp_server::target),
     ("plan", plan::target),
     ("proto", proto::target),
     ("quic_server", quic_server::target),
+    ("report", report::target),
     ("rudp_client", rudp_client::target),
     ("rudp_server", rudp_server::target),
     ("rudp_session", rudp_session::target),

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::data::Row;
-use crate::failure::{Result, kebab};
+use crate::failure::{Failure, Kind, Result, kebab};
 use crate::run::RunInfo;
 use crate::weights::{Weights, WeightsError};
 
@@ -118,8 +118,30 @@ impl Seat {
     /// How many seats its party has. Only the last party of a plan can be smaller than `party` in the plan.
     pub fn party_size(&self) -> u64 {
         let size = self.run.plan().party();
-        let first = self.party() * size;
+        let party = self.twin_of().unwrap_or(self.index) / size;
+        let first = party * size;
         size.min(self.run.plan().shape().seats().saturating_sub(first)).max(1)
+    }
+
+    /// The seat whose twin this is, if the player is there only because the load was dialled above the plan's
+    /// ([`Control::dial`](crate::Control::dial)). Twins have seats after all others: accounts, persona and random numbers of
+    /// their own. A twin for whose seat an accounts or data file has no row fails at once, and is not filled again.
+    pub fn twin_of(&self) -> Option<u64> {
+        self.index.checked_sub(self.run.plan().first_twin())
+    }
+
+    /// That each of the plan's files has a row for the seat: those of the plan do, those of twins may not.
+    pub(crate) fn check_rows(&self) -> Result<(), Failure> {
+        let rows = self.run.rows();
+        if self.twin_of().is_none() || self.index < rows {
+            return Ok(());
+        }
+        let why = format!(
+            "the load was dialled above the plan's, and seat {} has no row: a file of accounts or data has {rows}; add rows \
+             for twice the players, or dial lower",
+            self.index
+        );
+        Err(Failure::new(Kind::NO_ROW, why))
     }
 
     /// The account: the column `account` of the plan's accounts file, else its first column, or a made-up name such

@@ -65,6 +65,8 @@ pub(crate) struct Inner {
     /// When what the bot was handed last had arrived, within this turn.
     arrived: Cell<Option<Instant>>,
     pub(crate) stopping: Cell<bool>,
+    /// Its task is to end at its next turn, without a word of the bot's.
+    pub(crate) is_cut: Cell<bool>,
     connections: Cell<u32>,
     /// Connections begun.
     dialled: Cell<u32>,
@@ -88,6 +90,7 @@ impl Cx {
             intended: Cell::new(Some(intended)),
             arrived: Cell::new(None),
             stopping: Cell::new(false),
+            is_cut: Cell::new(false),
             connections: Cell::new(0),
             dialled: Cell::new(0),
             waker: Cell::new(None),
@@ -340,12 +343,15 @@ impl Cx {
 
     /// Asks the bot to leave.
     pub(crate) fn ask_to_leave(&self) {
-        if !self.0.stopping.replace(true)
-            && let Some(waker) = self.0.waker.take()
-        {
-            waker.wake();
+        if !self.0.stopping.replace(true) {
+            self.wake();
         }
         self.record(|tape| tape.asked());
+    }
+
+    /// Has the bot's task polled, if it has been before.
+    pub(crate) fn wake(&self) {
+        self.0.waker.take().into_iter().for_each(Waker::wake);
     }
 
     /// One turn of the bot: what has arrived, the bot, what it sends.

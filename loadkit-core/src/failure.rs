@@ -34,6 +34,8 @@ impl Kind {
     pub const DESCRIPTORS: Kind = Kind("descriptors");
     /// No port is free at a source address. The load generator's fault: it makes the run invalid.
     pub const SOURCE_PORTS: Kind = Kind("source-ports");
+    /// A seat has no row of the plan's accounts or data: the load was dialled above the rows of the file.
+    pub const NO_ROW: Kind = Kind("no-row");
     /// A wait ended because the bot was asked to leave. Never counted as a failure.
     pub const STOPPED: Kind = Kind("stopped");
     /// The bot's own code panicked.

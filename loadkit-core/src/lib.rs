@@ -34,12 +34,12 @@ pub use bot::{Bot, Scenario, Seat};
 pub use bot_rng::BotRng;
 pub use cx::{Connect, Cx, Drive};
 pub use data::{DataError, Row, Table};
-pub use engine::{Control, Ended, Host, Job, MachineUsage, Only, RunError, Stop, Usage, Virtual, run};
+pub use engine::{Control, Ended, Host, Job, MachineUsage, Only, RunError, Stop, Usage, Virtual, Window, run};
 pub use failure::{Error, Failure, Kind, Result};
 pub use metrics::{
     Applied, Collector, FailureSample, GaugeDelta, GaugeReading, Histogram, HistogramDelta, MetricId, MetricSink,
-    Point, Recorder, RunId, Sample, SeriesStep, Snapshot, SnapshotKey, StepDelta, StepTotals, Totals, TrendDelta,
-    TrendTotals, TrendUnit, names,
+    Point, Recorder, RunId, Sample, SeriesStep, ShardSeen, Snapshot, SnapshotKey, StepDelta, StepTotals, Totals,
+    TrendDelta, TrendTotals, TrendUnit, names,
 };
 pub use mix::{AnyBot, Mix};
 pub use party::Party;
@@ -65,5 +65,7 @@ pub use think::Think;
 pub use threshold::{Clock, Comparison, Limit, Metric, Percentile, Stat, Threshold, ThresholdError, Unit};
 pub use ticks::{Hz, Tick, Ticks};
 pub use timer::{Alarm, Sleep, Timers, TokioTimer, WakeTimer};
+#[cfg(feature = "keep")]
+pub use verdict::RestoreError;
 pub use verdict::{Check, Checked, Conditions, Judge, Judgement, Reason, Verdict};
 pub use weights::{Weights, WeightsError};

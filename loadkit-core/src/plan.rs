@@ -175,6 +175,19 @@ impl Plan {
         self.draft.party.as_ref().map_or(1, |party| party.value)
     }
 
+    /// The first seat of the twins, who play while the load is dialled above the plan's (see [`Control::dial`]): seat `s` has
+    /// the twin `s + first_twin()`. It begins a party.
+    ///
+    /// [`Control::dial`]: crate::Control::dial
+    pub fn first_twin(&self) -> u64 {
+        self.shape.seats().div_ceil(self.party()) * self.party()
+    }
+
+    /// Whether there is such a seat, a twin's included.
+    pub fn has_seat(&self, seat: u64) -> bool {
+        seat.checked_sub(self.first_twin()).unwrap_or(seat) < self.shape.seats()
+    }
+
     /// The bound on players ever started, refills included.
     pub fn total(&self) -> Option<u64> {
         self.shape.total()

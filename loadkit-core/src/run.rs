@@ -123,4 +123,10 @@ impl RunInfo {
     pub fn data(&self, name: &str) -> Option<&Table> {
         self.data.get(name).map(AsRef::as_ref)
     }
+
+    /// Seats for which there is a row in every file.
+    pub(crate) fn rows(&self) -> u64 {
+        let tables = self.accounts.iter().chain(self.data.values());
+        tables.map(|table| table.len() as u64).min().unwrap_or(u64::MAX)
+    }
 }

@@ -6,6 +6,8 @@ mod cell;
 mod drift;
 mod evaluate;
 pub(crate) mod health;
+#[cfg(feature = "keep")]
+mod keep;
 mod measure;
 mod watch;
 
@@ -16,6 +18,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use self::evaluate::{Evaluated, evaluate};
+#[cfg(feature = "keep")]
+pub use self::keep::RestoreError;
 use self::watch::Watch;
 use crate::engine::{Control, Ended, Stop};
 use crate::failure::Failure;
@@ -175,6 +179,8 @@ impl Conditions {
 /// end.
 #[derive(Debug)]
 pub struct Judge {
+    #[cfg_attr(not(feature = "keep"), expect(dead_code, reason = "only what is put aside needs it"))]
+    interval: Duration,
     collector: Collector,
     rules: Vec<Rule>,
     control: Option<Control>,
@@ -199,6 +205,7 @@ impl Judge {
             missed_since_us: None,
         };
         Judge {
+            interval,
             collector: Collector::new(interval),
             rules: thresholds.iter().map(rule).collect(),
             control: None,
@@ -206,8 +213,11 @@ impl Judge {
         }
     }
 
-    /// The same, which asks the players to leave when a threshold with `else abort` says so.
+    /// The same, which asks the players to leave when a threshold with `else abort` says so, or has said so.
     pub fn with_control(self, control: &Control) -> Judge {
+        if self.aborted.is_some() {
+            control.stop(Stop::Drain);
+        }
         Judge { control: Some(control.clone()), ..self }
     }
 

@@ -98,9 +98,9 @@ fn a_player_played_alone_does_what_it_did() {
         assert_eq!(comparison.first(Parting::Contents), None);
         assert_eq!(comparison.before as u64, recorded.left_out);
     }
-    let only = Only { seat: 30, life: 0, leaves: SECOND };
+    let only = Only { seat: 60, life: 0, leaves: SECOND };
     let error = play(Of(walk), &job(plan, 1).only(only)).unwrap_err();
-    assert_eq!(error.to_string(), "the plan has no seat 30: its 30 are numbered from 0");
+    assert_eq!(error.to_string(), "the plan has no seat 60: its 30 are numbered from 0");
 }
 
 #[test]

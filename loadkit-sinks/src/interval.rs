@@ -9,6 +9,7 @@ const MAX_NAMES: usize = 1_024;
 
 /// The figures of one interval, of all shards together. Distributions are merged bucket for bucket.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Interval {
     /// When the run began, µs since 1970.
     pub epoch_us: u64,
@@ -32,6 +33,7 @@ pub struct Interval {
 
 /// Where the players are, and what became of them in the interval.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Players {
     /// At work at the end of the interval.
     pub active: u64,
@@ -51,6 +53,7 @@ pub struct Players {
 
 /// A step in one interval.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StepFigures {
     /// From the actual start, µs, of those that succeeded.
     pub service: HistogramDelta,
@@ -79,7 +82,7 @@ impl Interval {
     }
 
     /// Adds what a shard gathered, but for its population: that is a state, not a sum.
-    pub(crate) fn add(&mut self, snapshot: &Snapshot) {
+    pub fn add(&mut self, snapshot: &Snapshot) {
         self.to_us = self.to_us.max(snapshot.to_us);
         self.players.started += snapshot.started;
         self.players.finished += snapshot.finished;

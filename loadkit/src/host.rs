@@ -43,10 +43,16 @@ fn open_descriptors() -> u64 {
     }
 }
 
-/// Resident memory: the second field of `/proc/self/statm`, in pages of 4 KiB.
+/// Resident memory of the process's own.
 fn resident_bytes() -> Option<u64> {
-    let statm = fs::read_to_string("/proc/self/statm").ok()?;
-    Some(statm.split_whitespace().nth(1)?.parse::<u64>().ok()? * 4_096)
+    own_pages(&fs::read_to_string("/proc/self/statm").ok()?).map(|pages| pages * 4_096)
+}
+
+/// The second field of `/proc/self/statm` without the third, in pages of 4 KiB. Pages of files, as of the program itself,
+/// come and go as the kernel likes.
+fn own_pages(statm: &str) -> Option<u64> {
+    let mut fields = statm.split_whitespace().skip(1).map_while(|field| field.parse::<u64>().ok());
+    Some(fields.next()?.saturating_sub(fields.next()?))
 }
 
 /// What the whole machine does, as Linux tells (proc_stat(5), proc_pid_net(5)).
@@ -104,6 +110,7 @@ mod tests {
         let snmp = "Tcp: A B\nTcp: 1 2\nUdp: InDatagrams NoPorts RcvbufErrors\nUdp: 9 8 7\nUdpLite: RcvbufErrors\nUdpLite: 1\n";
         assert_eq!(dropped_of(snmp), Some(7));
         assert_eq!(dropped_of("Udp: InDatagrams\nUdp: 1\n"), None);
+        assert_eq!((own_pages("900 500 120 7 0 80 0\n"), own_pages("900 500"), own_pages("")), (Some(380), None, None));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod codecs;
 mod conditions;
+mod fleet;
 mod gate;
 mod metrics;
 mod round_trip;
@@ -24,5 +25,7 @@ fn main() -> ExitCode {
         ("transports", &transports::transports),
         ("truth", &truth::truth),
         ("gate", &gate::gate),
+        ("fleet", &fleet::million),
+        ("collector", &fleet::collector),
     ])
 }

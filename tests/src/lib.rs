@@ -3,6 +3,7 @@
 pub mod bench;
 mod child;
 mod echo;
+pub mod fleet;
 pub mod noise;
 pub mod samples;
 pub mod schema;

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use loadkit::cli::{Client, RunArgs};
+use loadkit::cli::{Client, PlayArgs, RunArgs};
 use loadkit_tests::{Child, Way, rudp_server};
 
 /// Jenkins' `DirectoryBrowserSupport.CSP`.
@@ -149,14 +149,17 @@ fn small_run(folder: &Path, baseline: Option<&Path>) -> &'static str {
     let (addr, _) = rudp_server(|_| {});
     let client = Client::new("page", "1.0").scenario(Way::Rudp);
     let args = RunArgs {
-        target: Some(addr.to_string()),
+        play: PlayArgs {
+            target: Some(addr.to_string()),
+            report: folder.to_path_buf(),
+            quiet: true,
+            ..PlayArgs::default()
+        },
         bots: Some(10),
         duration: Some(Duration::from_millis(2_500)),
         threshold: vec!["p99(ping) < 5s".parse().unwrap(), "p50(ping) < 1us".parse().unwrap()],
-        report: folder.to_path_buf(),
         build: Some("2.31.0".to_owned()),
         baseline: baseline.map(Path::to_path_buf),
-        quiet: true,
         ..RunArgs::default()
     };
     let finished = client.run(&args).unwrap();
@@ -211,7 +214,8 @@ fn a_browser_shows_the_page_under_the_policy() {
     let needed: BTreeSet<String> = linked.chain(addresses(&page, "src")).chain(["report.html".to_owned()]).collect();
     assert!(needed.len() >= 4, "{needed:?}");
     assert!(needed.is_subset(&archive.found()), "of {needed:?} it got {:?}", archive.found());
-    let sections = ["Thresholds", "Beside an earlier run", "Steps", "Over time", "Distributions", "The load generator"];
+    let sections =
+        ["Thresholds", "Beside an earlier run", "Steps", "Over time", "Distributions", "Flights", "The load generator"];
     for section in sections {
         assert!(seen.dom.contains(&format!("<h2>{section}</h2>")), "no `{section}` in:\n{}", seen.dom);
     }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use loadkit::cli::{Client, RunArgs};
+use loadkit::cli::{Client, PlayArgs, RunArgs};
 use teeworlds::bot::Dm;
 use teeworlds::server::Server;
 
@@ -20,12 +20,15 @@ fn sixty_bots_play_in_the_real_server() {
     let folder = tempfile::tempdir().unwrap();
     let client = Client::new("teeworlds", "1.0").scenario(Dm);
     let args = RunArgs {
-        target: Some(server.addr().to_string()),
+        play: PlayArgs {
+            target: Some(server.addr().to_string()),
+            report: folder.path().to_path_buf(),
+            quiet: true,
+            ..PlayArgs::default()
+        },
         bots: Some(BOTS),
         ramp: Some(Duration::from_secs(1)),
         duration: Some(Duration::from_secs(9)),
-        report: folder.path().to_path_buf(),
-        quiet: true,
         ..RunArgs::default()
     };
     let report = client.run(&args).unwrap().report;

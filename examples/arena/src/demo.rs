@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use loadkit::cli::{Client, RunArgs};
+use loadkit::cli::{Client, PlayArgs, RunArgs};
 
 use crate::agree::Comparison;
 use crate::counts::Counts;
@@ -20,12 +20,15 @@ pub fn demo(client: &Client) -> Result<u8, Box<dyn Error>> {
     let server = ServerProcess::start()?;
     println!("The arena's server plays at {}. Misbehaviour to try: `arena server --help`.", server.addr);
     let finished = client.run(&RunArgs {
-        target: Some(server.addr.clone()),
+        play: PlayArgs {
+            target: Some(server.addr.clone()),
+            party: Some(3),
+            report: PathBuf::from("report"),
+            ..PlayArgs::default()
+        },
         bots: Some(1_000),
         ramp: Some(Duration::from_secs(4)),
         duration: Some(Duration::from_secs(20)),
-        party: Some(3),
-        report: PathBuf::from("report"),
         ..RunArgs::default()
     })?;
     let counts = server.stop()?;

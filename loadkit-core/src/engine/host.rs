@@ -11,7 +11,7 @@ pub struct Usage {
     pub cpu: Duration,
     /// Open descriptors.
     pub descriptors: u64,
-    /// Resident memory, bytes.
+    /// Resident memory, without pages of files, bytes.
     pub memory: u64,
     /// The whole machine, where that is known.
     pub machine: Option<MachineUsage>,

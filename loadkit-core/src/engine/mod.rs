@@ -1,6 +1,8 @@
 //! The engine: runs a plan's players on one thread a core, and hands on what they gather.
 
 mod control;
+mod dial;
+mod follow;
 mod host;
 mod life;
 mod only;
@@ -8,35 +10,39 @@ mod panics;
 mod shard;
 mod slots;
 mod spawner;
+mod usage;
+mod window;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalRuntime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use control::Order;
 pub use control::{Control, Stop};
 pub use host::{Host, MachineUsage, Usage, Virtual};
 pub use only::Only;
 pub(crate) use panics::contain;
 pub(crate) use shard::Shard;
+pub use window::Window;
 
 use crate::bot::Scenario;
 use crate::data::{DataError, Table};
 use crate::failure::Error;
 use crate::flight::Hangar;
 use crate::metrics::{MetricSink, RunId, Snapshot, SnapshotKey, names};
-use crate::plan::Plan;
+use crate::plan::{Plan, format_duration};
 use crate::run::{RunInfo, Target};
 use crate::seed::Seed;
 use crate::segment::Segment;
 use crate::weights::WeightsError;
 use spawner::Spawner;
+use usage::UsageMeter;
 
 /// Snapshots under way from the shards to the collector, each shard counted. Beyond that a shard joins its intervals.
 const SNAPSHOTS_UNDER_WAY: usize = 8;
@@ -64,20 +70,23 @@ pub struct Job {
     pub shards: u32,
     /// Whom it plays, if not everyone of its share.
     pub only: Option<Only>,
+    /// The part of the run's time that it plays.
+    pub window: Window,
 }
 
 impl Job {
     /// A whole run on this process alone, one shard a core.
     pub fn whole(id: RunId, plan: Plan, target: Target, seed: Seed) -> Job {
         let shards = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-        Job { id, plan, target, seed, segment: Segment::WHOLE, worker: 0, attempt: 0, shards, only: None }
+        let (segment, window) = (Segment::WHOLE, Window::default());
+        Job { id, plan, target, seed, segment, worker: 0, attempt: 0, shards, only: None, window }
     }
 
     /// Of the whole run only this player with its party: from the start, once, as the same player that it was in the
     /// run. Its flight is recorded whole, as far as that goes, and is in the last snapshot.
     #[must_use]
     pub fn only(self, only: Only) -> Job {
-        Job { segment: Segment::WHOLE, shards: 1, only: Some(only), ..self }
+        Job { segment: Segment::WHOLE, shards: 1, only: Some(only), window: Window::default(), ..self }
     }
 }
 
@@ -110,6 +119,8 @@ pub enum RunError {
         /// How many the plan has.
         seats: u64,
     },
+    /// The job's window has no time in it: it must end later than it begins, and begin before the plan's end.
+    Window(Window),
     /// The segment cannot be split into so many shards.
     Segment(crate::segment::SegmentError),
     /// The operating system gave no thread or no runtime.
@@ -124,6 +135,11 @@ impl fmt::Display for RunError {
             RunError::Setup(error) => write!(f, "the scenario's setup failed: {error}"),
             RunError::Seat { seat, seats } => {
                 write!(f, "the plan has no seat {seat}: its {seats} are numbered from 0")
+            }
+            RunError::Window(Window { from, until, .. }) => {
+                let until = until.map_or("the end".to_owned(), format_duration);
+                write!(f, "nothing can be played from {} to {until}: ", format_duration(*from))?;
+                f.write_str("a window ends later than it begins, and begins before the plan's end")
             }
             RunError::Segment(error) => error.fmt(f),
             RunError::System(error) => write!(f, "the system gives no thread or runtime: {error}"),
@@ -165,8 +181,11 @@ pub fn run<S: Scenario>(
 fn prepare<S: Scenario>(scenario: &S, job: &Job) -> Result<RunInfo, RunError> {
     let plan = job.plan.clone();
     let seats = plan.shape().seats();
-    if let Some(Only { seat, .. }) = job.only.filter(|only| only.seat >= seats) {
+    if let Some(Only { seat, .. }) = job.only.filter(|only| !plan.has_seat(only.seat)) {
         return Err(RunError::Seat { seat, seats });
+    }
+    if !job.window.is_of(plan.duration()) {
+        return Err(RunError::Window(job.window));
     }
     let load = |path: &std::path::Path, what: &str| -> Result<Arc<Table>, RunError> {
         let table = Table::load(path).map_err(RunError::Data)?;
@@ -214,10 +233,10 @@ fn run_shards<S: Scenario>(
         let mut failed = None;
         for (shard, segment) in (0..).zip(segments) {
             let key = SnapshotKey { run: job.id, worker: job.worker, shard, attempt: job.attempt, seq: 0 };
-            let only = job.only;
-            let part = Part { key, segment, only, begin, host: host.clone(), snapshots: sender.clone() };
-            let (scenario, run, stop) = (scenario.clone(), run.clone(), control.subscribe());
-            let body = move || part.play(scenario, run, stop);
+            let (only, window) = (job.only, job.window);
+            let part = Part { key, segment, only, window, begin, host: host.clone(), snapshots: sender.clone() };
+            let (scenario, run, orders) = (scenario.clone(), run.clone(), control.subscribe());
+            let body = move || part.play(scenario, run, orders);
             match std::thread::Builder::new().name(format!("shard-{shard}")).spawn_scoped(threads, body) {
                 Ok(handle) => handles.push(handle),
                 Err(error) => {
@@ -248,6 +267,7 @@ struct Part {
     key: SnapshotKey,
     segment: Segment,
     only: Option<Only>,
+    window: Window,
     begin: Instant,
     host: Arc<dyn Host>,
     snapshots: SyncSender<Snapshot>,
@@ -258,45 +278,54 @@ impl Part {
         self,
         scenario: Arc<S>,
         run: Arc<RunInfo>,
-        stop: watch::Receiver<Stop>,
+        orders: watch::Receiver<Order>,
     ) -> std::io::Result<()> {
         let is_virtual = self.host.is_virtual();
         let runtime = shard_runtime(is_virtual)?;
         let body = async move {
             let begin = if is_virtual { Instant::now() } else { self.begin };
             let hangar = Hangar::new(run.plan(), self.segment, self.only);
-            let shard = Rc::new(Shard::new(run, begin, self.key, hangar));
+            let from = self.window.from;
+            let Some(start) = begin.checked_sub(from) else {
+                return Err(std::io::Error::other("the system's clock cannot say when the run began"));
+            };
+            let shard = Rc::new(Shard::new(run, (start, from), self.key, hangar));
             let timer = self.host.timer();
             if !timer.is_sharp() && !is_virtual {
                 shard.count(names::COARSE_TIMERS, 1);
             }
             tokio::task::spawn_local(shard.timers.clone().drive(timer));
             scenario.shard(&shard.run);
-            let spawner = Spawner::new(scenario, shard.clone(), self.segment, self.only);
+            let spawner = Spawner::new(scenario, shard.clone(), self.segment, self.only, self.window);
             let mut outlet = Outlet { snapshots: self.snapshots.clone(), waits: is_virtual, held: None };
             tokio::select! {
                 // An order, so that runs in virtual time repeat: what is due at the end of an interval is in the next.
                 biased;
                 () = self.cut_every_interval(&shard, &mut outlet) => {}
-                () = spawner.run(stop) => {}
+                () = spawner.run(orders) => {}
             }
             outlet.last(shard.cut(shard.elapsed()));
+            Ok(())
         };
         // As a task it takes its turn behind the bots that it has spawned; the future of `block_on` would go first.
         let ended = runtime.block_on(async { tokio::task::spawn_local(body).await });
         // Ends all that still runs; nothing is sent after this.
         drop(runtime);
-        ended.map_err(std::io::Error::other)
+        ended.map_err(std::io::Error::other)?
     }
 
     /// Cuts a snapshot at every end of an interval. Never ends.
     async fn cut_every_interval(&self, shard: &Rc<Shard>, outlet: &mut Outlet) {
         let interval = shard.run.plan().interval();
         let mut usage = UsageMeter::new(&*self.host, self.key.shard == 0);
-        for n in 1.. {
+        let before = self.window.from.as_nanos() / interval.as_nanos().max(1);
+        for n in u32::try_from(before).unwrap_or(u32::MAX - 1) + 1.. {
             let at = interval.saturating_mul(n);
             shard.timers.sleep_until(shard.start + at).await;
             usage.record(shard);
+            if self.key.shard == 0 {
+                shard.record_dial();
+            }
             if outlet.has_room() {
                 outlet.send(shard.cut(at));
             } else {
@@ -337,47 +366,5 @@ impl Outlet {
         for snapshot in self.held.take().into_iter().chain([snapshot]) {
             let _ = self.snapshots.send(snapshot);
         }
-    }
-}
-
-/// Usage over less time than this says nothing: the system counts CPU time in hundredths of a second.
-const MIN_USAGE_TIME: Duration = Duration::from_millis(90);
-
-/// Records what the process uses, on one shard of it.
-struct UsageMeter<'a> {
-    host: Option<&'a dyn Host>,
-    before: Usage,
-    at: Instant,
-}
-
-impl UsageMeter<'_> {
-    fn new(host: &dyn Host, is_first: bool) -> UsageMeter<'_> {
-        let before = host.usage().unwrap_or_default();
-        UsageMeter { host: is_first.then_some(host), before, at: Instant::now() }
-    }
-
-    fn record(&mut self, shard: &Shard) {
-        let Some(usage) = self.host.and_then(|host| host.usage()) else { return };
-        let now = Instant::now();
-        let wall = now.saturating_duration_since(self.at);
-        // A shard that is late looks twice in a moment, and would see shares of a moment.
-        if wall < MIN_USAGE_TIME {
-            return;
-        }
-        let own = usage.cpu.saturating_sub(self.before.cpu);
-        let cores = |time: Duration| time.as_secs_f64() / wall.as_secs_f64();
-        let mut recorder = shard.recorder.borrow_mut();
-        let at = shard.elapsed();
-        recorder.gauge(names::CPU, cores(own), at);
-        if let (Some(machine), Some(before)) = (usage.machine, self.before.machine) {
-            let all = machine.cpu.saturating_sub(before.cpu);
-            recorder.gauge(names::CPU_OTHERS, cores(all.saturating_sub(own)), at);
-            recorder.gauge(names::CPU_STOLEN, cores(machine.stolen.saturating_sub(before.stolen)), at);
-            let drops = recorder.count_id(names::KERNEL_DROPS);
-            recorder.count(drops, machine.datagrams_dropped.saturating_sub(before.datagrams_dropped));
-        }
-        recorder.gauge(names::DESCRIPTORS, usage.descriptors as f64, at);
-        recorder.gauge(names::MEMORY, usage.memory as f64, at);
-        (self.before, self.at) = (usage, now);
     }
 }

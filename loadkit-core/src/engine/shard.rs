@@ -69,6 +69,8 @@ pub(crate) struct Shard {
     pub(crate) connected: Cell<u64>,
     pub(crate) active: Cell<u64>,
     pub(crate) planned: Cell<u64>,
+    /// Where the dial stands; none if it has never stood anywhere but at 1.
+    pub(crate) dial: Cell<Option<f64>>,
     /// What the players did last.
     pub(crate) hangar: Hangar,
     tally: RefCell<Tally>,
@@ -80,7 +82,13 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(run: Arc<RunInfo>, start: Instant, first_key: SnapshotKey, hangar: Hangar) -> Shard {
+    /// One that begins so long after the start of the run.
+    pub(crate) fn new(
+        run: Arc<RunInfo>,
+        (start, from): (Instant, Duration),
+        first_key: SnapshotKey,
+        hangar: Hangar,
+    ) -> Shard {
         let mut recorder = Recorder::new();
         Shard {
             labels: Labels::all(&run),
@@ -92,13 +100,14 @@ impl Shard {
             connected: Cell::new(0),
             active: Cell::new(0),
             planned: Cell::new(0),
+            dial: Cell::new(None),
             hangar,
             tally: RefCell::default(),
             parties: RefCell::default(),
             ended: RefCell::default(),
             spawner: RefCell::default(),
             next_key: Cell::new(first_key),
-            cut_at: Cell::new(Duration::ZERO),
+            cut_at: Cell::new(from),
         }
     }
 
@@ -162,9 +171,27 @@ impl Shard {
                 false
             }
         };
-        self.ended.borrow_mut().push(Ended { seat, failed });
+        self.tell_spawner(Ended { seat, failed });
+    }
+
+    /// A player has been cut off while the run goes on.
+    pub(crate) fn bot_cut_off(&self, seat: u64) {
+        self.active.set(self.active.get().saturating_sub(1));
+        self.cut_off(1);
+        self.tell_spawner(Ended { seat, failed: false });
+    }
+
+    fn tell_spawner(&self, ended: Ended) {
+        self.ended.borrow_mut().push(ended);
         if let Some(spawner) = self.spawner.borrow_mut().take() {
             spawner.wake();
+        }
+    }
+
+    /// Records where the dial stands, once it has been turned.
+    pub(crate) fn record_dial(&self) {
+        if let Some(dial) = self.dial.get() {
+            self.recorder.borrow_mut().gauge(names::DIAL, dial, self.elapsed());
         }
     }
 

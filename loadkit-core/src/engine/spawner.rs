@@ -1,9 +1,8 @@
-//! The spawner of a shard: follows the load shape, fills seats again, and sees everyone out at the end.
+//! The spawner of a shard: follows the load shape and the dial, fills seats again, and sees everyone out at the end.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::future::{Future, poll_fn};
-use std::iter::Peekable;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,16 +12,17 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::control::Stop;
+use super::control::{Order, Stop};
 use super::life;
 use super::only::Only;
 use super::shard::{Ended, Shard};
 use super::slots::Slots;
+use super::window::{Schedule, Window};
 use crate::bot::{Scenario, Seat};
 use crate::cx::Cx;
 use crate::metrics::names;
 use crate::segment::Segment;
-use crate::shape::{Event, EventKind};
+use crate::shape::Shape;
 
 /// Spawns in one go before the spawner lets the bots that play have their turn. Measured elsewhere: a ramp that does
 /// not yield gave bots a p99 of 3.5 s; yielding every 64 spawns, 0.5 ms.
@@ -32,15 +32,23 @@ const LEAST_REFILL: Duration = Duration::from_millis(1);
 
 pub(crate) struct Spawner<S: Scenario> {
     scenario: Arc<S>,
-    shard: Rc<Shard>,
-    events: Peekable<Box<dyn Iterator<Item = Event>>>,
-    only: Option<Only>,
+    pub(super) shard: Rc<Shard>,
+    pub(super) segment: Segment,
+    schedule: Schedule,
+    pub(super) only: Option<Only>,
+    /// The lowest seat that the shape has let go since the worker took seats over: those from it on are not taken over.
+    pub(super) let_go: u64,
     /// When the load is through.
     end: Instant,
-    slots: Slots,
+    pub(super) slots: Slots,
     refills: BinaryHeap<Reverse<(Instant, u64)>>,
-    /// How many more refills the plan's total allows on this shard.
-    refills_left: u64,
+    /// Those who come because the dial was turned up; a slot that is `pending` has one entry.
+    pub(super) pending: BinaryHeap<Reverse<(Instant, u64)>>,
+    /// Players who are cut off if they are still there then: seat and life. Times ascend.
+    pub(super) cuts: VecDeque<(Instant, u64, u32)>,
+    /// How many more players than the shape's own the plan's total allows on this shard.
+    pub(super) spare: u64,
+    pub(super) dial: f64,
     draining: bool,
 }
 
@@ -48,50 +56,72 @@ pub(crate) struct Spawner<S: Scenario> {
 enum Wake {
     Time,
     Ended(Vec<Ended>),
-    Stop,
+    Order,
 }
 
 impl<S: Scenario> Spawner<S> {
-    pub(crate) fn new(scenario: Arc<S>, shard: Rc<Shard>, segment: Segment, only: Option<Only>) -> Spawner<S> {
+    pub(crate) fn new(
+        scenario: Arc<S>,
+        shard: Rc<Shard>,
+        segment: Segment,
+        only: Option<Only>,
+        window: Window,
+    ) -> Spawner<S> {
         let plan = shard.run.plan();
-        let shape = plan.shape();
-        let refills = BinaryHeap::new();
-        if let Some(only) = only {
-            let first = only.seat / plan.party() * plan.party();
-            let seats = first..first.saturating_add(plan.party()).min(shape.seats());
-            let mut slots = Slots::new(segment, 0, plan.party());
-            seats.clone().for_each(|seat| slots.entry(seat).life = only.life);
-            let joins = seats.map(|seat| Event { at: Duration::ZERO, seat, kind: EventKind::Join });
-            let events: Box<dyn Iterator<Item = Event>> = Box::new(joins);
-            let (events, end) = (events.peekable(), shard.start + only.leaves);
-            let only = Some(only);
-            return Spawner { scenario, shard, events, only, end, slots, refills, refills_left: 0, draining: false };
+        let (shape, party) = (plan.shape(), plan.party());
+        let slots = |peak| Slots::new(segment, peak, party, plan.first_twin());
+        let (schedule, slots, spare) = if let Some(only) = only {
+            let first = only.seat / party * party;
+            let seats: Vec<u64> = (first..first.saturating_add(party)).filter(|seat| plan.has_seat(*seat)).collect();
+            let mut slots = slots(0);
+            seats.iter().for_each(|seat| slots.entry(*seat).life = only.life);
+            (Schedule::of(seats, only.leaves), slots, 0)
+        } else {
+            let schedule = Schedule::new(shape, shard.run.seed(), segment, party, window);
+            (schedule, slots(shape.peak()), spare(shape, segment, window))
+        };
+        let end = shard.start + schedule.end();
+        let (refills, pending, cuts) = (BinaryHeap::new(), BinaryHeap::new(), VecDeque::new());
+        let (let_go, dial, draining) = (u64::MAX, 1.0, false);
+        Spawner {
+            scenario,
+            shard,
+            segment,
+            schedule,
+            only,
+            let_go,
+            end,
+            slots,
+            refills,
+            pending,
+            cuts,
+            spare,
+            dial,
+            draining,
         }
-        let events: Box<dyn Iterator<Item = Event>> = Box::new(shape.events(shard.run.seed(), segment, plan.party()));
-        let refills_left = shape.total().map_or(u64::MAX, |total| {
-            let spare = u128::from(total.saturating_sub(shape.starts()));
-            let (index, count) = (u128::from(segment.index()), u128::from(segment.count()));
-            // Consecutive differences of floor(spare * i / count) sum to the spare exactly.
-            (spare * (index + 1) / count - spare * index / count) as u64
-        });
-        let slots = Slots::new(segment, shape.peak(), plan.party());
-        let (events, end) = (events.peekable(), shard.start + shape.duration());
-        Spawner { scenario, shard, events, only, end, slots, refills, refills_left, draining: false }
     }
 
     /// Runs the shard's part of the load from the start of the run to its end.
-    pub(crate) async fn run(mut self, mut stop: watch::Receiver<Stop>) {
-        while *stop.borrow_and_update() == Stop::No && !self.is_over() {
+    pub(crate) async fn run(mut self, mut orders: watch::Receiver<Order>) {
+        loop {
+            let Order { stop, dial } = *orders.borrow_and_update();
+            if stop != Stop::No {
+                break;
+            }
+            self.turn_to(dial);
+            if self.is_over() {
+                break;
+            }
             if self.turn_over_shape() {
                 tokio::task::yield_now().await;
                 continue;
             }
             let next = self.next_time().unwrap_or(self.end).min(self.end);
-            if let Wake::Ended(ended) = self.wait(next, &mut stop).await {
+            if let Wake::Ended(ended) = self.wait(next, &mut orders).await {
                 ended.into_iter().for_each(|ended| self.release(ended));
             }
         }
-        self.drain(&mut stop).await;
+        self.drain(&mut orders).await;
     }
 
     /// Whether the shape is through, or nothing can come of it any more.
@@ -100,25 +130,29 @@ impl<S: Scenario> Spawner<S> {
             return true;
         }
         if let Some(only) = self.only
-            && self.events.peek().is_none()
+            && self.schedule.next_at().is_none()
         {
             return self.slots.get_mut(only.seat).is_none_or(|slot| slot.player.is_none());
         }
-        let nobody = self.shard.active.get() == 0 && self.refills.is_empty();
-        let none_refilled = self.refills_left == 0 || self.shard.run.plan().refill().is_none();
-        nobody && self.events.peek().is_none() && (none_refilled || !self.slots.iter().any(|slot| slot.wanted))
+        let nobody = self.shard.active.get() == 0 && self.refills.is_empty() && self.pending.is_empty();
+        if !nobody || self.schedule.next_at().is_some() {
+            return false;
+        }
+        let none_refilled = self.spare == 0 || self.shard.run.plan().refill().is_none();
+        // Who was dialled away may be dialled back.
+        !self.slots.iter().any(|slot| if slot.wanted { !none_refilled } else { slot.planned })
     }
 
     /// Asks everyone to leave, and waits until they have, or until the grace time is over.
-    async fn drain(&mut self, stop: &mut watch::Receiver<Stop>) {
+    async fn drain(&mut self, orders: &mut watch::Receiver<Order>) {
         self.draining = true;
         self.shard.planned.set(0);
         for player in self.slots.iter().filter_map(|slot| slot.player.as_ref()) {
             player.ask_to_leave();
         }
         let over = Instant::now() + self.shard.run.plan().grace();
-        while self.shard.active.get() > 0 && *stop.borrow_and_update() != Stop::Now && Instant::now() < over {
-            if let Wake::Ended(ended) = self.wait(over, stop).await {
+        while self.shard.active.get() > 0 && orders.borrow_and_update().stop != Stop::Now && Instant::now() < over {
+            if let Wake::Ended(ended) = self.wait(over, orders).await {
                 ended.into_iter().for_each(|ended| self.release(ended));
             }
         }
@@ -128,14 +162,18 @@ impl<S: Scenario> Spawner<S> {
 
     /// Does what is due, at most a turn's worth. True if there may be more.
     fn turn_over_shape(&mut self) -> bool {
-        let now = Instant::now();
-        let start = self.shard.start;
+        let (now, start) = (Instant::now(), self.shard.start);
+        let elapsed = now.saturating_duration_since(start);
         for _ in 0..SPAWNS_PER_TURN {
-            if let Some(&Reverse((at, seat))) = self.refills.peek().filter(|Reverse((at, _))| *at <= now) {
-                self.refills.pop();
+            if let Some((seat, at)) = pop_due(&mut self.refills, now) {
                 self.refill(seat, at);
-            } else if let Some(event) = self.events.next_if(|event| start + event.at <= now) {
-                self.follow(event);
+            } else if let Some((seat, at)) = pop_due(&mut self.pending, now) {
+                self.dial_back(seat, at);
+            } else if let Some((at, seat, due)) = self.schedule.next_by(elapsed) {
+                self.follow(start + at, seat, due);
+            } else if let Some(&(_, seat, life)) = self.cuts.front().filter(|(at, ..)| *at <= now) {
+                self.cuts.pop_front();
+                self.cut(seat, life);
             } else {
                 return false;
             }
@@ -145,48 +183,15 @@ impl<S: Scenario> Spawner<S> {
 
     fn next_time(&mut self) -> Option<Instant> {
         let start = self.shard.start;
-        let event = self.events.peek().map(|event| start + event.at);
-        let refill = self.refills.peek().map(|Reverse((at, _))| *at);
-        event.into_iter().chain(refill).min()
-    }
-
-    fn follow(&mut self, event: Event) {
-        let intended = self.shard.start + event.at;
-        match event.kind {
-            EventKind::Join => {
-                self.plan(1);
-                let slot = self.slots.entry(event.seat);
-                slot.wanted = true;
-                slot.rejoins = slot.player.is_some();
-                if !slot.rejoins {
-                    self.spawn(event.seat, intended);
-                }
-            }
-            EventKind::Leave => {
-                self.plan(-1);
-                if let Some(slot) = self.slots.get_mut(event.seat) {
-                    slot.wanted = false;
-                    if let Some(player) = &slot.player {
-                        player.ask_to_leave();
-                    }
-                }
-            }
-            EventKind::Arrive => {
-                self.plan(1);
-                self.slots.entry(event.seat);
-                self.spawn(event.seat, intended);
-            }
-        }
-    }
-
-    fn plan(&self, change: i64) {
-        self.shard.planned.set(self.shard.planned.get().saturating_add_signed(change));
+        let due = self.schedule.next_at().map(|at| start + at);
+        let of = |heap: &BinaryHeap<Reverse<(Instant, u64)>>| heap.peek().map(|Reverse((at, _))| *at);
+        let cut = self.cuts.front().map(|(at, ..)| *at);
+        due.into_iter().chain(of(&self.refills)).chain(of(&self.pending)).chain(cut).min()
     }
 
     fn refill(&mut self, seat: u64, at: Instant) {
         let free = self.slots.get_mut(seat).is_some_and(|slot| slot.wanted && slot.player.is_none());
-        if free && self.refills_left > 0 {
-            self.refills_left -= 1;
+        if free && self.take_spare() {
             self.spawn(seat, at);
         }
     }
@@ -199,22 +204,23 @@ impl<S: Scenario> Spawner<S> {
         if self.draining {
             return;
         }
-        if std::mem::take(&mut slot.rejoins) && slot.wanted {
+        let (rejoins, wanted) = (std::mem::take(&mut slot.rejoins), slot.wanted);
+        if self.slots.is_arrival(ended.seat) {
+            self.slots.remove(ended.seat);
+            self.plan(-i64::from(wanted));
+        } else if rejoins && wanted {
             self.spawn(ended.seat, Instant::now());
-        } else if slot.wanted && self.refills_left > 0 {
+        } else if wanted && self.spare > 0 && ended.seat < self.shard.run.rows() {
             let pause = match self.shard.run.plan().refill() {
                 None => return,
                 Some(pause) if ended.failed => pause.max(LEAST_REFILL),
                 Some(_) => LEAST_REFILL,
             };
             self.refills.push(Reverse((Instant::now() + pause, ended.seat)));
-        } else if self.slots.is_arrival(ended.seat) {
-            self.slots.remove(ended.seat);
-            self.plan(-1);
         }
     }
 
-    fn spawn(&mut self, index: u64, intended: Instant) {
+    pub(super) fn spawn(&mut self, index: u64, intended: Instant) {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let run = &self.shard.run;
         let persona = run.weights().pick(run.seed(), index / run.plan().party());
@@ -230,21 +236,38 @@ impl<S: Scenario> Spawner<S> {
         tokio::task::spawn_local(life::of(self.scenario.clone(), cx));
     }
 
-    /// Waits for `until`, for a bot to end, or for a word to stop.
-    async fn wait(&self, until: Instant, stop: &mut watch::Receiver<Stop>) -> Wake {
+    /// Waits for `until`, for a bot to end, or for an order.
+    async fn wait(&self, until: Instant, orders: &mut watch::Receiver<Order>) -> Wake {
         let mut sleep = pin!(self.shard.timers.sleep_until(until));
-        let mut stopped = pin!(stop.changed());
+        let mut ordered = pin!(orders.changed());
         poll_fn(|cx: &mut Context<'_>| {
             let ended = self.shard.take_ended(cx.waker());
             if !ended.is_empty() {
                 return Poll::Ready(Wake::Ended(ended));
             }
             // A control that is gone can ask for nothing.
-            if let Poll::Ready(Ok(())) = stopped.as_mut().poll(cx) {
-                return Poll::Ready(Wake::Stop);
+            if let Poll::Ready(Ok(())) = ordered.as_mut().poll(cx) {
+                return Poll::Ready(Wake::Order);
             }
             sleep.as_mut().poll(cx).map(|()| Wake::Time)
         })
         .await
     }
+}
+
+/// The seat that is due first, with its time, if one is due.
+fn pop_due(heap: &mut BinaryHeap<Reverse<(Instant, u64)>>, now: Instant) -> Option<(u64, Instant)> {
+    let &Reverse((at, seat)) = heap.peek().filter(|Reverse((at, _))| *at <= now)?;
+    heap.pop();
+    Some((seat, at))
+}
+
+/// A segment's share of the players that the total allows beside those that the shape starts, in the time of a window.
+fn spare(shape: &Shape, segment: Segment, window: Window) -> u64 {
+    shape.total().map_or(u64::MAX, |total| {
+        let spare = u128::from(window.share(total.saturating_sub(shape.starts()), shape.duration()));
+        let (index, count) = (u128::from(segment.index()), u128::from(segment.count()));
+        // Consecutive differences of floor(spare * i / count) sum to the spare exactly.
+        (spare * (index + 1) / count - spare * index / count) as u64
+    })
 }

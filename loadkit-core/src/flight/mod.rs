@@ -31,7 +31,7 @@ pub(crate) use choice::choose;
 pub use choice::{MAX_FAILED, MAX_FINE, MAX_OF_A_KIND};
 pub use compare::{Comparison, Parting, Row};
 pub(crate) use hangar::Hangar;
-pub use render::{plain, render, render_comparison};
+pub use render::{last_lines, plain, render, render_comparison};
 pub use tape::Tape;
 
 /// So many events of a player are kept, unless the plan says otherwise.
@@ -199,6 +199,16 @@ pub struct Message {
     /// What it says, where its codec can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+}
+
+impl Flight {
+    /// The last step that is recorded.
+    pub fn last_step(&self) -> Option<&str> {
+        self.events.iter().rev().find_map(|event| match event {
+            FlightEvent::Begun { step, .. } | FlightEvent::Done { step, .. } => Some(step.as_str()),
+            _ => None,
+        })
+    }
 }
 
 impl Message {

@@ -28,6 +28,12 @@ pub fn render(artifact: &Artifact) -> String {
     text
 }
 
+/// The last events of a flight, so many of them at most: each with its time since the flight began, on a line.
+pub fn last_lines(flight: &Flight, count: usize) -> Vec<String> {
+    let last = flight.events.iter().skip(flight.events.len().saturating_sub(count));
+    last.map(|event| format!("{} {}", since(flight, event), line(event, flight))).collect()
+}
+
 /// A comparison as text, each line ended by a line feed. Without `all` only what is near a difference is shown.
 ///
 /// Rows begin with ` ` where both are alike, `~` where a message is the same but not its contents, `-` for what was only

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::table::Table;
-use crate::metrics::{Collector, Point, SeriesStep};
+use crate::metrics::{Collector, SeriesStep};
 use crate::split::{Label, SIDES, is_whole};
 
 /// One run of a build.
@@ -75,8 +75,8 @@ impl GateRun {
     fn part(name: &str, collector: &Collector, label: &Label, from: Duration, to: Duration) -> GateRun {
         let part = format!("{{{label}}}");
         let points = collector.points();
-        let names: BTreeSet<&str> = points.iter().flat_map(|point| point.step_names()).collect();
-        let of = |step: &str| points.iter().map(|point| point.step(step).unwrap_or_default()).collect();
+        let names: BTreeSet<&str> = points.clone().flat_map(|point| point.step_names()).collect();
+        let of = |step: &str| points.clone().map(|point| point.step(step).unwrap_or_default()).collect();
         let steps = names.into_iter().filter_map(|step| Some((step.strip_suffix(&part)?.to_owned(), of(step))));
         GateRun::new(name, collector.width(), steps, from, to)
     }
@@ -84,9 +84,9 @@ impl GateRun {
     /// Both sides of a run whose players took turns at two servers, from the end of its ramp to this time: the baseline
     /// and the candidate.
     pub(super) fn sides(collector: &Collector, to: Duration) -> [GateRun; 2] {
-        let points = collector.points();
-        let peak = points.iter().map(Point::planned).max().unwrap_or(0);
-        let ramp = points.iter().position(|point| point.planned() >= peak).map_or(0, |at| at + 1);
+        let mut points = collector.points();
+        let peak = points.clone().map(|point| point.planned()).max().unwrap_or(0);
+        let ramp = points.position(|point| point.planned() >= peak).map_or(0, |at| at + 1);
         let from = collector.width().saturating_mul(u32::try_from(ramp).unwrap_or(u32::MAX));
         let [candidate, baseline] = SIDES;
         [("baseline", baseline), ("candidate", candidate)]

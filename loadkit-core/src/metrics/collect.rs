@@ -6,16 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::names::NAMES_LEFT_OUT;
-use super::point::{Point, Population};
+use super::point::Point;
 use super::recorder::{GaugeReading, MAX_SAMPLES, StepTotals, TrendTotals, count_kind};
+use super::series::Series;
 use super::snapshot::{FailureSample, GaugeDelta, Snapshot};
 use super::table::MAX_LEFT_OUT;
 use crate::failure::Failure;
 use crate::flight::{self, Flight};
 use crate::split::is_whole;
 
-/// At most so many points in the series; at the bound neighbours are joined and the width doubles.
-const MAX_POINTS: usize = 300;
 /// At most so many names of each kind from all workers together.
 pub(super) const MAX_NAMES: usize = 1_024;
 /// At most so many snapshots of one shard that came before one that is still missing.
@@ -44,6 +43,7 @@ pub enum Applied {
 
 /// Which snapshots of one shard have been applied: all below `next`, and those in `ahead`.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 struct Seen {
     next: u64,
     ahead: BTreeSet<u64>,
@@ -65,8 +65,33 @@ impl Seen {
     }
 }
 
+/// Which snapshots of one shard have come: all below `next`, and `ahead` more of those behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardSeen {
+    /// The worker.
+    pub worker: u32,
+    /// The shard within the worker.
+    pub shard: u32,
+    /// The attempt at the worker's segment.
+    pub attempt: u32,
+    /// The first that is missing, or has not been made yet.
+    pub next: u64,
+    /// How many have come that are behind a missing one.
+    pub ahead: u64,
+    /// The last of those.
+    pub last: Option<u64>,
+}
+
+impl ShardSeen {
+    /// How many are known to be missing: those before the last that came.
+    pub fn missing(&self) -> u64 {
+        self.last.map_or(0, |last| (last + 1).saturating_sub(self.next).saturating_sub(self.ahead))
+    }
+}
+
 /// Everything that a run gathered, exactly: N shards merged equal one, bucket for bucket.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 pub struct Totals {
     /// Steps by name.
     pub steps: BTreeMap<String, StepTotals>,
@@ -189,18 +214,17 @@ pub(super) fn entry<'a, T: Default>(rows: &'a mut BTreeMap<String, T>, name: &st
 
 /// Gathers the snapshots of a run into totals and a series.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 pub struct Collector {
     totals: Totals,
     seen: BTreeMap<(u32, u32, u32), Seen>,
-    width: Duration,
-    points: Vec<Point>,
+    series: Series,
 }
 
 impl Collector {
     /// An empty one, for snapshots of this interval.
     pub fn new(interval: Duration) -> Collector {
-        let width = interval.max(Duration::from_millis(1));
-        Collector { totals: Totals::default(), seen: BTreeMap::new(), width, points: Vec::new() }
+        Collector { totals: Totals::default(), seen: BTreeMap::new(), series: Series::new(interval) }
     }
 
     /// For tests: one that has gathered this, in no time.
@@ -215,8 +239,7 @@ impl Collector {
         let applied = self.seen.entry((key.worker, key.shard, key.attempt)).or_default().admit(key.seq);
         if applied == Applied::New {
             self.totals.add(snapshot);
-            self.point_at(snapshot.to_us.saturating_sub(1)).add(snapshot);
-            self.fill_from(snapshot);
+            self.series.add(snapshot);
         }
         applied
     }
@@ -227,49 +250,27 @@ impl Collector {
     }
 
     /// The series so far: point `i` covers the time from `i` to `i + 1` widths since the start of the run.
-    pub fn points(&self) -> &[Point] {
-        &self.points
+    pub fn points(&self) -> impl DoubleEndedIterator<Item = Point<'_>> + ExactSizeIterator + Clone {
+        self.series.points()
     }
 
     /// How much time a point covers.
     pub fn width(&self) -> Duration {
-        self.width
+        self.series.width()
     }
 
-    /// An interval that was joined from several counts its population in every point that it touches.
-    fn fill_from(&mut self, snapshot: &Snapshot) {
-        let index = |us: u64| usize::try_from(u128::from(us) * 1_000 / self.width.as_nanos()).unwrap_or(usize::MAX);
-        let (first, last) = (index(snapshot.from_us), index(snapshot.to_us.saturating_sub(1)));
-        let shard = (snapshot.key.worker, snapshot.key.shard);
-        for point in self.points.iter_mut().take(last).skip(first) {
-            point.put(shard, Population::of(snapshot));
-        }
+    /// What has come from each shard, in the order of workers, shards and attempts.
+    pub fn seen(&self) -> impl Iterator<Item = ShardSeen> {
+        self.seen.iter().map(|(&(worker, shard, attempt), seen)| {
+            let (next, ahead) = (seen.next, seen.ahead.len() as u64);
+            ShardSeen { worker, shard, attempt, next, ahead, last: seen.ahead.last().copied() }
+        })
     }
 
-    fn point_at(&mut self, at_us: u64) -> &mut Point {
-        loop {
-            let index = u128::from(at_us) * 1_000 / self.width.as_nanos();
-            match usize::try_from(index) {
-                Ok(index) if index < MAX_POINTS => {
-                    if self.points.len() <= index {
-                        self.points.resize_with(index + 1, Point::default);
-                    }
-                    return &mut self.points[index];
-                }
-                _ => self.widen(),
-            }
-        }
-    }
-
-    fn widen(&mut self) {
-        self.width *= 2;
-        let mut narrow = std::mem::take(&mut self.points).into_iter();
-        while let Some(mut point) = narrow.next() {
-            if let Some(next) = narrow.next() {
-                point.join(next);
-            }
-            self.points.push(point);
-        }
+    /// Whether it can be what one for snapshots of this interval has become.
+    #[cfg(feature = "keep")]
+    pub(crate) fn is_of(&self, interval: Duration) -> bool {
+        self.series.is_of(interval)
     }
 }
 
@@ -278,5 +279,24 @@ impl MetricSink for Collector {
     async fn publish(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
         self.apply(snapshot);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{RunId, SnapshotKey};
+
+    #[test]
+    fn what_is_missing_can_be_told() {
+        let mut collector = Collector::new(Duration::from_secs(1));
+        for (worker, attempt, seq) in [(3, 0, 0), (3, 0, 4), (3, 0, 1), (3, 0, 4), (3, 0, 7), (3, 1, 0), (1, 0, 2)] {
+            let key = SnapshotKey { run: RunId(1), worker, shard: 0, attempt, seq };
+            collector.apply(&Snapshot::empty(key, seq * 1_000_000, (seq + 1) * 1_000_000));
+        }
+        let seen: Vec<_> =
+            collector.seen().map(|seen| (seen.worker, seen.attempt, seen.next, seen.ahead, seen.missing())).collect();
+        // Of the second, 2, 3, 5 and 6 are missing; of the third, as far as is known, nothing.
+        assert_eq!(seen, [(1, 0, 0, 1, 2), (3, 0, 2, 2, 4), (3, 1, 1, 0, 0)]);
     }
 }

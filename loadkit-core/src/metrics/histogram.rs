@@ -3,6 +3,8 @@
 use hdrhistogram::Histogram as Hdr;
 use serde::{Deserialize, Serialize};
 
+use super::interval::ROOMY;
+
 /// Significant decimal digits: a bucket is at most 0.1 % wide.
 const DIGITS: u8 = 3;
 
@@ -12,7 +14,7 @@ pub(super) const LARGEST: u64 = 1 << 42;
 
 /// A distribution of whole numbers (of microseconds, for times), to 3 significant digits.
 ///
-/// Grows with the largest value seen: 16 KiB for values below 2 ms, 136 KiB at a minute. One per metric and shard,
+/// 96 KiB from the first value on, which is enough up to a second; beyond it grows, to 136 KiB at a minute. One per metric and shard,
 /// never one per bot.
 #[derive(Clone, Debug)]
 pub struct Histogram {
@@ -52,8 +54,23 @@ impl Histogram {
 
     #[inline]
     fn record_n(&mut self, value: u64, count: u64) {
+        let value = value.min(LARGEST);
+        if self.buckets.high() < ROOMY {
+            self.make_room();
+        }
         // Cannot fail: the histogram resizes itself, and the value is bounded.
-        let _ = self.buckets.record_n(value.min(LARGEST), count);
+        let _ = self.buckets.record_n(value, count);
+    }
+
+    /// Makes room for times of up to a second.
+    #[cold]
+    fn make_room(&mut self) {
+        let mut roomy = Histogram::new().buckets;
+        let fits = roomy.record(ROOMY).is_ok();
+        roomy.reset();
+        if fits && roomy.add(&self.buckets).is_ok() {
+            self.buckets = roomy;
+        }
     }
 
     #[inline]
@@ -138,9 +155,9 @@ impl HistogramDelta {
     /// [`Histogram::quantile`] has it; 0 when empty.
     pub fn quantile(&self, quantile: f64) -> u64 {
         let rank = ((quantile * self.count() as f64).ceil() as u64).max(1);
-        let mut below = 0;
+        let mut below = 0_u64;
         for &(value, count) in &self.buckets {
-            below += count;
+            below = below.saturating_add(count);
             if below >= rank {
                 return value.min(self.max);
             }
@@ -210,6 +227,12 @@ mod tests {
             of_joined.apply(&joined);
             prop_assert_eq!(of_joined, whole);
         }
+    }
+
+    #[test]
+    fn counts_from_a_file_may_be_more_than_fit_together() {
+        let delta = HistogramDelta { buckets: vec![(5, 1 << 63), (6, u64::MAX)], sum: 9, min: 5, max: 6 };
+        assert_eq!((delta.count(), delta.quantile(0.1), delta.quantile(1.0)), (u64::MAX, 5, 6));
     }
 
     #[test]

@@ -10,9 +10,12 @@ use super::histogram::{HistogramDelta, LARGEST};
 const HALF: u64 = 1_024;
 /// Values below this have a bucket each.
 const EXACT: u64 = 2 * HALF;
+/// Values below this, just over a second in microseconds, find room from the first value on: times have tails, and memory
+/// is not to grow with each new longest of them.
+pub(super) const ROOMY: u64 = 1 << 20;
 
-/// Values of one interval. Grows with the largest value seen: 8 KiB for values below 2,048, 68 KiB at a minute in
-/// microseconds. Allocates only then.
+/// Values of one interval. 48 KiB from the first value on, which is enough up to a second in microseconds; beyond it grows
+/// with the largest value seen, to 68 KiB at a minute. Allocates only then.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IntervalHistogram {
     counts: Vec<u32>,
@@ -40,7 +43,8 @@ impl IntervalHistogram {
     /// Makes room up to the end of the index's scale, and counts there.
     #[cold]
     fn grow_to(&mut self, index: usize) {
-        self.counts.resize(index.next_multiple_of(HALF as usize).max(EXACT as usize) + HALF as usize, 0);
+        let far = index.max(index_of(ROOMY));
+        self.counts.resize(far.next_multiple_of(HALF as usize) + HALF as usize, 0);
         self.counts[index] = 1;
     }
 
@@ -68,7 +72,7 @@ impl IntervalHistogram {
 
 /// The bucket of a value. Scale `s` has buckets of width 2^s, and each scale above the first adds [`HALF`] of them.
 #[inline]
-fn index_of(value: u64) -> usize {
+pub(super) fn index_of(value: u64) -> usize {
     let scale = u64::from(EXACT.leading_zeros() + 1).saturating_sub(u64::from((value | (EXACT - 1)).leading_zeros()));
     (scale * HALF + (value >> scale)) as usize
 }
@@ -80,7 +84,6 @@ pub(crate) fn lowest_of(index: usize) -> u64 {
 }
 
 /// How many buckets there are.
-#[cfg_attr(not(feature = "archive"), expect(dead_code, reason = "only logs are read from buckets"))]
 pub(crate) fn most_buckets() -> usize {
     index_of(LARGEST) + 1
 }
@@ -124,8 +127,11 @@ mod tests {
     #[test]
     fn memory_is_what_the_doc_says() {
         let mut interval = IntervalHistogram::default();
-        interval.record(2_000);
-        assert!(interval.counts.len() <= 3 * 1_024);
+        interval.record(20);
+        let room = interval.counts.len();
+        assert!(room * 4 <= 48 << 10, "{room}");
+        interval.record(1_000_000);
+        assert_eq!(interval.counts.len(), room, "no more until there is more than a second");
         interval.record(60_000_000);
         assert!(interval.counts.len() * 4 <= 72 << 10, "{}", interval.counts.len());
     }

@@ -3,14 +3,17 @@
 mod collect;
 mod histogram;
 mod interval;
+#[cfg(feature = "keep")]
+mod keep;
 pub mod names;
 mod packed;
 mod point;
 mod recorder;
+mod series;
 mod snapshot;
 mod table;
 
-pub use collect::{Applied, Collector, MetricSink, Totals};
+pub use collect::{Applied, Collector, MetricSink, ShardSeen, Totals};
 pub use histogram::{Histogram, HistogramDelta};
 #[cfg(feature = "archive")]
 pub(crate) use interval::{highest_of, lowest_of, most_buckets};

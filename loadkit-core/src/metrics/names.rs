@@ -15,6 +15,9 @@ pub const SEND_LAG: &str = "loadkit.send_lag";
 /// Count: players started over a network, of runs that have any. Its name stands behind, as in
 /// `loadkit.players{network=lte}`.
 pub const PLAYERS: &str = "loadkit.players";
+/// Count: players who left because another worker took their seat over, in a relay of workers. Its players are counted as
+/// started again.
+pub const HANDED_OVER: &str = "loadkit.handed_over";
 /// Count: ticks begun.
 pub const TICKS: &str = "loadkit.ticks";
 /// Count: ticks begun late because the bot was still busy with the one before.
@@ -45,8 +48,10 @@ pub const LONG_TURNS: &str = "loadkit.long_turns";
 pub const KERNEL_DROPS: &str = "loadkit.kernel_drops";
 /// Gauge: open descriptors of this process.
 pub const DESCRIPTORS: &str = "loadkit.descriptors";
-/// Gauge: resident memory of this process, bytes.
+/// Gauge: resident memory of this process, without pages of files, bytes.
 pub const MEMORY: &str = "loadkit.memory";
+/// Gauge: where the dial of the run's control stands, from the first time on that it is not 1.
+pub const DIAL: &str = "loadkit.dial";
 /// Count: shards without a sharp timer; their ticks and response times can be up to 1 ms late by the kit's own fault.
 pub const COARSE_TIMERS: &str = "loadkit.coarse_timers";
 
@@ -69,6 +74,7 @@ pub(crate) fn network_of<'a>(name: &str, whole: &'a str) -> Option<&'a str> {
 pub(crate) const COUNTS: &[&str] = &[
     NAMES_LEFT_OUT,
     FLIGHTS_LEFT_OUT,
+    HANDED_OVER,
     TICKS,
     TICKS_BEHIND,
     TICKS_SKIPPED,
@@ -83,4 +89,4 @@ pub(crate) const COUNTS: &[&str] = &[
     KERNEL_DROPS,
 ];
 /// The same of gauges.
-pub(crate) const GAUGES: &[&str] = &[CPU, CPU_OTHERS, CPU_STOLEN, DESCRIPTORS, MEMORY];
+pub(crate) const GAUGES: &[&str] = &[CPU, CPU_OTHERS, CPU_STOLEN, DESCRIPTORS, MEMORY, DIAL];

@@ -71,6 +71,7 @@ pub(crate) fn micros(time: Duration) -> u64 {
 
 /// What a step gathered.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 pub struct StepTotals {
     /// From the actual start to the end, µs, of those that succeeded.
     pub service: Histogram,
@@ -130,6 +131,7 @@ struct TrendRow {
 
 /// What a trend gathered.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 pub struct TrendTotals {
     /// What the values are.
     pub unit: TrendUnit,

@@ -165,7 +165,7 @@ fn series(collector: &Collector, shown: &BTreeSet<&str>) -> Series {
     Series { width_s, points: points.collect(), ..Series::default() }
 }
 
-fn series_point(point: &Point, from_s: f64, to_s: f64, shown: &BTreeSet<&str>) -> SeriesPoint {
+fn series_point(point: Point<'_>, from_s: f64, to_s: f64, shown: &BTreeSet<&str>) -> SeriesPoint {
     let steps = point.steps().filter(|(name, _)| shown.contains(name));
     let steps: BTreeMap<_, _> =
         steps.map(|(name, step)| (name.to_owned(), series_step(&step, to_s - from_s))).collect();
@@ -173,7 +173,7 @@ fn series_point(point: &Point, from_s: f64, to_s: f64, shown: &BTreeSet<&str>) -
         let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|q| values.quantile(q));
         (name.to_owned(), SeriesTrendFigures { count: values.count(), p50, p95, p99 })
     });
-    let gauges = point.gauges.iter().map(|(name, gauge)| (name.clone(), gauge.reading.max));
+    let gauges = point.gauges().iter().map(|(name, gauge)| (name.clone(), gauge.reading.max));
     let gauges = gauges.filter(|(_, value)| value.is_finite());
     SeriesPoint {
         from_s,
@@ -181,11 +181,11 @@ fn series_point(point: &Point, from_s: f64, to_s: f64, shown: &BTreeSet<&str>) -
         planned: point.planned(),
         active: point.active(),
         connected: point.connected(),
-        started: point.started,
-        failed: point.failed,
+        started: point.started(),
+        failed: point.failed(),
         steps,
         trends: trends.collect(),
-        counts: point.counts.iter().filter(|(_, n)| **n > 0).map(|(name, n)| (name.clone(), *n)).collect(),
+        counts: point.counts().iter().filter(|(_, n)| **n > 0).map(|(name, n)| (name.clone(), *n)).collect(),
         gauges: gauges.collect(),
     }
 }

@@ -220,6 +220,26 @@ fn middle(point: &SeriesPoint) -> f64 {
     f64::midpoint(point.from_s, point.to_s)
 }
 
+/// Whether a chart of the page could have this name.
+pub(super) fn is_file_name(name: &str) -> bool {
+    const FIXED: [&str; 9] = [
+        "players",
+        "rate",
+        "failures",
+        "connection-packets",
+        "connection-rtt",
+        "connection-trouble",
+        "generator-lag",
+        "generator-cpu",
+        "generator-memory",
+    ];
+    let is_safe = |stem: &str| stem.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    name.strip_suffix(".svg").is_some_and(|stem| {
+        let of_a_step = ["percentiles-", "distribution-"].iter().find_map(|prefix| stem.strip_prefix(prefix));
+        FIXED.contains(&stem) || of_a_step.is_some_and(|step| !step.is_empty() && is_safe(step))
+    })
+}
+
 /// Makes file names that are safe on every file system and in every address, and unique.
 #[derive(Default)]
 pub(super) struct FileNames(BTreeSet<String>);

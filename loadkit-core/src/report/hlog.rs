@@ -39,6 +39,8 @@ const MAX_INTERVALS: usize = 1_024;
 const MAX_STEPS: usize = 1_024;
 /// At most so many bytes of a histogram, not compressed: nine for each bucket, and its head.
 const MAX_HISTOGRAM_BYTES: u64 = 9 * 36_000 + 40;
+/// At most so many values in a histogram: more than any run has, and a thousand such fit together into 64 bits.
+const MAX_VALUES: u64 = 1 << 53;
 /// What stands behind a step's name in the tag of its service times.
 const SERVICE: &str = ";service";
 /// The significant digits of our histograms.
@@ -269,7 +271,7 @@ fn decode_inflated(mut bytes: &[u8], room: usize) -> Option<HistogramDelta> {
         return None;
     }
     let mut values = HistogramDelta::default();
-    let mut index = 0_usize;
+    let (mut index, mut count) = (0_usize, 0_u64);
     while !bytes.is_empty() {
         let number = varint(bytes)?;
         // Zigzag: even numbers are counts, odd ones are below zero.
@@ -282,7 +284,8 @@ fn decode_inflated(mut bytes: &[u8], room: usize) -> Option<HistogramDelta> {
             return None;
         }
         if half > 0 {
-            if values.buckets.len() >= room {
+            count = count.saturating_add(half);
+            if values.buckets.len() >= room || count > MAX_VALUES {
                 return None;
             }
             let (low, high) = (lowest_of(index), highest_of(index));

@@ -192,3 +192,19 @@ fn names_are_readable_where_they_can_be() {
         assert_eq!(tag_to_name(none), None, "{none}");
     }
 }
+
+#[test]
+fn more_values_than_any_run_has_are_refused() {
+    let with_counts = |counts: &[u8]| {
+        let mut bytes: Vec<u8> =
+            [V2, counts.len() as u32, 0, DIGITS].iter().flat_map(|word| word.to_be_bytes()).collect();
+        bytes.extend([1, 1 << 40, 1_f64.to_bits()].iter().flat_map(|word| word.to_be_bytes()));
+        bytes.extend(counts);
+        decode_inflated(&bytes, 100)
+    };
+    // Zigzag, and seven bits a byte: 3 and 2^53, and then one more.
+    let most = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x20];
+    assert_eq!(with_counts(&[6]).map(|values| values.count()), Some(3));
+    assert_eq!(with_counts(&most).map(|values| values.count()), Some(MAX_VALUES));
+    assert_eq!(with_counts(&[&most[..], &[2]].concat()), None);
+}

@@ -5,6 +5,7 @@
 //! beside it, by relative address, and nothing else. All that a user could have named is escaped by maud.
 
 mod figures;
+mod flights;
 mod steps;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use maud::{DOCTYPE, Markup, html};
 
 use figures::{figures, health_table};
+use flights::flights;
 use steps::{compared, steps};
 
 use super::charts::{Chart, Charts, charts};
@@ -69,6 +71,7 @@ fn page(report: &Report, charts: &Charts) -> Markup {
                         }
                     }
                     (failures(report))
+                    (flights(report))
                     (figures("What the game measured", "", &report.game, html! {}))
                     (figures(
                         "Connections",

@@ -49,7 +49,7 @@ impl Intervals {
 
 impl StepIntervals {
     fn of(collector: &Collector, name: &str) -> StepIntervals {
-        let response = collector.points().iter().map(|point| point.step(name).map(|step| step.response));
+        let response = collector.points().map(|point| point.step(name).map(|step| step.response));
         let mut response: Vec<HistogramDelta> = response.map(Option::unwrap_or_default).collect();
         let used = response.iter().rposition(|interval| !interval.buckets.is_empty()).map_or(0, |last| last + 1);
         response.truncate(used);

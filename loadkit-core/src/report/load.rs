@@ -122,6 +122,14 @@ impl Report {
         let report = with_intervals(report, &file)?;
         Ok(report)
     }
+
+    /// Reads the text of a `report.json`, without the histograms beside it.
+    ///
+    /// # Errors
+    /// As of [`Report::load`]; the path in them is `report.json`.
+    pub fn parse(json: &str) -> Result<Report, LoadError> {
+        parse(Path::new(REPORT_JSON), json)
+    }
 }
 
 /// A file whole; none if there is none.

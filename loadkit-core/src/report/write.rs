@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::fs::{self, File};
+#[cfg(feature = "html")]
+use std::io::Read as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +12,10 @@ use crate::flight::{self, Artifact, FOLDER, FlightRun};
 
 /// So much is written to see whether there is room. A report of a short run takes about this.
 const PROBE_BYTES: usize = 256 << 10;
+
+/// So much is read of an earlier page, to see which charts it shows.
+#[cfg(feature = "html")]
+const MAX_PAGE_BYTES: u64 = 16 << 20;
 
 /// Why a report could not be written: the path and the system's reason. Nothing that was there before is lost.
 #[derive(Debug)]
@@ -69,7 +75,8 @@ pub fn check_writable(dir: &Path) -> Result<(), ReportError> {
 /// `report.html` with its style sheet and charts.
 ///
 /// Recorded flights go into its folder `flights`, in the place of those of an earlier report. `report.json` comes first,
-/// so that it is there if there is no room for the rest.
+/// so that it is there if there is no room for the rest. Charts of an earlier page that the new one does not have are
+/// removed in the end; whatever else there is stays.
 ///
 /// # Errors
 /// At the first file that cannot be written. Each file is whole or as it was before.
@@ -86,10 +93,41 @@ pub fn write_report(dir: &Path, report: &Report) -> Result<(), ReportError> {
         write_with(&dir.join("junit.xml"), || super::junit::write(report).map(String::into_bytes))?;
     }
     #[cfg(feature = "html")]
+    write_page(dir, report)?;
+    Ok(())
+}
+
+/// Writes the page and its charts, and removes the charts that only the page before showed.
+#[cfg(feature = "html")]
+fn write_page(dir: &Path, report: &Report) -> Result<(), ReportError> {
+    let mut stale = shown_before(dir);
     for (name, text) in super::html::files(report) {
+        stale.retain(|old| *old != name);
         write_with(&dir.join(name), || Ok(text.into_bytes()))?;
     }
+    for name in stale {
+        let path = dir.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(ReportError::at(&path, "earlier chart")(error));
+            }
+            _ => {}
+        }
+    }
     Ok(())
+}
+
+/// The charts that the page in this directory shows, if it is one of ours. Files that are named as charts and that no page of
+/// ours shows are somebody else's.
+#[cfg(feature = "html")]
+fn shown_before(dir: &Path) -> Vec<String> {
+    let mut page = String::new();
+    let read = File::open(dir.join("report.html")).and_then(|file| file.take(MAX_PAGE_BYTES).read_to_string(&mut page));
+    if read.is_err() || !page.contains("Made by loadkit ") {
+        return Vec::new();
+    }
+    let shown = page.split("<img src=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    shown.filter(|name| super::charts::is_file_name(name)).map(str::to_owned).collect()
 }
 
 /// Writes the report as JSON to this file.
@@ -164,6 +202,41 @@ mod tests {
             name.ends_with(".part") || name.ends_with(".probe")
         });
         assert_eq!(left.count(), 0, "nothing temporary stays");
+    }
+
+    #[test]
+    #[cfg(feature = "html")]
+    fn charts_of_an_earlier_page_go_and_nothing_else() {
+        use super::super::tests::passing;
+
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let mut earlier = made_up();
+        let login = earlier.steps["login"].clone();
+        earlier.steps.insert("old step".into(), login);
+        for point in &mut earlier.series.points {
+            let login = point.steps.get("login").cloned();
+            point.steps.extend(login.map(|step| ("old step".to_owned(), step)));
+        }
+        write_report(dir.path(), &earlier).unwrap();
+        assert!(at("percentiles-old-step.svg").is_file());
+        let theirs = ["percentiles-of-mine.svg", "logo.svg", "notes.txt", "capacity.svg"];
+        theirs.iter().for_each(|name| fs::write(at(name), "mine").unwrap());
+        // Whoever changes a page can have it name anything.
+        let page = fs::read_to_string(at("report.html")).unwrap();
+        let more = "<img src=\"../victim.svg\"><img src=\"logo.svg\"><img src=\"notes.txt\"><img src=\"rate.svg/..\">";
+        fs::write(at("report.html"), page + more).unwrap();
+
+        write_report(dir.path(), &passing()).unwrap();
+        assert!(!at("percentiles-old-step.svg").exists());
+        theirs.iter().for_each(|name| assert_eq!(fs::read(at(name)).unwrap(), b"mine", "{name}"));
+        let page = fs::read_to_string(at("report.html")).unwrap();
+        for shown in page.split("<img src=\"").skip(1) {
+            assert!(at(shown.split('"').next().unwrap()).is_file(), "{shown}");
+        }
+
+        fs::write(at("report.html"), "<img src=\"rate.svg\"> my own page").unwrap();
+        assert_eq!(shown_before(dir.path()), [""; 0]);
     }
 
     #[test]

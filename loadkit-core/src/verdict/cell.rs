@@ -4,6 +4,7 @@ use crate::metrics::{GaugeDelta, Snapshot, StepDelta, Totals, TrendDelta};
 
 /// What stands under one name in a stretch of time, and how the players ended in it.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Cell {
     step: Option<StepDelta>,
     trend: Option<TrendDelta>,

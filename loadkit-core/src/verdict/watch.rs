@@ -23,6 +23,7 @@ const MAX_DRIFT_CELLS: usize = 256;
 
 /// What a threshold came to, and when.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Worst {
     pub(super) value: f64,
     /// When the window began, µs since the start of the run.
@@ -31,6 +32,7 @@ pub(super) struct Worst {
 
 /// The windows that were judged.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "keep", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Windows {
     pub(super) judged: u64,
     pub(super) missed: u64,
@@ -46,15 +48,15 @@ pub(super) struct Windows {
 pub(super) struct Watch {
     threshold: Threshold,
     from_us: u64,
-    cell_us: u64,
+    pub(super) cell_us: u64,
     /// Cells of a window; none if it is about the whole time.
-    per_window: Option<usize>,
-    cells: VecDeque<Cell>,
+    pub(super) per_window: Option<usize>,
+    pub(super) cells: VecDeque<Cell>,
     /// The number of the first of them, from `from_us` on.
-    first: u64,
+    pub(super) first: u64,
     /// The end of the latest interval.
-    to_us: u64,
-    windows: Windows,
+    pub(super) to_us: u64,
+    pub(super) windows: Windows,
     /// Snapshots that came when their cell was gone, or of a time that no run has.
     pub(super) too_late: u64,
 }
@@ -75,12 +77,18 @@ impl Watch {
                 (per_cell, Some((intervals / per_cell) as usize))
             }
         };
+        let mut cells = VecDeque::new();
+        if threshold.metric().is_drift() {
+            // Written once, so that a run's memory is what it is from the beginning on.
+            cells.resize_with(MAX_DRIFT_CELLS, Cell::default);
+            cells.clear();
+        }
         Some(Watch {
             threshold: threshold.clone(),
             from_us: threshold.after().map_or(0, |after| whole(after) * interval_us),
             cell_us: per_cell * interval_us,
             per_window,
-            cells: VecDeque::new(),
+            cells,
             first: 0,
             to_us: 0,
             windows: Windows::default(),
@@ -124,7 +132,7 @@ impl Watch {
         self.cells.len()
     }
 
-    fn max_cells(&self) -> usize {
+    pub(super) fn max_cells(&self) -> usize {
         self.per_window.map_or(MAX_DRIFT_CELLS, |per_window| per_window + SLACK)
     }
 
@@ -143,13 +151,15 @@ impl Watch {
 
     fn widen(&mut self) {
         self.cell_us *= 2;
-        let mut narrow = std::mem::take(&mut self.cells).into_iter();
-        while let Some(mut cell) = narrow.next() {
-            if let Some(next) = narrow.next() {
-                cell.join(next);
+        let joined = self.cells.len().div_ceil(2);
+        for at in 0..joined {
+            let mut pair = self.cells.iter_mut().skip(2 * at).take(2).map(std::mem::take);
+            if let Some(mut cell) = pair.next() {
+                pair.for_each(|next| cell.join(next));
+                self.cells[at] = cell;
             }
-            self.cells.push_back(cell);
         }
+        self.cells.truncate(joined);
     }
 
     /// The figures of so many cells from one on.

@@ -106,25 +106,68 @@ pub struct CheckArgs {
     pub plan: PathBuf,
 }
 
-/// The arguments of `run`. Flags override the plan.
+/// The arguments that whoever plays has: against which server, as whom, from where, and what is written of it.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct RunArgs {
-    /// A plan, as a TOML file; without one: 10 players for 10 seconds.
-    pub plan: Option<PathBuf>,
+pub struct PlayArgs {
     /// The server under test: HOST:PORT, or with a scheme: udp://, tcp://, tls://, ws://, wss://, quic://, http://,
     /// https://, mem://NAME. What it can be depends on the scenario.
     #[arg(long, short)]
     pub target: Option<String>,
-    /// Lets every second party play against this server instead, the build before, so that both have the same minutes of this
-    /// machine. At the end the gate says whether the target is worse.
-    #[arg(long, value_name = "TARGET")]
-    pub against: Option<String>,
     /// Accepts servers whose TLS certificate does not verify. The report says so.
     #[arg(long)]
     pub insecure: bool,
     /// Which scenario to play, if there are several.
     #[arg(long)]
     pub scenario: Option<String>,
+    /// Seats that play together.
+    #[arg(long, value_name = "SEATS", help_heading = PLAYERS)]
+    pub party: Option<u64>,
+    /// Over which network the players play: lte, or several with their shares: lte=0.3,perfect=0.7. There are perfect,
+    /// wifi-busy, lte, 3g-train, and those of the plan.
+    #[arg(long, value_name = "PROFILE", help_heading = PLAYERS)]
+    pub network: Option<String>,
+    /// Makes the bots behave as in another run with the same seed.
+    #[arg(long, value_parser = seed, help_heading = PLAYERS)]
+    pub seed: Option<Seed>,
+    /// Addresses of this machine to connect from, seats taking turns: 127.0.0.1-127.0.0.100, 10.1.0.0/16.
+    #[arg(long, value_parser = sources, value_name = "ADDRS", help_heading = PLAYERS)]
+    pub sources: Option<SourcePool>,
+    /// Lets the players of a thread share so many UDP sockets, where their protocol can: 10,000 players fit where
+    /// descriptors are few.
+    #[arg(long, value_name = "N", help_heading = PLAYERS)]
+    pub sockets: Option<u64>,
+    /// Threads; by default one a core.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = PLAYERS)]
+    pub shards: Option<u32>,
+    /// Where the report goes.
+    #[arg(long, value_name = "DIR", default_value = "report", help_heading = OUTPUT)]
+    pub report: PathBuf,
+    /// Writes no files.
+    #[arg(long, conflicts_with = "report", help_heading = OUTPUT)]
+    pub no_report: bool,
+    /// Prints the result as JSON on standard output, in place of the summary.
+    #[arg(long, help_heading = OUTPUT)]
+    pub json: bool,
+    /// No progress, and no summary.
+    #[arg(long, short, help_heading = OUTPUT)]
+    pub quiet: bool,
+}
+
+const PLAYERS: &str = "Players";
+const OUTPUT: &str = "Output";
+
+/// The arguments of `run`. Flags override the plan.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct RunArgs {
+    /// A plan, as a TOML file; without one: 10 players for 10 seconds.
+    pub plan: Option<PathBuf>,
+    /// Against which server, as whom, from where, and what is written of it.
+    #[command(flatten)]
+    pub play: PlayArgs,
+    /// Lets every second party play against this server instead, the build before, so that both have the same minutes of this
+    /// machine. At the end the gate says whether the target is worse.
+    #[arg(long, value_name = "TARGET")]
+    pub against: Option<String>,
     /// How many players to hold connected.
     #[arg(long, short)]
     pub bots: Option<u64>,
@@ -137,54 +180,22 @@ pub struct RunArgs {
     /// Instead of holding a number: new players at this rate: 50/s, 30/m.
     #[arg(long, value_parser = rate, value_name = "RATE", conflicts_with = "bots")]
     pub arrivals: Option<Rate>,
-    /// Seats that play together.
-    #[arg(long, value_name = "SEATS")]
-    pub party: Option<u64>,
-    /// Over which network the players play: lte, or several with their shares: lte=0.3,perfect=0.7. There are perfect,
-    /// wifi-busy, lte, 3g-train, and those of the plan.
-    #[arg(long, value_name = "PROFILE")]
-    pub network: Option<String>,
-    /// Makes the bots behave as in another run with the same seed.
-    #[arg(long, value_parser = seed)]
-    pub seed: Option<Seed>,
-    /// Addresses of this machine to connect from, seats taking turns: 127.0.0.1-127.0.0.100, 10.1.0.0/16.
-    #[arg(long, value_parser = sources, value_name = "ADDRS")]
-    pub sources: Option<SourcePool>,
-    /// Lets the players of a thread share so many UDP sockets, where their protocol can: 10,000 players fit where
-    /// descriptors are few.
-    #[arg(long, value_name = "N")]
-    pub sockets: Option<u64>,
+    /// What must hold, for example 'p99(login) < 250ms'. Beside those of the plan; may be given more than once.
+    #[arg(long, value_parser = threshold, value_name = "RULE")]
+    pub threshold: Vec<Threshold>,
+    /// Tells figures apart by this too: persona, or network. May be given more than once.
+    #[arg(long, value_parser = split, value_name = "WHAT")]
+    pub split: Vec<Split>,
     /// Records so many of each player's last steps and messages: 64, fewer for more players, or off. Those of failing
     /// players are in the report.
     #[arg(long, value_parser = flight, value_name = "N|off")]
     pub flight: Option<u32>,
-    /// Tells figures apart by this too: persona, or network. May be given more than once.
-    #[arg(long, value_parser = split, value_name = "WHAT")]
-    pub split: Vec<Split>,
-    /// What must hold, for example 'p99(login) < 250ms'. Beside those of the plan; may be given more than once.
-    #[arg(long, value_parser = threshold, value_name = "RULE")]
-    pub threshold: Vec<Threshold>,
-    /// Where the report goes.
-    #[arg(long, value_name = "DIR", default_value = "report")]
-    pub report: PathBuf,
     /// Which build of the server this is, for the report; by default what LOADKIT_BUILD says.
     #[arg(long, value_name = "NAME")]
     pub build: Option<String>,
     /// An earlier report that this one is to show beside it: its directory, or its report.json.
     #[arg(long, value_name = "DIR")]
     pub baseline: Option<PathBuf>,
-    /// Writes no report.
-    #[arg(long, conflicts_with = "report")]
-    pub no_report: bool,
-    /// Prints the report as JSON on standard output, in place of the summary.
-    #[arg(long)]
-    pub json: bool,
-    /// No progress, and no summary.
-    #[arg(long, short)]
-    pub quiet: bool,
-    /// Threads; by default one a core.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub shards: Option<u32>,
     /// Where the figures go while the run is on.
     #[command(flatten)]
     pub sinks: SinkArgs,

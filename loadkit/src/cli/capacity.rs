@@ -46,23 +46,23 @@ impl Client {
         let plan = run::plan_of(&args.as_run())?;
         let scenario = self.find(plan.scenario())?;
         let target = run::target_of(&plan)?;
-        let target = if args.insecure { target.unverified() } else { target };
+        let target = if args.play.insecure { target.unverified() } else { target };
         let slo = if args.slo.is_empty() { plan.thresholds() } else { &args.slo };
         let [judged, settle] = [(args.probe, 30), (args.settle, 10)]
             .map(|(asked, default)| asked.unwrap_or(std::time::Duration::from_secs(default)));
         let objective = Objective::new(slo.to_vec(), args.load(), judged, settle, plan.interval());
         let objective = objective.map_err(UseError::new)?;
         let search = search(args, scenario, &plan, &objective, &target)?;
-        if !args.no_report {
-            check_writable(&args.report).map_err(UseError::new)?;
+        if !args.play.no_report {
+            check_writable(&args.play.report).map_err(UseError::new)?;
         }
         let seed = plan.seed().unwrap_or_else(|| Seed(run::random()));
         let mut job = Job::whole(RunId(run::random()), plan, target, seed);
-        job.shards = args.shards.unwrap_or(job.shards);
+        job.shards = args.play.shards.unwrap_or(job.shards);
         let control = Control::new();
         signals::listen(&control);
         let mut hunt =
-            Hunt { scenario, job, objective, search, control, quiet: args.quiet, probes: Vec::new(), best: None };
+            Hunt { scenario, job, objective, search, control, quiet: args.play.quiet, probes: Vec::new(), best: None };
         let started = run::unix_now().as_secs();
         hunt.search()?;
         let capacity = Capacity { started_at_unix_s: started, ..hunt.capacity() };
@@ -194,22 +194,22 @@ impl Hunt<'_> {
 /// Writes the files and prints the summary. What cannot be written is said, and the rest comes all the same.
 fn hand_over(capacity: Capacity, best: Option<&(Option<u64>, Report)>, args: &CapacityArgs) -> Searched {
     let mut unwritten = Vec::new();
-    if !args.no_report {
-        let report = best.map_or(Ok(()), |(_, report)| write_report(&args.report, report));
-        let written = report.and_then(|()| write_capacity(&args.report, &capacity));
+    if !args.play.no_report {
+        let report = best.map_or(Ok(()), |(_, report)| write_report(&args.play.report, report));
+        let written = report.and_then(|()| write_capacity(&args.play.report, &capacity));
         unwritten.extend(written.err().map(|error| error.to_string()));
     }
-    let printed = if args.json {
+    let printed = if args.play.json {
         serde_json::to_string_pretty(&capacity).map_err(std::io::Error::from).and_then(|json| say::result(json + "\n"))
-    } else if args.quiet {
+    } else if args.play.quiet {
         Ok(())
     } else {
-        let place = (!args.no_report && unwritten.is_empty()).then(|| args.report.display().to_string());
+        let place = (!args.play.no_report && unwritten.is_empty()).then(|| args.play.report.display().to_string());
         say::result(format_args!("\n{}", run::coloured(&capacity.summary(place.as_deref()))))
     };
     // Whoever closes a pipe has read enough of a summary, but not of the JSON.
     if let Err(error) = printed
-        && (args.json || error.kind() != std::io::ErrorKind::BrokenPipe)
+        && (args.play.json || error.kind() != std::io::ErrorKind::BrokenPipe)
     {
         unwritten.push(format!("the answer cannot be printed on standard output: {error}"));
     }

@@ -88,8 +88,8 @@ impl Live {
     }
 
     /// The latest point but one: every shard that still plays has told of it.
-    fn latest(&self) -> Option<&Point> {
-        self.judge.collector().points().iter().rev().nth(1)
+    fn latest(&self) -> Option<Point<'_>> {
+        self.judge.collector().points().rev().nth(1)
     }
 }
 
@@ -102,7 +102,7 @@ impl MetricSink for Live {
     }
 }
 
-fn players(point: &Point, collector: &Collector) -> String {
+fn players(point: Point<'_>, collector: &Collector) -> String {
     let totals = collector.totals();
     format!(
         "{} connected, {} playing of {} planned, {} failed",
@@ -125,7 +125,7 @@ fn block(
     title: &str,
     at: Duration,
     duration: Duration,
-    point: &Point,
+    point: Point<'_>,
     width: Duration,
     collector: &Collector,
 ) -> String {
@@ -160,7 +160,7 @@ fn block(
 }
 
 /// The plain line elsewhere.
-fn line(at: Duration, duration: Duration, point: &Point, width: Duration, collector: &Collector) -> String {
+fn line(at: Duration, duration: Duration, point: Point<'_>, width: Duration, collector: &Collector) -> String {
     let busiest = point.steps().max_by_key(|(_, step)| step.response.count());
     let step = busiest.map_or_else(String::new, |(name, step)| {
         format!(", {name} {} p99 {}", rate(per_second(&step, width)), micros(step.response.quantile(0.99) as f64))

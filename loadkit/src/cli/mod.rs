@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
-pub use args::{Args, CheckArgs, Command, ReplayArgs, RunArgs};
+pub use args::{Args, CheckArgs, Command, PlayArgs, ReplayArgs, RunArgs};
 pub use capacity::{CapacityArgs, Searched};
 pub use gate::GateArgs;
 pub use outcome::{Finished, UseError};

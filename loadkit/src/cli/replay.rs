@@ -79,7 +79,7 @@ fn leaves(recorded: &Flight) -> Duration {
 fn check(scenario: &dyn AnyScenario, job: &Job, recorded: &Flight) -> Result<(), UseError> {
     let plan = &job.plan;
     let seats = plan.shape().seats();
-    if recorded.seat >= seats {
+    if !plan.has_seat(recorded.seat) {
         return Err(UseError::new(RunError::Seat { seat: recorded.seat, seats }));
     }
     let personas = scenario.personas().map_err(UseError::new)?;

@@ -32,21 +32,21 @@ impl Client {
         let plan = plan_of(args)?;
         let scenario = self.find(plan.scenario())?;
         let target = target_of(&plan)?;
-        let trusting = |target: Target| if args.insecure { target.unverified() } else { target };
+        let trusting = |target: Target| if args.play.insecure { target.unverified() } else { target };
         let target = trusting(target);
         let target = match &args.against {
             Some(baseline) => target.against(trusting(target::resolve(baseline)?)),
             None => target,
         };
         check_descriptors(scenario, &plan, &target)?;
-        if !args.no_report {
-            check_writable(&args.report).map_err(UseError::new)?;
+        if !args.play.no_report {
+            check_writable(&args.play.report).map_err(UseError::new)?;
         }
         // Before the run: it may take the baseline's place.
         let baseline = args.baseline.as_ref().map(Report::load).transpose().map_err(UseError::new)?;
         let seed = plan.seed().unwrap_or_else(|| Seed(random()));
         let mut job = Job::whole(RunId(random()), plan, target, seed);
-        job.shards = args.shards.unwrap_or(job.shards);
+        job.shards = args.play.shards.unwrap_or(job.shards);
         let mut report = play(scenario, &job, args)?;
         report.run.client = format!("{} {}", self.name, self.version);
         report.run.build = args.build.clone().or_else(|| std::env::var(BUILD).ok()).unwrap_or_default();
@@ -78,18 +78,19 @@ pub(super) fn plan_of(args: &RunArgs) -> Result<Plan, UseError> {
         Some(path) => Plan::load(path).map_err(UseError::new)?,
         None => Plan::default(),
     };
+    let play = &args.play;
     let overrides = Overrides {
-        scenario: args.scenario.clone(),
-        target: args.target.clone(),
+        scenario: play.scenario.clone(),
+        target: play.target.clone(),
         bots: args.bots,
         ramp: args.ramp,
         duration: args.duration,
         arrivals: args.arrivals,
-        seed: args.seed,
-        party: args.party,
-        network: args.network.clone(),
-        sources: args.sources.clone(),
-        sockets: args.sockets,
+        seed: play.seed,
+        party: play.party,
+        network: play.network.clone(),
+        sources: play.sources.clone(),
+        sockets: play.sockets,
         flight: args.flight,
         split: args.split.clone(),
         thresholds: args.threshold.clone(),
@@ -144,14 +145,14 @@ fn play(scenario: &dyn AnyScenario, job: &Job, args: &RunArgs) -> Result<Report,
     let control = Control::new();
     signals::listen(&control);
     let facts = RunFacts::new(job, scenario.name(), unix_now().as_secs());
-    let live = Live::new(job, &scenario.name(), &control, args.quiet);
+    let live = Live::new(job, &scenario.name(), &control, args.play.quiet);
     let mut live = sinks::beside(live, args, job, &scenario.name(), unix_now)?;
     let ended = perform(scenario, job, &control, &mut live)?;
     let (live, deliveries) = live.finish();
     let mut judge = live.finish();
     sinks::count_losses(&deliveries, job, &mut judge);
     let mut judgement = judge.judgement(&conditions(job, &ended, judge.collector().totals()));
-    sinks::warn_of_losses(&deliveries, &mut judgement, args.quiet);
+    sinks::warn_of_losses(&deliveries, &mut judgement, args.play.quiet);
     let mut report = Report::new(facts, judge.collector(), judgement);
     if job.target.baseline().is_some() {
         report.take_gate(compare_sides(judge.collector(), job.plan.duration(), &GateOptions::default()));
@@ -182,30 +183,30 @@ pub(super) fn conditions(job: &Job, ended: &Ended, totals: &Totals) -> Condition
 
 /// Writes the report and prints the summary. What cannot be written is said, and the rest comes all the same.
 fn hand_over(report: Report, args: &RunArgs) -> Finished {
-    let written = if args.no_report { Ok(()) } else { write_report(&args.report, &report) };
-    let printed = if args.json {
+    let written = if args.play.no_report { Ok(()) } else { write_report(&args.play.report, &report) };
+    let printed = if args.play.json {
         serde_json::to_string_pretty(&report).map_err(std::io::Error::from).and_then(|json| say::result(json + "\n"))
-    } else if args.quiet {
+    } else if args.play.quiet {
         Ok(())
     } else {
-        let page = args.report.join("report.html");
-        let place = (!args.no_report && written.is_ok()).then(|| page.display().to_string());
+        let page = args.play.report.join("report.html");
+        let place = (!args.play.no_report && written.is_ok()).then(|| page.display().to_string());
         let gate = report.gate.as_ref().map_or(String::new(), |gate| format!("\nBoth builds\n{}", gate_summary(gate)));
         say::result(format_args!("\n{}{gate}", coloured(&summary(&report, place.as_deref()))))
     };
     let mut unwritten = Vec::new();
     // Whoever closes a pipe has read enough of a summary, but not of a report.
     if let Err(error) = &printed
-        && (args.json || error.kind() != std::io::ErrorKind::BrokenPipe)
+        && (args.play.json || error.kind() != std::io::ErrorKind::BrokenPipe)
     {
-        let what = if args.json { "report" } else { "summary" };
+        let what = if args.play.json { "report" } else { "summary" };
         unwritten.push(format!("the {what} cannot be printed on standard output: {error}"));
     }
     if let Err(error) = &written {
         unwritten.push(error.to_string());
     }
     // The figures are to be somewhere: in the report, or as JSON on standard output.
-    let is_kept = written.is_ok() && !args.no_report || printed.is_ok() && args.json;
+    let is_kept = written.is_ok() && !args.play.no_report || printed.is_ok() && args.play.json;
     if !unwritten.is_empty() && !is_kept {
         unwritten.push(rescue(&report));
     }

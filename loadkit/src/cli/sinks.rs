@@ -93,8 +93,8 @@ pub(super) fn beside<S: MetricSink>(
         seed: job.seed.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let sinks = args.sinks.open(&run, args.quiet && !args.json)?;
-    if !args.quiet {
+    let sinks = args.sinks.open(&run, args.play.quiet && !args.play.json)?;
+    if !args.play.quiet {
         for sink in &sinks {
             say::aside(format_args!("live figures: {} {}", sink.name(), sink.place()));
         }

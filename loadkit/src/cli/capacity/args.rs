@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use loadkit_core::Threshold;
 use loadkit_core::capacity::{Load, Range};
-use loadkit_core::{Seed, SourcePool, Threshold};
 
-use crate::cli::args::{self, RunArgs};
+use crate::cli::args::{self, PlayArgs, RunArgs};
 
 /// What `capacity --help` says in the end.
 pub(crate) const HELP: &str = "\
 Each probe is a run of its own: players join, over the time to settle and at most 200 a second; the load settles; and
-then the probe is judged. It goes up by doubling until the objective is missed, and then halves what lies between.
+then the probe is judged. All have the same seed, and with --party loads are whole parties. It goes up by doubling until the objective is missed, and then halves what lies between.
 The answer is there after at most 12 probes, unless they contradict each other: then after at most 20.
+The answer, its curve, and the report of the greatest load that held go where the report goes.
 
 Examples:
   capacity --target game.test:4000 --slo 'p99(move) < 100ms'
@@ -32,9 +33,9 @@ Exit codes:
 pub struct CapacityArgs {
     /// A plan, as a TOML file, for all but the load: who plays, over which networks, with which data.
     pub plan: Option<PathBuf>,
-    /// The server under test, as for `run`.
-    #[arg(long, short)]
-    pub target: Option<String>,
+    /// Against which server, as whom, from where, and what is written of it.
+    #[command(flatten)]
+    pub play: PlayArgs,
     /// What must hold, for example 'p99(login) < 250ms'. May be given more than once; without it, the plan's thresholds.
     /// Unless one speaks of `errors`, at most 1 % of the players may fail.
     #[arg(long, value_parser = args::threshold, value_name = "RULE")]
@@ -57,58 +58,12 @@ pub struct CapacityArgs {
     /// Loads are players that arrive in a second, each of whom plays once, instead of players at once.
     #[arg(long)]
     pub arrivals: bool,
-    /// Accepts servers whose TLS certificate does not verify. The report says so.
-    #[arg(long)]
-    pub insecure: bool,
-    /// Which scenario to play, if there are several.
-    #[arg(long)]
-    pub scenario: Option<String>,
-    /// Seats that play together: loads are whole parties.
-    #[arg(long, value_name = "SEATS")]
-    pub party: Option<u64>,
-    /// Over which network the players play, as for `run`.
-    #[arg(long, value_name = "PROFILE")]
-    pub network: Option<String>,
-    /// Makes the bots behave as in another run with the same seed. All probes have the same.
-    #[arg(long, value_parser = args::seed)]
-    pub seed: Option<Seed>,
-    /// Addresses of this machine to connect from, as for `run`.
-    #[arg(long, value_parser = args::sources, value_name = "ADDRS")]
-    pub sources: Option<SourcePool>,
-    /// Lets the players of a thread share so many UDP sockets, where their protocol can.
-    #[arg(long, value_name = "N")]
-    pub sockets: Option<u64>,
-    /// Where the answer, the curve, and the report of the greatest load that held go.
-    #[arg(long, value_name = "DIR", default_value = "report")]
-    pub report: PathBuf,
-    /// Writes no files.
-    #[arg(long, conflicts_with = "report")]
-    pub no_report: bool,
-    /// Prints the answer and its curve as JSON on standard output, in place of the summary.
-    #[arg(long)]
-    pub json: bool,
-    /// No progress, and no summary.
-    #[arg(long, short)]
-    pub quiet: bool,
-    /// Threads; by default one a core.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub shards: Option<u32>,
 }
 
 impl CapacityArgs {
     /// As `run` would have them, but for the load.
     pub(super) fn as_run(&self) -> RunArgs {
-        RunArgs {
-            plan: self.plan.clone(),
-            target: self.target.clone(),
-            scenario: self.scenario.clone(),
-            party: self.party,
-            network: self.network.clone(),
-            seed: self.seed,
-            sources: self.sources.clone(),
-            sockets: self.sockets,
-            ..RunArgs::default()
-        }
+        RunArgs { plan: self.plan.clone(), play: self.play.clone(), ..RunArgs::default() }
     }
 
     pub(super) fn load(&self) -> Load {

@@ -1,0 +1,540 @@
+//! The fleet: what it is made of, and what can be asked of it.
+//!
+//! **A launch only writes.** It checks the request, writes the run, and answers; the run's keeper ([`crate::Keeper`]) does the
+//! rest. So a caller that dies, or a launch that is cut off half way, leaves nothing that is not taken up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use loadkit_core::{Overrides, Plan, PlanError, RunId, Seed, Target, Verdict};
+use loadkit_worker::{
+    Address, Clock, Command, Expect, Key, Order, StopWord, Store, StoreError, Terms, get_json, keys, put_json,
+};
+use rand::Rng as _;
+use serde::{Deserialize, Serialize};
+
+use crate::collect::poison_part;
+use crate::launcher::{Home, Launcher};
+use crate::notify::{Happening, Notifier};
+use crate::patient::Patient;
+use crate::record::{Ending, RunRecord, RunState};
+use crate::request::{Caller, RunRequest};
+use crate::staff::{Staffing, Usual, most_players, staff};
+
+/// The version of a run's record.
+const SCHEMA: &str = "loadkit.run/1";
+/// The partition of all runs, the latest first.
+const RUNS: &str = "runs";
+/// A run's worker token.
+const TOKEN: &str = "token";
+/// How often a change of a record is tried anew when somebody else was faster.
+const TRIES: usize = 20;
+/// How far the load can be turned up and down.
+pub const DIAL: std::ops::RangeInclusive<f64> = 0.5..=2.0;
+
+/// How workers reach the fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerLine {
+    /// Over HTTP, here.
+    Http {
+        /// `http://127.0.0.1:8080`.
+        url: String,
+    },
+    /// Over a table and a queue.
+    Aws {
+        /// The table's name.
+        table: String,
+        /// The queue's URL.
+        queue: String,
+    },
+}
+
+/// What a fleet agrees on with its workers and with time.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How workers reach it.
+    pub line: WorkerLine,
+    /// The times agreed on with workers.
+    pub terms: Terms,
+    /// What is usual for a home.
+    pub usual: fn(Home) -> Usual,
+    /// How often a keeper looks after its run.
+    pub pass: Duration,
+    /// A run whose workers have not all come is put off for so long at most.
+    pub assembling: Duration,
+    /// After the last player has left, figures are waited for so long at most.
+    pub tail: Duration,
+    /// A segment is given to so many attempts at most, in each generation.
+    pub attempts: u32,
+}
+
+impl Settings {
+    /// The usual, with workers that reach the fleet so.
+    pub fn new(line: WorkerLine) -> Settings {
+        Settings {
+            line,
+            terms: Terms::default(),
+            usual: Usual::of,
+            pass: Duration::from_millis(1_500),
+            assembling: Duration::from_secs(180),
+            tail: Duration::from_secs(30),
+            attempts: 3,
+        }
+    }
+
+    /// The same for workers on the fleet's own machine: everybody is near, so they can be asked more often.
+    pub fn near(line: WorkerLine) -> Settings {
+        let usual = Settings::new(line);
+        let terms = Terms { beat_ms: 500, lease_ms: 6_000, report_ms: 1_000, ..usual.terms };
+        Settings { terms, pass: Duration::from_millis(400), assembling: Duration::from_secs(60), ..usual }
+    }
+}
+
+/// What is asked for, as the guard-rails see it.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The request.
+    pub request: &'a RunRequest,
+    /// Its plan, with target and seed.
+    pub plan: &'a Plan,
+    /// How it would be staffed.
+    pub staffing: &'a Staffing,
+    /// What the launcher says there is room for, where it says so.
+    pub quotas: Option<&'a crate::launcher::Quotas>,
+    /// Who asks.
+    pub by: &'a Caller,
+}
+
+/// A launch that a guard-rail refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The rule, by its name.
+    pub rule: String,
+    /// Why, and what would be allowed.
+    pub why: String,
+}
+
+/// The guard-rails.
+#[async_trait]
+pub trait Guard: Send + Sync + fmt::Debug {
+    /// Whether this may be launched.
+    ///
+    /// # Errors
+    /// The rule that refuses it.
+    async fn check(&self, asked: &Asked<'_>) -> Result<(), Refusal>;
+}
+
+/// No guard-rails: whoever can ask may launch.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unguarded;
+
+#[async_trait]
+impl Guard for Unguarded {
+    async fn check(&self, _: &Asked<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+/// Why a run was not launched, or not changed.
+#[derive(Debug)]
+pub enum FleetError {
+    /// The plan is wrong: every problem at its line.
+    Plan(PlanError),
+    /// The request is wrong otherwise.
+    Request(String),
+    /// A guard-rail refuses it.
+    Refused(Refusal),
+    /// There is no such run.
+    UnknownRun(RunId),
+    /// The run has ended: nothing about it can be changed.
+    Ended(RunId),
+    /// The store does not do it.
+    Store(StoreError),
+}
+
+impl fmt::Display for FleetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FleetError::Plan(error) => error.fmt(f),
+            FleetError::Request(why) => f.write_str(why),
+            FleetError::Refused(Refusal { rule, why }) => write!(f, "the rule {rule:?} refuses it: {why}"),
+            FleetError::UnknownRun(run) => write!(f, "there is no run {run}"),
+            FleetError::Ended(run) => write!(f, "the run {run} has ended"),
+            FleetError::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for FleetError {}
+
+impl From<StoreError> for FleetError {
+    fn from(error: StoreError) -> FleetError {
+        FleetError::Store(error)
+    }
+}
+
+/// A run in the list of all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunLine {
+    /// The run.
+    pub id: RunId,
+    /// When it was asked for, ms since 1970.
+    pub created_at_ms: u64,
+    /// The scenario.
+    pub scenario: String,
+    /// The server under test.
+    pub target: String,
+    /// The build of the server under test.
+    pub build: String,
+    /// By whom.
+    pub by: String,
+    /// How far it has come.
+    pub state: RunState,
+    /// What it said about the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+}
+
+/// A fleet: clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) launchers: Arc<BTreeMap<Home, Arc<dyn Launcher>>>,
+    pub(crate) notifier: Arc<dyn Notifier>,
+    pub(crate) guard: Arc<dyn Guard>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Arc<Settings>,
+}
+
+impl Fleet {
+    /// A fleet over this store, with these launchers.
+    pub fn new(
+        store: Arc<dyn Store>,
+        launchers: impl IntoIterator<Item = Arc<dyn Launcher>>,
+        notifier: Arc<dyn Notifier>,
+        guard: Arc<dyn Guard>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Fleet {
+        let store = Arc::new(Patient(store));
+        let launchers = launchers.into_iter().map(|launcher| (launcher.home(), launcher)).collect();
+        Fleet { store, launchers: Arc::new(launchers), notifier, guard, clock, settings: Arc::new(settings) }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The plan of a request with what the request says in its place, and how it would be staffed.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn prepare(&self, request: &RunRequest) -> Result<(Plan, Staffing), FleetError> {
+        let plan = Plan::parse(&request.plan, "the plan").map_err(FleetError::Plan)?;
+        let overrides =
+            Overrides { target: request.target.clone(), seed: request.seed.map(Seed), ..Overrides::default() };
+        let plan = plan.with(overrides).map_err(FleetError::Plan)?;
+        if plan.target().is_none_or(str::is_empty) {
+            let why = "no target: say which server to play against, in the request or as `target` in the plan";
+            return Err(FleetError::Request(why.into()));
+        }
+        if request.allow_lost.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            return Err(FleetError::Request("`allow_lost` is a share of the workers, from 0 to 1".into()));
+        }
+        let homes: BTreeSet<Home> = self.launchers.keys().copied().collect();
+        let staffing = staff(&plan, request, &homes, self.settings.usual, &self.settings.terms);
+        Ok((plan, staffing.map_err(FleetError::Request)?))
+    }
+
+    /// Launches a run: it is written, and its keeper has to be woken.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn launch(&self, request: RunRequest, by: Caller) -> Result<RunRecord, FleetError> {
+        let (plan, staffing) = self.prepare(&request)?;
+        let quotas = match self.launchers.get(&staffing.plays_at()) {
+            Some(launcher) => launcher.quotas().await,
+            None => Err("there is no launcher".into()),
+        };
+        let asked =
+            Asked { request: &request, plan: &plan, staffing: &staffing, quotas: quotas.as_ref().ok(), by: &by };
+        if let Err(refusal) = self.guard.check(&asked).await {
+            let Refusal { rule, why } = refusal.clone();
+            let _ = self.notifier.tell(&Happening::Refused { by: by.name, rule, why }).await;
+            return Err(FleetError::Refused(refusal));
+        }
+        let id = RunId(rand::rng().next_u64());
+        let seed = plan.seed().unwrap_or_else(|| Seed(rand::rng().next_u64()));
+        let now_ms = self.clock.now_ms();
+        let lead = request.start_in_ms.unwrap_or_else(|| ms(staffing.usual.lead));
+        let start_at_ms = now_ms.saturating_add(lead);
+        let order = Order {
+            run: id,
+            plan: plan.to_toml(),
+            seed: seed.to_string(),
+            workers: staffing.workers,
+            shards: (staffing.plays_at() == Home::Local).then_some(1),
+            client: request.client.clone(),
+            terms: self.settings.terms,
+        };
+        let mut record = RunRecord {
+            schema: SCHEMA.to_owned(),
+            id,
+            by,
+            scenario: plan.scenario().unwrap_or_default().to_owned(),
+            target: plan.target().unwrap_or_default().to_owned(),
+            seed: seed.to_string(),
+            home: staffing.home,
+            why: staffing.why.clone(),
+            workers: staffing.workers,
+            state: RunState::Assembling,
+            created_at_ms: now_ms,
+            start_at_ms,
+            ends_at_ms: start_at_ms + ms(plan.duration()),
+            deadline_ms: self.deadline(&plan, now_ms, lead),
+            ended_at_ms: None,
+            ending: None,
+            judgement: None,
+            attempts_lost: 0,
+            workers_lost: 0,
+            parcels_missing: 0,
+            notes: Vec::new(),
+            notes_left_out: 0,
+            request,
+        };
+        if let Err(why) = quotas {
+            record.note(now_ms, format!("what {} has room for is not known: {why}", staffing.plays_at()));
+        }
+        let store = &*self.store;
+        put_json(store, keys::order(id), &order, Expect::Absent).await?;
+        put_json(store, keys::command(id), &Command::starting(start_at_ms), Expect::Absent).await?;
+        let token: [u64; 4] = std::array::from_fn(|_| rand::rng().next_u64());
+        let token = token.map(|word| format!("{word:016x}")).concat();
+        put_json(store, keys::of_run(id, TOKEN), &token, Expect::Absent).await?;
+        put_json(store, keys::record(id), &record, Expect::Absent).await?;
+        self.list_run(&record).await?;
+        let happening = Happening::Launched {
+            run: id,
+            by: record.by.name.clone(),
+            target: record.target.clone(),
+            workers: record.workers,
+            players: most_players(&plan),
+        };
+        if let Err(why) = self.notifier.tell(&happening).await {
+            self.change(id, |record| record.note(now_ms, format!("others could not be told of the launch: {why}")))
+                .await?;
+        }
+        Ok(record)
+    }
+
+    /// When a run is ended, whatever has become of its workers.
+    fn deadline(&self, plan: &Plan, now_ms: u64, lead: u64) -> u64 {
+        let settings = &self.settings;
+        let slack =
+            settings.assembling + plan.grace() + settings.tail * 2 + Duration::from_millis(settings.terms.lease_ms);
+        now_ms.saturating_add(lead).saturating_add(ms(plan.duration() + slack))
+    }
+
+    /// Runs, the latest first, at most `limit` of them behind this one.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn list(&self, after: Option<&RunLine>, limit: usize) -> Result<Vec<RunLine>, FleetError> {
+        let after = after.map(|line| place_in_list(line.created_at_ms, line.id));
+        let page = self.store.list(RUNS, "", after.as_deref(), limit).await?;
+        let read = |item: &loadkit_worker::Item| {
+            serde_json::from_slice(&item.body)
+                .map_err(|error| StoreError::Malformed { key: item.key.clone(), why: error.to_string() }.into())
+        };
+        page.items.iter().map(read).collect()
+    }
+
+    /// A run's record.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn show(&self, run: RunId) -> Result<RunRecord, FleetError> {
+        let record = get_json::<RunRecord>(&*self.store, &keys::record(run)).await?;
+        record.map(|(record, _)| record).ok_or(FleetError::UnknownRun(run))
+    }
+
+    /// The latest word to a run's workers.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn command(&self, run: RunId) -> Result<Command, FleetError> {
+        let command = get_json::<Command>(&*self.store, &keys::command(run)).await?;
+        command.map(|(command, _)| command).ok_or(FleetError::UnknownRun(run))
+    }
+
+    /// Tells a run to stop: players are asked to leave, or are gone at once.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn stop(&self, run: RunId, word: StopWord, by: &str) -> Result<Command, FleetError> {
+        let command = self.say(run, |command| command.stop = command.stop.max(word)).await?;
+        let now_ms = self.clock.now_ms();
+        self.change(run, |record| record.note(now_ms, format!("told to stop by {by}"))).await?;
+        let _ = self.notifier.tell(&Happening::Stopped { run, by: by.to_owned() }).await;
+        Ok(command)
+    }
+
+    /// Turns a run's load up or down: 1.0 is the plan's.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn dial(&self, run: RunId, dial: f64, by: &str) -> Result<Command, FleetError> {
+        if !DIAL.contains(&dial) {
+            let (least, most) = (DIAL.start(), DIAL.end());
+            return Err(FleetError::Request(format!("the dial goes from {least} to {most} of the plan's load")));
+        }
+        let command = self.say(run, |command| command.dial = dial).await?;
+        let now_ms = self.clock.now_ms();
+        self.change(run, |record| record.note(now_ms, format!("load turned to {dial} by {by}"))).await?;
+        Ok(command)
+    }
+
+    /// Changes the latest word.
+    pub(crate) async fn say(&self, run: RunId, change: impl Fn(&mut Command)) -> Result<Command, FleetError> {
+        let key = keys::command(run);
+        for _ in 0..TRIES {
+            let Some((mut command, version)) = get_json::<Command>(&*self.store, &key).await? else {
+                return Err(FleetError::UnknownRun(run));
+            };
+            if command.over {
+                return Err(FleetError::Ended(run));
+            }
+            change(&mut command);
+            match put_json(&*self.store, key.clone(), &command, Expect::Version(version)).await {
+                Ok(_) => return Ok(command),
+                Err(StoreError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(FleetError::Store(StoreError::Conflict(None)))
+    }
+
+    /// Changes a run's record.
+    pub(crate) async fn change(&self, run: RunId, change: impl Fn(&mut RunRecord)) -> Result<RunRecord, FleetError> {
+        let key = keys::record(run);
+        for _ in 0..TRIES {
+            let Some((mut record, version)) = get_json::<RunRecord>(&*self.store, &key).await? else {
+                return Err(FleetError::UnknownRun(run));
+            };
+            change(&mut record);
+            match put_json(&*self.store, key.clone(), &record, Expect::Version(version)).await {
+                Ok(_) => return Ok(record),
+                Err(StoreError::Conflict(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(FleetError::Store(StoreError::Conflict(None)))
+    }
+
+    /// Writes a run's line in the list of all.
+    pub(crate) async fn list_run(&self, record: &RunRecord) -> Result<(), FleetError> {
+        let line = RunLine {
+            id: record.id,
+            created_at_ms: record.created_at_ms,
+            scenario: record.scenario.clone(),
+            target: record.target.clone(),
+            build: record.request.build.clone(),
+            by: record.by.name.clone(),
+            state: record.state,
+            verdict: record.judgement.as_ref().map(|judgement| judgement.verdict),
+        };
+        let key = Key::new(RUNS, place_in_list(record.created_at_ms, record.id));
+        put_json(&*self.store, key, &line, Expect::Any).await?;
+        Ok(())
+    }
+
+    /// Runs that have not ended, of the latest so many.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn unended(&self, of_latest: usize) -> Result<Vec<RunId>, FleetError> {
+        let lines = self.list(None, of_latest).await?;
+        Ok(lines.into_iter().filter(|line| line.state != RunState::Ended).map(|line| line.id).collect())
+    }
+
+    /// The token with which a run's workers show that they are its workers.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn worker_token(&self, run: RunId) -> Result<String, FleetError> {
+        let token = get_json::<String>(&*self.store, &keys::of_run(run, TOKEN)).await?;
+        token.map(|(token, _)| token).ok_or(FleetError::UnknownRun(run))
+    }
+
+    /// How a run's workers reach the fleet.
+    pub(crate) async fn address(&self, run: RunId) -> Result<Address, FleetError> {
+        Ok(match &self.settings.line {
+            WorkerLine::Http { url } => Address::Http { url: url.clone(), token: self.worker_token(run).await? },
+            WorkerLine::Aws { table, queue } => Address::Aws { table: table.clone(), queue: queue.clone() },
+        })
+    }
+
+    /// Messages that were no parcels but name this run.
+    ///
+    /// # Errors
+    /// See [`FleetError`].
+    pub async fn poison(&self, run: RunId) -> Result<Vec<crate::collect::Poison>, FleetError> {
+        let page = self.store.list(&poison_part(Some(run)), "", None, 20).await?;
+        Ok(page.items.iter().filter_map(|item| serde_json::from_slice(&item.body).ok()).collect())
+    }
+
+    /// Ends a run in the record: the last that is written about it.
+    pub(crate) async fn end(
+        &self,
+        run: RunId,
+        ending: Ending,
+        change: impl Fn(&mut RunRecord),
+    ) -> Result<RunRecord, FleetError> {
+        let now_ms = self.clock.now_ms();
+        let record = self
+            .change(run, |record| {
+                change(record);
+                record.state = RunState::Ended;
+                record.ending = Some(ending);
+                record.ended_at_ms = Some(now_ms);
+            })
+            .await?;
+        match self.say(run, |command| command.over = true).await {
+            Ok(_) | Err(FleetError::Ended(_)) => {}
+            Err(error) => return Err(error),
+        }
+        self.list_run(&record).await?;
+        if let Some(judgement) = &record.judgement {
+            let (verdict, headline) = (judgement.verdict, judgement.headline());
+            let told = self.notifier.tell(&Happening::Judged { run, verdict, headline }).await;
+            if let Err(why) = told {
+                let note = format!("others could not be told of the verdict: {why}");
+                return self.change(run, |record| record.note(now_ms, note.as_str())).await;
+            }
+        }
+        Ok(record)
+    }
+}
+
+pub(crate) fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The latest first.
+fn place_in_list(created_at_ms: u64, run: RunId) -> String {
+    format!("{:020}/{run}", u64::MAX - created_at_ms)
+}
+
+/// The target of a plan as a report names it; its addresses are the workers' matter.
+pub(crate) fn target_of(plan: &Plan) -> Target {
+    Target::new(plan.target().unwrap_or_default(), Vec::new())
+}

@@ -1,0 +1,123 @@
+//! A run's record: all that is known about it but its figures.
+
+use loadkit_core::{Judgement, RunId};
+use serde::{Deserialize, Serialize};
+
+use crate::launcher::Home;
+use crate::request::{Caller, RunRequest};
+
+/// At most so many notes; the earliest half of them stays, of the rest the latest.
+const MAX_NOTES: usize = 200;
+/// No note is longer, bytes.
+const MAX_NOTE: usize = 500;
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// Its workers are being started, and wait for the common start.
+    Assembling,
+    /// Players play.
+    Running,
+    /// They are leaving, and the last figures come in.
+    Draining,
+    /// It has ended.
+    Ended,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// All figures of all workers are in.
+    Complete,
+    /// Some are missing: the record says how many of which workers.
+    Partial,
+    /// It never began.
+    Failed,
+}
+
+/// Something that happened to a run, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// When, ms since 1970.
+    pub at_ms: u64,
+    /// What.
+    pub text: String,
+}
+
+/// All that is known about a run but its figures.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// `loadkit.run/1`.
+    pub schema: String,
+    /// The run.
+    pub id: RunId,
+    /// What was asked for.
+    pub request: RunRequest,
+    /// By whom.
+    pub by: Caller,
+    /// The scenario and target, as the plan has them.
+    pub scenario: String,
+    /// The server under test.
+    pub target: String,
+    /// The seed, in decimal.
+    pub seed: String,
+    /// Where the workers run.
+    pub home: Home,
+    /// Why there.
+    pub why: String,
+    /// How many workers.
+    pub workers: u32,
+    /// How far it has come.
+    pub state: RunState,
+    /// When it was asked for, ms since 1970.
+    pub created_at_ms: u64,
+    /// When it starts or started.
+    pub start_at_ms: u64,
+    /// When its load is through, by its plan.
+    pub ends_at_ms: u64,
+    /// When it is ended, whatever has become of its workers.
+    pub deadline_ms: u64,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at_ms: Option<u64>,
+    /// How.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
+    /// What it says about the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judgement: Option<Judgement>,
+    /// Attempts that were given up.
+    #[serde(default)]
+    pub attempts_lost: u32,
+    /// Workers whose segment was not played to its end.
+    #[serde(default)]
+    pub workers_lost: u32,
+    /// Parcels that were sent and have not arrived.
+    #[serde(default)]
+    pub parcels_missing: u64,
+    /// What happened: errors of the cloud in its own words, workers lost, what was commanded.
+    #[serde(default)]
+    pub notes: Vec<Note>,
+    /// Notes for which there was no room.
+    #[serde(default)]
+    pub notes_left_out: u64,
+}
+
+impl RunRecord {
+    /// Notes that something happened.
+    pub fn note(&mut self, at_ms: u64, text: impl Into<String>) {
+        let mut text: String = text.into();
+        if text.len() > MAX_NOTE {
+            let end = (0..=MAX_NOTE).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+            text.truncate(end);
+            text.push('…');
+        }
+        if self.notes.len() >= MAX_NOTES {
+            self.notes.remove(MAX_NOTES / 2);
+            self.notes_left_out += 1;
+        }
+        self.notes.push(Note { at_ms, text });
+    }
+}

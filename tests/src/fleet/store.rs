@@ -1,0 +1,123 @@
+//! A store that counts what it is asked for, by partition and second, and has its moods.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use loadkit_worker::{Expect, Item, Key, Page, Store, StoreError};
+
+/// What the store does to whoever asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weather {
+    /// Every so-many-th call is throttled; 0 for none.
+    pub throttles_every: u64,
+}
+
+/// Counts another store's work.
+#[derive(Debug)]
+pub struct Metered<S> {
+    store: S,
+    weather: Weather,
+    began: tokio::time::Instant,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    calls: u64,
+    /// Write units, by the kind of the partition, and by partition and second.
+    units: BTreeMap<String, f64>,
+    by_second: BTreeMap<(String, u64), f64>,
+    read_units: f64,
+}
+
+impl<S> Metered<S> {
+    pub(super) fn new(store: S, weather: Weather) -> Metered<S> {
+        Metered { store, weather, began: tokio::time::Instant::now(), counts: Mutex::default() }
+    }
+
+    fn counts(&self) -> std::sync::MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn call(&self) -> Result<(), StoreError> {
+        let mut counts = self.counts();
+        counts.calls += 1;
+        let every = self.weather.throttles_every;
+        if every > 0 && counts.calls % every == 0 {
+            return Err(StoreError::Throttled("ProvisionedThroughputExceededException".into()));
+        }
+        Ok(())
+    }
+
+    /// DynamoDB counts a write unit for each KiB begun of an item.
+    fn wrote(&self, item: &Item) {
+        let units = (item.body.len() + item.key.part.len() + item.key.sort.len() + 30).div_ceil(1_024) as f64;
+        let second = self.began.elapsed().as_secs();
+        let mut counts = self.counts();
+        let kind = item.key.part.split('/').next().unwrap_or_default().to_owned();
+        *counts.units.entry(kind).or_default() += units;
+        *counts.by_second.entry((item.key.part.clone(), second)).or_default() += units;
+    }
+
+    fn read(&self, bytes: usize) {
+        self.counts().read_units += bytes.div_ceil(4_096).max(1) as f64;
+    }
+
+    /// The most write units of any partition in a second, by the kind of partition.
+    pub fn hottest(&self) -> BTreeMap<String, (f64, String)> {
+        let mut hottest: BTreeMap<String, (f64, String)> = BTreeMap::new();
+        for ((part, _), units) in &self.counts().by_second {
+            let kind = part.split('/').next().unwrap_or_default().to_owned();
+            let most = hottest.entry(kind).or_default();
+            if *units > most.0 {
+                *most = (*units, part.clone());
+            }
+        }
+        hottest
+    }
+
+    /// Write units in all, by the kind of partition.
+    pub fn write_units(&self) -> BTreeMap<String, f64> {
+        self.counts().units.clone()
+    }
+
+    /// Read units in all.
+    pub fn read_units(&self) -> f64 {
+        self.counts().read_units
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for Metered<S> {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        self.call()?;
+        let item = self.store.get(key).await?;
+        self.read(item.as_ref().map_or(0, |item| item.body.len()));
+        Ok(item)
+    }
+
+    async fn put(&self, item: Item, expect: Expect) -> Result<u64, StoreError> {
+        self.call()?;
+        self.wrote(&item);
+        self.store.put(item, expect).await
+    }
+
+    async fn put_all(&self, items: Vec<Item>) -> Result<(), StoreError> {
+        self.call()?;
+        items.iter().for_each(|item| self.wrote(item));
+        self.store.put_all(items).await
+    }
+
+    async fn list(&self, part: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+        self.call()?;
+        let page = self.store.list(part, prefix, after, limit).await?;
+        self.read(page.items.iter().map(|item| item.body.len()).sum());
+        Ok(page)
+    }
+
+    async fn delete_all(&self, keys: Vec<Key>) -> Result<(), StoreError> {
+        self.call()?;
+        self.store.delete_all(keys).await
+    }
+}
