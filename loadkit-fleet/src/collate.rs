@@ -125,7 +125,9 @@ impl Collation {
             }
             // It is put together anew, from all parcels.
             Ok(_) => {}
-            Err(why) => new.fault(format!("the collation that was put aside cannot be taken up, and is begun anew: {why}")),
+            Err(why) => {
+                new.fault(format!("the collation that was put aside cannot be taken up, and is begun anew: {why}"))
+            }
         }
         Ok(new)
     }

@@ -201,8 +201,7 @@ impl<'a> Keeper<'a> {
         let (order, _) = order.ok_or(FleetError::UnknownRun(run))?;
         let (_, staffing) = fleet.prepare(&record.request)?;
         let plan = Plan::parse(&order.plan, "the plan").map_err(FleetError::Plan)?;
-        let collation =
-            Collation::take_up(&*fleet.store, run, order.workers, &plan, command.start_at_ms).await?;
+        let collation = Collation::take_up(&*fleet.store, run, order.workers, &plan, command.start_at_ms).await?;
         Ok(Ok(Keeper {
             fleet,
             run,
