@@ -25,7 +25,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::collate::Collation;
-use crate::fleet::{Fleet, FleetError, ms};
+use crate::error::FleetError;
+use crate::fleet::{Fleet, ms};
 use crate::record::{RunRecord, RunState};
 use crate::staff::Staffing;
 use attempts::Attempt;
