@@ -9,15 +9,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use loadkit_core::{Judge, Plan, RunId, Snapshot, SnapshotKey};
-use loadkit_worker::{Item, Key, Parcel, Store, StoreError, blob, keys};
+use loadkit_worker::{Item, Parcel, Store, StoreError, blob, keys};
 use serde::{Deserialize, Serialize};
 
 use crate::rollup::Rollups;
 
-/// Where a collation is put aside: a partition of its own, because it is large.
-fn checkpoint(run: RunId) -> Key {
-    Key::new(format!("collation/{run}"), "judge")
-}
+/// Where a collation is put aside.
+const CHECKPOINT: &str = "collation";
 
 /// A slot may still grow for so long after its end: workers that are behind, and queues that are slow.
 const OPEN_SLOTS: u32 = 4;
@@ -112,7 +110,7 @@ impl Collation {
         start_at_ms: u64,
     ) -> Result<Collation, StoreError> {
         let mut new = Collation::new(run, workers, plan, start_at_ms);
-        let Some(bytes) = blob::get(store, &checkpoint(run)).await? else { return Ok(new) };
+        let Some(bytes) = blob::get(store, &keys::of_run(run, CHECKPOINT)).await? else { return Ok(new) };
         let restored = rmp_serde::from_slice::<Checkpoint>(&bytes).map_err(|error| error.to_string());
         let restored = restored.and_then(|kept| {
             let judge = Judge::restore(plan.thresholds(), plan.interval(), &kept.judge);
@@ -127,9 +125,7 @@ impl Collation {
             }
             // It is put together anew, from all parcels.
             Ok(_) => {}
-            Err(why) => {
-                new.fault(format!("the collation that was put aside cannot be taken up, and is begun anew: {why}"))
-            }
+            Err(why) => new.fault(format!("the collation that was put aside cannot be taken up, and is begun anew: {why}")),
         }
         Ok(new)
     }
@@ -142,14 +138,14 @@ impl Collation {
 
     /// Puts the collation aside, for whoever takes it up.
     pub(crate) async fn put_aside(&self, store: &dyn Store) -> Result<(), StoreError> {
-        let aside = Checkpoint {
+        let checkpoint = Checkpoint {
             judge: self.judge.save(),
             arrived: self.arrived.iter().map(|(key, arrived)| (*key, arrived.clone())).collect(),
             first_slot: self.first_slot,
             start_at_ms: self.start_at_ms,
         };
-        let key = checkpoint(self.run);
-        let bytes = rmp_serde::to_vec_named(&aside)
+        let key = keys::of_run(self.run, CHECKPOINT);
+        let bytes = rmp_serde::to_vec_named(&checkpoint)
             .map_err(|error| StoreError::Malformed { key: key.clone(), why: error.to_string() })?;
         blob::put(store, &key, &bytes, None).await
     }

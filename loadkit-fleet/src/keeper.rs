@@ -25,8 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::collate::Collation;
-use crate::error::FleetError;
-use crate::fleet::{Fleet, ms};
+use crate::fleet::{Fleet, FleetError, ms};
 use crate::record::{RunRecord, RunState};
 use crate::staff::Staffing;
 use attempts::Attempt;
@@ -202,7 +201,8 @@ impl<'a> Keeper<'a> {
         let (order, _) = order.ok_or(FleetError::UnknownRun(run))?;
         let (_, staffing) = fleet.prepare(&record.request)?;
         let plan = Plan::parse(&order.plan, "the plan").map_err(FleetError::Plan)?;
-        let collation = Collation::take_up(&*fleet.store, run, order.workers, &plan, command.start_at_ms).await?;
+        let collation =
+            Collation::take_up(&*fleet.store, run, order.workers, &plan, command.start_at_ms).await?;
         Ok(Ok(Keeper {
             fleet,
             run,

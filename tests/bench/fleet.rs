@@ -49,9 +49,7 @@ pub(crate) fn million() -> Vec<Figure> {
     let requests = messages as f64 * 1.2;
     let dollars = (writes * WRITE_DOLLARS + reads * READ_DOLLARS + requests * REQUEST_DOLLARS) / 1e6;
     let hour = dollars * 3_600.0 / LASTS.as_secs_f64();
-    eprintln!(
-        "{PLAYERS} players on {WORKERS} workers for {LASTS:?}: {writes:.0} write units, {reads:.0} read units, {messages} messages: ${dollars:.2}, or ${hour:.2} an hour, beside the workers themselves"
-    );
+    eprintln!("{PLAYERS} players on {WORKERS} workers for {LASTS:?}: {writes:.0} write units, {reads:.0} read units, {messages} messages: ${dollars:.2}, or ${hour:.2} an hour, beside the workers themselves");
     let notes = json!({
         "players": PLAYERS, "workers": WORKERS, "seconds": LASTS.as_secs(), "ending": record.ending, "verdict": verdict,
         "write_units": writes, "read_units": reads, "messages": messages, "dollars_an_hour": hour,
@@ -73,7 +71,7 @@ const SNAPSHOTS: u64 = 40_000;
 pub(crate) fn collector() -> Vec<Figure> {
     let Ok(dir) = tempfile::tempdir() else { return Vec::new() };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return Vec::new() };
-    let Ok(store) = runtime.block_on(loadkit_fleet::EmbeddedStore::open(dir.path())) else { return Vec::new() };
+    let store = loadkit_worker::MemoryStore::new();
     let store: Arc<dyn Store> = Arc::new(store);
     let run = RunId(1);
     let texts: Vec<String> = (0..200_u32)
@@ -101,7 +99,7 @@ pub(crate) fn collector() -> Vec<Figure> {
     let collated: u64 = judge.collector().seen().map(|shard| shard.next).sum();
     let notes = json!({
         "snapshots": collated, "metrics": METRICS, "bytes_a_snapshot": bytes as f64 / SNAPSHOTS as f64,
-        "cpu_s": used, "wall_s": wall, "store": "embedded",
+        "cpu_s": used, "wall_s": wall, "store": "memory",
     });
     vec![Figure::new("collector_snapshots_per_core_s", SNAPSHOTS as f64 / used.max(wall)).at_least(5_000.0).with(notes)]
 }
