@@ -10,8 +10,12 @@ use serde_json::json;
 /// Pairs of each kind, for tapes of a machine that had nothing else to do, and for the others.
 const PAIRS: u32 = 1_000;
 const FEWER_PAIRS: u32 = 100;
-const FIVE_MINUTES: Trial = Trial { seconds: 300, stretch: 20, slower: 1.05, paired: false };
-const THIRTY_SECONDS: Trial = Trial { seconds: 30, stretch: 10, slower: 1.2, paired: false };
+const FIVE_MINUTES: Trial = Trial { seconds: 300, stretch: 20, slower: 1.05, paired: false, told: false };
+const THIRTY_SECONDS: Trial = Trial { seconds: 30, stretch: 10, slower: 1.2, paired: false, told: false };
+
+/// One tape and one length only, with the reasons of each false alarm, while the gate is worked on:
+/// `LOADKIT_BENCH_ONLY=far/300`.
+const ONLY: &str = "LOADKIT_BENCH_ONLY";
 
 /// A tape, or two that belong together.
 struct Pair {
@@ -50,10 +54,14 @@ pub(crate) fn gate() -> Vec<Figure> {
     );
     eprintln!("{:<22} {:>25} {:>18} {:>18}", "", "false/unsure/found/failed", "false/found", "false/found");
     let mut figures = Vec::new();
+    let only = std::env::var(ONLY).ok();
     for Pair { name, old, new, paired, pairs } in TAPES {
         let (Some(old), Some(new)) = (Tape::read(old), Tape::read(new)) else { continue };
         for trial in [FIVE_MINUTES, THIRTY_SECONDS] {
-            let score = score(&old, &new, Trial { paired, ..trial }, pairs);
+            if only.as_ref().is_some_and(|only| *only != format!("{name}/{}", trial.seconds)) {
+                continue;
+            }
+            let score = score(&old, &new, Trial { paired, told: only.is_some(), ..trial }, pairs);
             print(name, trial, score);
             let share = |count: u32| f64::from(count) / f64::from(score.pairs);
             let notes = json!({
@@ -62,12 +70,24 @@ pub(crate) fn gate() -> Vec<Figure> {
                 "naive_5_false": share(score.naive_5[0]), "naive_5_found": share(score.naive_5[1]),
                 "naive_10_false": share(score.naive_10[0]), "naive_10_found": share(score.naive_10[1]),
             });
-            figures.push(Figure::new("gate_false_alarms", share(score.false_alarms)).at_most(0.01).with(notes.clone()));
-            // On the other tapes, from loopback, a twentieth of the p95 is 40 µs: less than they move by themselves.
-            if name == "far" {
-                let least = if trial.seconds == FIVE_MINUTES.seconds { 0.95 } else { 0.99 };
-                figures.push(Figure::new("gate_found", share(score.found)).at_least(least).with(notes));
-            }
+            let figure =
+                |name, count, bound: fn(Figure) -> Figure| bound(Figure::new(name, share(count)).with(notes.clone()));
+            let long = trial.seconds == FIVE_MINUTES.seconds;
+            // The tapes of a machine with nothing else to do are held to the promises; a hundred pairs are too few for a percent.
+            let quiet = pairs == PAIRS;
+            figures.push(figure(
+                "gate_false_alarms",
+                score.false_alarms,
+                if quiet { |f| f.at_most(0.01) } else { |f| f },
+            ));
+            // On the other tapes, from loopback, a twentieth of the p95 is 40 µs: less than the gate lets matter.
+            let promised = name == "far";
+            figures.push(figure(
+                "gate_found",
+                score.found,
+                if promised && long { |f| f.at_least(0.95) } else { |f| f },
+            ));
+            figures.push(figure("gate_failed", score.failed, if promised { |f| f.at_least(0.99) } else { |f| f }));
         }
     }
     figures

@@ -161,6 +161,8 @@ pub struct Trial {
     pub slower: f64,
     /// Both sides have the same seconds of two tapes that were recorded at the same time.
     pub paired: bool,
+    /// Each false alarm is told on standard error, with its reasons.
+    pub told: bool,
 }
 
 /// What came of many pairs.
@@ -224,6 +226,9 @@ fn judge(old: &Tape, new: &Tape, trial: Trial, pair: u32) -> Score {
     };
     let (same, slow) = (new.run(&others, None), new.run(&others, Some(("tick", trial.slower))));
     let (gate, slower) = (ask(&same), ask(&slow));
+    if trial.told && gate.verdict == Verdict::Fail {
+        eprintln!("pair {pair}: {}", gate.reasons.join("; "));
+    }
     let before = plain_p95(&base);
     let naive = |limit: f64| [&same, &slow].map(|run| u32::from(plain_p95(run) / before - 1.0 > limit));
     Score {

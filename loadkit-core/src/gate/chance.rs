@@ -12,18 +12,30 @@ use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
 use super::blocks::Block;
+use super::estimate::STRETCH_S;
 use super::figure::Figure;
 use super::table::Table;
 use crate::seed::Rng;
 
 /// At most so many deals.
 const MAX_DEALS: f64 = 100_000.0;
+/// Fewer blocks a side give no deal that is rare enough.
+const FEW_BLOCKS: f64 = 12.0;
 /// After so many deals that are as uneven, there is no need for more.
 const ENOUGH: u32 = 20;
 
 /// How many deals it takes to see a share that is a quarter of this.
 pub(super) fn deals_for(share: f64) -> u32 {
     (4.0 / share).ceil().clamp(1.0, MAX_DEALS) as u32
+}
+
+/// How long the blocks must be at the least, in intervals, where what disturbs a machine is what differs: two stretches of it,
+/// or as much of them as the run has [`FEW_BLOCKS`] times, and no less than half of one. With less than a minute there are then
+/// too few, and nothing is called changed on this ground.
+pub(super) fn stretch(table: &Table) -> usize {
+    let seconds = [2.0 * STRETCH_S, STRETCH_S].into_iter().find(|seconds| table.seconds() >= FEW_BLOCKS * seconds);
+    let intervals = seconds.unwrap_or(STRETCH_S / 2.0) / table.seconds() * table.intervals() as f64;
+    (intervals.round() as usize).max(1)
 }
 
 /// How the blocks are dealt.

@@ -64,10 +64,12 @@ pub(super) fn decide(measured: Vec<Measured>, compared_s: f64, options: &GateOpt
         let half = reach(options.alpha / tests, difference.freedom) * difference.error();
         let of = |offset: f64| figure.change(difference.value + offset);
         let steady = steady.and_then(|one| Some(judge_steady(figure, &one, *of_steady.next()?, tests, options)));
-        let decision = match judge(figure, &difference, half, p_corrected, compared_s, options) {
-            _ if steady.as_ref().is_some_and(|one| one.worse) => Decision::Worse,
-            decision => decision,
-        };
+        let decision =
+            match judge(figure, &difference, half, p_corrected, compared_s, options.limits(figure, old), options.alpha)
+            {
+                _ if steady.as_ref().is_some_and(|one| one.worse) => Decision::Worse,
+                decision => decision,
+            };
         let (change, low, high) = (of(0.0), of(-half), of(half));
         Compared { step, figure, old, new, change, low, high, p, p_corrected, steady, decision }
     });
@@ -91,6 +93,7 @@ fn judge_steady(
     // Each bound is one of one side: it is missed half as often as an interval.
     let half = reach(2.0 * options.alpha / tests, difference.freedom) * difference.error();
     let of = |offset: f64| figure.change(difference.value + offset);
+    let (matters, _) = options.limits(figure, figure.unscaled(old));
     Steady {
         old: figure.unscaled(old),
         new: figure.unscaled(new),
@@ -99,7 +102,7 @@ fn judge_steady(
         high: of(half),
         p,
         p_corrected,
-        worse: p_corrected < options.alpha && of(-half) >= options.min_effect,
+        worse: p_corrected < options.alpha && of(-half) >= matters,
     }
 }
 
@@ -122,22 +125,19 @@ fn judge(
     half: f64,
     p_corrected: f64,
     compared_s: f64,
-    options: &GateOptions,
+    (matters, unseen): (f64, f64),
+    alpha: f64,
 ) -> Decision {
-    let (matters, unseen) = match figure.is_relative() {
-        true => (options.min_effect, options.detect),
-        false => (options.min_errors, options.detect_errors),
-    };
     let for_the_worse = if figure.more_is_better() { -1.0 } else { 1.0 };
     let change = figure.change(difference.value);
-    if p_corrected < options.alpha && change.abs() >= matters {
+    if p_corrected < alpha && change.abs() >= matters {
         return if change * for_the_worse > 0.0 { Decision::Worse } else { Decision::Better };
     }
     // What may hide: the worse end of the interval. Relative changes are compared as logarithms, so that a rate that may have
     // fallen by 10 % counts as a time that may have risen by 11 %.
     let limit = if figure.is_relative() { unseen.ln_1p() } else { unseen };
     let worst = difference.value * for_the_worse + half;
-    if worst <= limit || p_corrected < options.alpha {
+    if worst <= limit || p_corrected < alpha {
         return Decision::Same;
     }
     // Enough would be an interval that excludes the limit, or one that excludes that there is no change.
@@ -243,8 +243,16 @@ mod tests {
 
     fn decision(figure: Figure, difference: Estimate) -> Decision {
         let p = p_value(difference.value / difference.error(), difference.freedom);
-        let measured =
-            Measured { step: "tick".into(), figure, old: 1.0, new: 1.0, difference, p, clean: false, steady: None };
+        let measured = Measured {
+            step: "tick".into(),
+            figure,
+            old: 20_000.0,
+            new: 20_000.0,
+            difference,
+            p,
+            clean: false,
+            steady: None,
+        };
         decide(vec![measured], 100.0, &GateOptions::default())[0].decision
     }
 
@@ -263,6 +271,25 @@ mod tests {
         assert_eq!(decided(Figure::P95, 0.0, 0.02), Decision::Same);
         assert_eq!(decided(Figure::Errors, 0.005, 0.000_5), Decision::Worse);
         assert_eq!(decided(Figure::Errors, 0.000_5, 0.000_01), Decision::Same);
+    }
+
+    /// 50 % of 0.15 ms are less than the generator's own share in it, and may stay unseen too.
+    #[test]
+    fn what_is_less_than_the_generators_own_share_does_not_matter() {
+        let options = GateOptions::default();
+        assert_eq!(options.limits(Figure::P95, 20_000.0), (0.03, 0.1));
+        assert_eq!(options.limits(Figure::P95, 2_000.0), (0.05, 0.1));
+        assert_eq!(options.limits(Figure::P50, 150.0), (100.0 / 150.0, 100.0 / 150.0));
+        assert_eq!(options.limits(Figure::Rate, 150.0), (0.03, 0.1));
+        let decided = |old: f64, change: f64| {
+            let difference = estimate(f64::ln_1p(change), 0.01);
+            let (step, figure) = ("tick".to_owned(), Figure::P50);
+            let one = Measured { step, figure, old, new: old, difference, p: 1e-9, clean: false, steady: None };
+            decide(vec![one], 100.0, &options)[0].decision
+        };
+        assert_eq!(decided(150.0, 0.5), Decision::Same);
+        assert_eq!(decided(150.0, 0.7), Decision::Worse);
+        assert_eq!(decided(150_000.0, 0.05), Decision::Worse);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(super) const DRAWS: usize = 1_000;
 /// What disturbs a machine goes on for so many seconds, we suppose: a run of half a minute has seen three such stretches,
 /// however many blocks it is cut into, and its error is known from no more. In the tapes that we recorded (`tests/data`),
 /// seconds that are ten apart still have a correlation of 0.4.
-const STRETCH_S: f64 = 10.0;
+pub(super) const STRETCH_S: f64 = 10.0;
 
 /// A figure of a side, or a difference of two, with its variance.
 #[derive(Clone, Copy, Debug, PartialEq)]

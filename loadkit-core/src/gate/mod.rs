@@ -17,7 +17,7 @@
 //!    test procedure", 1979, keeps the probability that *any* of them is called changed without cause below `alpha`,
 //!    however they depend on each other. That is what a gate promises: it fails the build on any of them. (The procedure of
 //!    Benjamini and Hochberg would bound the share of false alarms among the alarms, and so allow more of them.)
-//! 6. A change that the noise does not explain, of at least `min_effect`, is [`Decision::Worse`] or [`Decision::Better`]. If
+//! 6. A change that the noise does not explain, of at least `min_effect` and `min_time`, is [`Decision::Worse`] or [`Decision::Better`]. If
 //!    there is none, but one of `detect` may hide within the interval, it is [`Decision::NotEnoughData`]. What remains is
 //!    [`Decision::Same`].
 //!
@@ -63,6 +63,9 @@ const SEED: Seed = Seed(0x6761_7465);
 pub struct GateOptions {
     /// A smaller change does not matter: 0.03 is 3 %, of times and rates.
     pub min_effect: f64,
+    /// And neither does one of a time by less than this, however large a part of it that is. Below, the times are as much the
+    /// generator's as the server's: deadlines within 200 µs may share a wake-up, which moves each by half of that on average.
+    pub min_time: Duration,
     /// A change as large as this must not stay unseen, or there is not enough data.
     pub detect: f64,
     /// The same two for shares of failures, as differences: 0.001 is one in a thousand.
@@ -74,9 +77,30 @@ pub struct GateOptions {
 }
 
 impl Default for GateOptions {
-    /// Changes of 3 % matter and of 10 % must not stay unseen; of shares of failures, 0.1 % and 1 %; `alpha` is 1 %.
+    /// Changes of 3 % and 0.1 ms matter and of 10 % must not stay unseen; of shares of failures, 0.1 % and 1 %; `alpha` is 1 %.
     fn default() -> GateOptions {
-        GateOptions { min_effect: 0.03, detect: 0.1, min_errors: 0.001, detect_errors: 0.01, alpha: 0.01 }
+        GateOptions {
+            min_effect: 0.03,
+            min_time: Duration::from_micros(100),
+            detect: 0.1,
+            min_errors: 0.001,
+            detect_errors: 0.01,
+            alpha: 0.01,
+        }
+    }
+}
+
+impl GateOptions {
+    /// From which change on a figure that was so large matters, and which one must not stay unseen.
+    fn limits(&self, figure: Figure, old: f64) -> (f64, f64) {
+        if !figure.is_relative() {
+            return (self.min_errors, self.detect_errors);
+        }
+        let least = match figure.quantile() {
+            Some(_) if old > 0.0 => self.min_time.as_secs_f64() * 1e6 / old,
+            _ => 0.0,
+        };
+        (self.min_effect.max(least), self.detect.max(least))
     }
 }
 
@@ -144,7 +168,8 @@ pub struct Steady {
     pub p: f64,
     /// The same, corrected for how many figures were looked at.
     pub p_corrected: f64,
-    /// It has surely become worse by as much as matters: `low` is at least [`GateOptions::min_effect`].
+    /// It has surely become worse by as much as matters: `low` is at least [`GateOptions::min_effect`], and
+    /// [`GateOptions::min_time`] of the old value.
     pub worse: bool,
 }
 
@@ -275,7 +300,11 @@ impl Sides<'_> {
                 // A second opinion, on what would be called changed.
                 if p < alpha {
                     let first = base.iter().map(Table::intervals).sum();
-                    let deal = Deal { base: first, length: difference.length, paired: *paired, deals };
+                    // What bursts do to a percentile comes in stretches. (What both suffer at once cancels.)
+                    let stretch = base.iter().chain(candidate).map(chance::stretch).max().unwrap_or(1);
+                    let least = if *paired || figure.quantile().is_none() { 1 } else { stretch };
+                    let length = difference.length.max(least);
+                    let deal = Deal { base: first, length, paired: *paired, deals };
                     p = p.max(chance::chance(figure, &together(), deal, difference.value, &mut rng));
                 }
                 let mean = |side: &[Table]| {

@@ -26,7 +26,8 @@ const QUIET: Made = Made { seconds: 60, a_second: 400, slower: 1.0, drift: 0.01,
 impl Made {
     fn run(self, seed: u64) -> GateRun {
         let mut rng: Rng = crate::seed::Seed(seed).rng("made", 0, 0);
-        let times = LogNormal::new(7.0, 0.5).unwrap();
+        // A median of 22 ms.
+        let times = LogNormal::new(10.0, 0.5).unwrap();
         let normal = |rng: &mut Rng| -> f64 { StandardNormal.sample(rng) };
         let day = self.day * normal(&mut rng);
         let mut drift = 0.0;

@@ -34,6 +34,9 @@ pub struct GateArgs {
     /// Smaller changes do not matter.
     #[arg(long, value_name = "PERCENT", value_parser = share, default_value = "3%")]
     pub min_effect: f64,
+    /// And neither do changes of a time by less than this, however short it is: the generator's own share in it.
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "100us")]
+    pub min_time: Duration,
     /// A change for the worse as large as this must not stay unseen: otherwise the answer is "not enough data".
     #[arg(long, value_name = "PERCENT", value_parser = share, default_value = "10%")]
     pub detect: f64,
@@ -55,8 +58,8 @@ impl GateArgs {
                 "--min-effect is larger than --detect: a change that does not matter need not be seen; raise --detect too",
             ));
         }
-        let GateArgs { min_effect, detect, alpha, .. } = *self;
-        Ok(GateOptions { min_effect, detect, alpha, ..GateOptions::default() })
+        let GateArgs { min_effect, min_time, detect, alpha, .. } = *self;
+        Ok(GateOptions { min_effect, min_time, detect, alpha, ..GateOptions::default() })
     }
 }
 
