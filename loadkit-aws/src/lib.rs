@@ -17,6 +17,7 @@ mod dynamo;
 mod error;
 #[cfg(feature = "fleet")]
 mod fleet;
+mod line;
 mod random;
 mod service;
 mod sign;
@@ -30,5 +31,6 @@ pub use dynamo::DynamoDb;
 pub use error::AwsError;
 #[cfg(feature = "fleet")]
 pub use fleet::{EventBridge, FargateLauncher, LambdaLauncher, Network, Task};
+pub use line::line;
 pub use service::{DYNAMODB, ECS, EVENTBRIDGE, LAMBDA, SERVICE_QUOTAS, SQS, Service};
 pub use sqs::Sqs;

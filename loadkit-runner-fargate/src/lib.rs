@@ -24,6 +24,9 @@ pub fn run(client: Arc<dyn Client>) -> ExitCode {
 fn line(job: &Job) -> Result<Arc<dyn Line>, String> {
     match &job.line {
         Address::Http { url, token } => Ok(Arc::new(HttpLine::new(url, token)?)),
-        Address::Aws { .. } => Err("this client was built without a line over a table and a queue".into()),
+        Address::Aws { table, queue } => {
+            let line = loadkit_aws::line(table, queue).map_err(|error| error.to_string())?;
+            Ok(Arc::new(line))
+        }
     }
 }
