@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use loadkit_aws::{Config, Task, Tasks};
 use loadkit_worker::http::HttpLine;
 use loadkit_worker::life::{Client, Ending, Home, Log, Notice, Outcome, Worker, decline, live};
 use loadkit_worker::{Address, Job, Line, MAX_JOB_BYTES, SystemClock};
@@ -41,9 +42,27 @@ pub trait HandOn: Send + Sync {
     async fn hand_on(&self, job: &Job) -> Result<String, String>;
 }
 
-/// Serves invocations for as long as Lambda lets it.
+/// As Fargate tasks, where the environment says which.
+#[derive(Debug)]
+struct ToFargate(Tasks);
+
+#[async_trait]
+impl HandOn for ToFargate {
+    async fn hand_on(&self, job: &Job) -> Result<String, String> {
+        self.0.run(job).await
+    }
+}
+
+/// Serves invocations for as long as Lambda lets it. Where the environment names a cluster and a task
+/// ([`Task::read`](loadkit_aws::Task::read)), jobs are handed on to Fargate that say so.
 pub fn run(client: Arc<dyn Client>) -> ExitCode {
-    run_with(client, None)
+    run_with(client, next_home().map_err(|why| Log::stderr().say(None, "error", &why)).ok().flatten())
+}
+
+fn next_home() -> Result<Option<Arc<dyn HandOn>>, String> {
+    let Some(task) = Task::read(&|name| env::var(name).ok())? else { return Ok(None) };
+    let config = Config::from_env().map_err(|error| error.to_string())?;
+    Ok(Some(Arc::new(ToFargate(Tasks::new(loadkit_aws::Client::new(config), task)))))
 }
 
 /// The same, handing jobs that say so on to this.
@@ -88,7 +107,7 @@ impl Function {
     async fn hand_on(&self, worker: &Worker, next: &str) -> Outcome {
         let started = match &self.next_home {
             Some(home) if next == "fargate" => home.hand_on(&worker.job).await,
-            _ => Err(format!("this client was built to start nothing in a home of the kind {next:?}")),
+            _ => Err(format!("this worker starts nothing in a home of the kind {next:?}: its environment names no cluster")),
         };
         match started {
             Ok(name) => Outcome::without_lease(Ending::HandedOn, name),

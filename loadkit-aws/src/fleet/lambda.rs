@@ -31,24 +31,6 @@ impl LambdaLauncher {
         LambdaLauncher { client, function: function.into() }
     }
 
-    async fn invoke(&self, job: &Job) -> Result<String, String> {
-        let path = format!("/2015-03-31/functions/{}/invocations", self.function);
-        let call = Call {
-            service: &service::LAMBDA,
-            action: "Invoke",
-            method: "POST",
-            path: &path,
-            query: &[],
-            headers: &[("content-type", "application/json"), ("x-amz-invocation-type", "Event")],
-            body: Bytes::from(job.to_json()),
-        };
-        match self.client.call(&call).await {
-            Ok(answer) if answer.status == 202 => Ok(answer.request_id),
-            Ok(Answer { status, .. }) => Err(format!("Lambda Invoke: HTTP {status} in place of 202")),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
     async fn ask(&self, action: &str, path: &str) -> Result<Value, AwsError> {
         let call = Call {
             service: &service::LAMBDA,
@@ -65,6 +47,28 @@ impl LambdaLauncher {
     }
 }
 
+/// Invokes a function with an event, asynchronously; the request's id. It may be invoked twice.
+///
+/// # Errors
+/// What was answered, in words.
+pub async fn invoke(client: &Client, function: &str, event: impl Into<Bytes>) -> Result<String, String> {
+    let path = format!("/2015-03-31/functions/{function}/invocations");
+    let call = Call {
+        service: &service::LAMBDA,
+        action: "Invoke",
+        method: "POST",
+        path: &path,
+        query: &[],
+        headers: &[("content-type", "application/json"), ("x-amz-invocation-type", "Event")],
+        body: event.into(),
+    };
+    match client.call(&call).await {
+        Ok(answer) if answer.status == 202 => Ok(answer.request_id),
+        Ok(Answer { status, .. }) => Err(format!("Lambda Invoke: HTTP {status} in place of 202")),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 #[async_trait]
 impl Launcher for LambdaLauncher {
     fn home(&self) -> Home {
@@ -72,7 +76,7 @@ impl Launcher for LambdaLauncher {
     }
 
     async fn start(&self, jobs: &[Job]) -> Vec<Result<String, String>> {
-        stream::iter(jobs).map(|job| self.invoke(job)).buffered(PARALLEL).collect().await
+        stream::iter(jobs).map(|job| invoke(&self.client, &self.function, job.to_json())).buffered(PARALLEL).collect().await
     }
 
     async fn quotas(&self) -> Result<Quotas, String> {
