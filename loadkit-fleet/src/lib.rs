@@ -9,12 +9,12 @@ pub mod api;
 mod auth;
 mod collate;
 mod collect;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod estimate;
 mod fleet;
 #[cfg(feature = "api")]
 mod guard;
-#[cfg(feature = "embedded")]
-mod embedded;
 mod inbox;
 mod keeper;
 mod launcher;
@@ -25,20 +25,22 @@ mod policy;
 mod record;
 mod request;
 pub mod rollup;
+#[cfg(feature = "serve")]
+mod serve;
 mod staff;
 #[cfg(feature = "webhook")]
 mod webhook;
 
-pub use collate::collate_all;
 #[cfg(feature = "api")]
 pub use auth::{AuthError, Known, NewToken, TokenInfo, Tokens};
+pub use collate::collate_all;
 pub use collect::{Collected, Poison, collect};
+#[cfg(feature = "embedded")]
+pub use embedded::EmbeddedStore;
 pub use estimate::{CostLine, Dollars, Estimate, FARGATE_GB, FARGATE_VCPUS, LAMBDA_MB, Need, OverQuota};
 pub use fleet::{Asked, DIAL, Fleet, FleetError, Guard, Refusal, RunLine, Settings, Unguarded, WorkerLine};
 #[cfg(feature = "api")]
 pub use guard::Guarded;
-#[cfg(feature = "embedded")]
-pub use embedded::EmbeddedStore;
 pub use inbox::{Inbox, MemoryQueue, Received};
 pub use keeper::{Kept, keep, keep_all, report_file};
 pub use launcher::{Home, Launcher, Quotas};
@@ -47,6 +49,8 @@ pub use notify::{Happening, Notifier, Silent};
 pub use policy::Policy;
 pub use record::{Ending, Note, RunRecord, RunState};
 pub use request::{Caller, Long, RunRequest, RunnerChoice};
+#[cfg(feature = "serve")]
+pub use serve::{ServeOptions, Serving, open_store};
 pub use staff::{Generation, MAX_WORKERS, Staffing, Usual, most_players, staff};
 #[cfg(feature = "webhook")]
 pub use webhook::Webhook;

@@ -97,7 +97,7 @@ pub enum Phase {
 pub struct WorkerStatus {
     /// Where it runs: `lambda`, `fargate`, `process`, …
     pub home: String,
-    /// Its name there: a request id, a task's ARN, a process id.
+    /// Its name there, which no other process ever has: a request id, a machine and a process id, each with a random number.
     #[serde(default)]
     pub name: String,
     /// Players at work.
@@ -121,6 +121,12 @@ pub struct WorkerStatus {
     /// CPU cores that it may use.
     #[serde(default)]
     pub cores: u32,
+    /// The client that it is: its name and version.
+    #[serde(default)]
+    pub client: String,
+    /// The scenario that the client plays for this plan.
+    #[serde(default)]
+    pub scenario: String,
 }
 
 /// How an attempt ended.

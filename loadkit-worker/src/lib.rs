@@ -16,9 +16,9 @@
 
 mod clock;
 mod command;
-pub mod http;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+pub mod http;
 mod job;
 mod lease;
 pub mod life;

@@ -15,7 +15,7 @@ use crate::command::Command;
 use crate::job::Job;
 use crate::lease::{Lease, Phase, WorkerEnd, WorkerStatus, keys};
 use crate::order::Order;
-use crate::store::{Expect, Store, StoreError, get_json, put_json};
+use crate::store::{Expect, Item, Store, StoreError, get_json, put_json};
 
 /// What becomes of a claim.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -158,6 +158,14 @@ impl StoreLine {
     }
 }
 
+/// Whether this is the lease that the same worker has claimed before: no other has its name.
+fn is_own(item: &Item, status: &WorkerStatus) -> bool {
+    serde_json::from_slice::<Lease>(&item.body).is_ok_and(|lease| {
+        let same = (&lease.status.home, &lease.status.name) == (&status.home, &status.name);
+        same && !status.name.is_empty() && lease.phase == Phase::Waiting
+    })
+}
+
 #[async_trait]
 impl Line for StoreLine {
     async fn claim(&self, job: &Job, status: &WorkerStatus) -> Result<Claim, LineError> {
@@ -176,6 +184,10 @@ impl Line for StoreLine {
         let key = keys::lease(job.run, job.worker, job.attempt);
         match put_json(&*self.store, key, &lease, Expect::Absent).await {
             Ok(_) => Ok(Claim::Granted { order: Box::new(order), command, now_ms }),
+            // An answer that was lost is given again to whom it was for.
+            Err(StoreError::Conflict(Some(item))) if is_own(&item, status) => {
+                Ok(Claim::Granted { order: Box::new(order), command, now_ms })
+            }
             Err(StoreError::Conflict(_)) => Ok(Claim::Taken),
             Err(error) => Err(error.into()),
         }

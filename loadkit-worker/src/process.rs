@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::hash::{BuildHasher, RandomState};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +49,10 @@ pub fn run(client: Arc<dyn Client>, kind: &str, line: impl FnOnce(&Job) -> Resul
     };
     let (sender, notice) = watch::channel(Notice::default());
     listen(sender, stop_timeout(env::var(STOP_TIMEOUT).ok().as_deref()), &log);
-    let home = Home::new(kind, format!("{}{}", host(), std::process::id())).with_notice(notice);
+    // In a container every process has the same number.
+    let nonce = RandomState::new().hash_one(kind) as u32;
+    let name = format!("{}{}/{nonce:08x}", host(), std::process::id());
+    let home = Home::new(kind, name).with_notice(notice);
     let worker = Worker { client, job, line, clock: Arc::new(SystemClock), home, log };
     ExitCode::from(u8::from(!live(&worker).is_well()))
 }

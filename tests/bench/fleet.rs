@@ -49,7 +49,9 @@ pub(crate) fn million() -> Vec<Figure> {
     let requests = messages as f64 * 1.2;
     let dollars = (writes * WRITE_DOLLARS + reads * READ_DOLLARS + requests * REQUEST_DOLLARS) / 1e6;
     let hour = dollars * 3_600.0 / LASTS.as_secs_f64();
-    eprintln!("{PLAYERS} players on {WORKERS} workers for {LASTS:?}: {writes:.0} write units, {reads:.0} read units, {messages} messages: ${dollars:.2}, or ${hour:.2} an hour, beside the workers themselves");
+    eprintln!(
+        "{PLAYERS} players on {WORKERS} workers for {LASTS:?}: {writes:.0} write units, {reads:.0} read units, {messages} messages: ${dollars:.2}, or ${hour:.2} an hour, beside the workers themselves"
+    );
     let notes = json!({
         "players": PLAYERS, "workers": WORKERS, "seconds": LASTS.as_secs(), "ending": record.ending, "verdict": verdict,
         "write_units": writes, "read_units": reads, "messages": messages, "dollars_an_hour": hour,

@@ -36,7 +36,7 @@ pub(crate) fn run() -> Result<(), String> {
 }
 
 /// Crates of a cloud, and of ours those that speak to one.
-const CLOUD: &[&str] = &["aws-*", "loadkit-aws", "loadkit-runner-*", "loadkit-worker", "loadkit-fleet"];
+const CLOUD: &[&str] = &["aws-*", "loadkit-aws", "loadkit-http", "loadkit-runner-*", "loadkit-worker", "loadkit-fleet"];
 
 /// A bot crate that runs on local threads only compiles nothing of a cloud: proved by the arena, as it is by default.
 pub(crate) fn local() -> Result<(), String> {

@@ -30,6 +30,10 @@ impl FargateLauncher {
     pub fn new(client: Client, task: Task) -> FargateLauncher {
         FargateLauncher { tasks: Tasks::new(client.clone(), task), client }
     }
+
+    async fn run(&self, job: &Job) -> Result<String, String> {
+        self.tasks.run(job).await
+    }
 }
 
 #[async_trait]
@@ -39,7 +43,8 @@ impl Launcher for FargateLauncher {
     }
 
     async fn start(&self, jobs: &[Job]) -> Vec<Result<String, String>> {
-        stream::iter(jobs).map(|job| self.tasks.run(job)).buffered(PARALLEL).collect().await
+        let starts: Vec<_> = jobs.iter().map(|job| self.run(job)).collect();
+        stream::iter(starts).buffered(PARALLEL).collect().await
     }
 
     async fn quotas(&self) -> Result<Quotas, String> {

@@ -31,6 +31,10 @@ impl LambdaLauncher {
         LambdaLauncher { client, function: function.into() }
     }
 
+    async fn invoke(&self, job: &Job) -> Result<String, String> {
+        invoke(&self.client, &self.function, job.to_json()).await
+    }
+
     async fn ask(&self, action: &str, path: &str) -> Result<Value, AwsError> {
         let call = Call {
             service: &service::LAMBDA,
@@ -76,7 +80,8 @@ impl Launcher for LambdaLauncher {
     }
 
     async fn start(&self, jobs: &[Job]) -> Vec<Result<String, String>> {
-        stream::iter(jobs).map(|job| invoke(&self.client, &self.function, job.to_json())).buffered(PARALLEL).collect().await
+        let starts: Vec<_> = jobs.iter().map(|job| self.invoke(job)).collect();
+        stream::iter(starts).buffered(PARALLEL).collect().await
     }
 
     async fn quotas(&self) -> Result<Quotas, String> {

@@ -1,18 +1,47 @@
 //! A snapshot: what one shard gathered in one interval, with the key that makes applying it twice harmless.
 
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::histogram::HistogramDelta;
 use super::recorder::{GaugeReading, TrendUnit, count_kind, micros};
 use crate::flight::Flight;
 
-/// A run's name among all runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// A run's name among all runs. Where people read, as in JSON, it is a text of 16 hexadecimal digits: numbers are not exact
+/// enough there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", schema(value_type = String, example = "00a1b2c3d4e5f607"))]
 pub struct RunId(pub u64);
+
+impl Serialize for RunId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_u64(self.0) }
+    }
+}
+
+impl<'de> Deserialize<'de> for RunId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RunId, D::Error> {
+        if !deserializer.is_human_readable() {
+            return u64::deserialize(deserializer).map(RunId);
+        }
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|_| D::Error::custom(format_args!("{text:?} is no run's id: 16 hexadecimal digits")))
+    }
+}
+
+impl FromStr for RunId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<RunId, ParseIntError> {
+        u64::from_str_radix(text, 16).map(RunId)
+    }
+}
 
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

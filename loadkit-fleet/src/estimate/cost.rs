@@ -45,7 +45,7 @@ pub(super) fn dollars(run: &Run<'_>) -> Dollars {
     if run.home != Home::Local {
         lines.extend([queue(run), table(run), collector(run)]);
     }
-    let sum = |of: fn(&CostLine) -> f64| cents(lines.iter().map(of).sum());
+    let sum = |of: fn(&CostLine) -> f64| cents(lines.iter().map(of).fold(0.0, |sum, part| sum + part));
     let (low, high) = (sum(|line| line.low), sum(|line| line.high));
     let prices = if lines.is_empty() { "this machine's own: nothing".to_owned() } else { PRICES.to_owned() };
     Dollars { low, high, lines, prices }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use loadkit_core::{Conditions, Job, Judgement, Report, RunFacts, Seed, Stop, Verdict, format, names, write_report};
-use loadkit_worker::{Key, StopWord, Store, StoreError, blob};
+use loadkit_worker::{Key, StopWord, Store, StoreError, WorkerStatus, blob};
 
 use super::Keeper;
 use crate::fleet::{FleetError, ms, target_of};
@@ -124,9 +124,9 @@ impl Keeper<'_> {
             Seed::parse(&self.order.seed).unwrap_or(Seed(0)),
         );
         job.shards = self.order.shards.unwrap_or(sum.cores).saturating_mul(self.order.workers);
-        let scenario = self.record.scenario.clone();
-        let mut facts = RunFacts::new(&job, scenario, self.command.start_at_ms / 1_000);
-        facts.client = self.order.client.clone();
+        let (client, scenario) = self.played_by();
+        let mut facts = RunFacts::new(&job, scenario.as_str(), self.command.start_at_ms / 1_000);
+        facts.client = client;
         facts.build = self.record.request.build.clone();
         let report = Report::new(facts, self.collation.judge().collector(), judgement.clone());
         if let Err(why) = self.keep_report(report, now_ms).await {
@@ -140,12 +140,22 @@ impl Keeper<'_> {
         let ending = if is_whole { Ending::Complete } else { Ending::Partial };
         self.fleet
             .end(self.run, ending, |record| {
+                record.scenario.clone_from(&scenario);
                 record.judgement = Some(judgement.clone());
                 record.attempts_lost = sum.attempts_lost;
                 record.workers_lost = sum.workers_lost;
                 record.parcels_missing = sum.missing;
             })
             .await
+    }
+
+    /// The client and its scenario, as the workers say, or else as the request does.
+    fn played_by(&self) -> (String, String) {
+        let said = || self.attempts.values().filter_map(|attempt| Some(&attempt.lease.as_ref()?.status));
+        let first = |of: fn(&WorkerStatus) -> &String, else_: &str| {
+            said().map(of).find(|text| !text.is_empty()).map_or_else(|| else_.to_owned(), String::clone)
+        };
+        (first(|one| &one.client, &self.order.client), first(|one| &one.scenario, &self.record.scenario))
     }
 
     fn judge(&self, sum: &Sum) -> Judgement {

@@ -13,6 +13,11 @@ pub trait Client: Send + Sync {
         None
     }
 
+    /// The name of the scenario that it plays for this plan; empty if it has none of that name.
+    fn scenario(&self, plan: &Plan) -> String {
+        plan.scenario().unwrap_or_default().to_owned()
+    }
+
     /// Descriptors that the players may open; 0 where that is not known.
     fn descriptors(&self) -> u64;
 

@@ -10,6 +10,7 @@ mod client;
 mod engine;
 mod heart;
 mod home;
+mod keep;
 mod log;
 mod outcome;
 mod part;
@@ -115,6 +116,7 @@ fn first_status(worker: &Worker) -> WorkerStatus {
         name: worker.home.name().to_owned(),
         descriptors: worker.client.descriptors(),
         cores: cores(),
+        client: worker.client.id(),
         ..WorkerStatus::default()
     }
 }
@@ -124,7 +126,9 @@ async fn lead_on(worker: &Worker, granted: Granted, status: WorkerStatus) -> Out
     let Granted { order, word } = granted;
     worker.log.say(Some(&worker.job), "claim", "");
     let terms = order.terms;
-    let said = Said::new(WorkerStatus { clock_ahead_ms: word.ahead_ms, ..status });
+    let plan = loadkit_core::Plan::parse(&order.plan, "the order");
+    let scenario = plan.map(|plan| worker.client.scenario(&plan)).unwrap_or_default();
+    let said = Said::new(WorkerStatus { clock_ahead_ms: word.ahead_ms, scenario, ..status });
     let (every, lease) = (Duration::from_millis(terms.beat_ms.max(1)), Duration::from_millis(terms.lease_ms));
     let mut heart = Heart::start(worker, &said, word, every, lease);
     let part = match Part::of(worker, &order) {

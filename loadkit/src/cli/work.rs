@@ -68,6 +68,10 @@ impl life::Client for Client {
         self.build.map(str::to_owned)
     }
 
+    fn scenario(&self, plan: &Plan) -> String {
+        self.find(plan.scenario()).map(|scenario| scenario.name().into_owned()).unwrap_or_default()
+    }
+
     fn descriptors(&self) -> u64 {
         free_descriptors().unwrap_or(0)
     }

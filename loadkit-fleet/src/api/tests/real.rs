@@ -170,7 +170,7 @@ async fn live_events_follow_the_record() {
     let events: Vec<&str> = heard.text.lines().filter(|line| line.starts_with("event: ")).collect();
     assert_eq!(events, ["event: state", "event: ended"], "{}", heard.text);
     assert!(heard.text.contains("nobody came") && !heard.text.contains("duration ="), "{}", heard.text);
-    let last = heard.text.lines().filter_map(|line| line.strip_prefix("id: ")).last().unwrap();
+    let last = heard.text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap();
     let again = ask(&router, "GET", &path, &[("last-event-id", last)], "").await;
     assert_eq!(again.status.as_u16(), 204);
 }

@@ -1,6 +1,6 @@
 //! A fleet in memory whose line can be cut, and a client with a small scenario.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -95,8 +95,8 @@ pub(super) struct Wire {
     line: StoreLine,
     pub(super) away: AtomicBool,
     pub(super) queue_away: AtomicBool,
-    /// Counts the calls of each kind.
-    pub(super) beats: AtomicU64,
+    /// The next claim reaches the fleet, and its answer is lost.
+    pub(super) mute: AtomicBool,
 }
 
 impl Wire {
@@ -109,12 +109,15 @@ impl Wire {
 impl Line for Wire {
     async fn claim(&self, job: &Job, status: &WorkerStatus) -> Result<Claim, LineError> {
         self.there()?;
-        self.line.claim(job, status).await
+        let answer = self.line.claim(job, status).await;
+        if self.mute.swap(false, Ordering::SeqCst) {
+            return Err(LineError::Away("the answer was lost".into()));
+        }
+        answer
     }
 
     async fn beat(&self, job: &Job, phase: Phase, status: &WorkerStatus) -> Result<Beat, LineError> {
         self.there()?;
-        self.beats.fetch_add(1, Ordering::SeqCst);
         self.line.beat(job, phase, status).await
     }
 
@@ -167,8 +170,8 @@ impl Fleet {
         let clock = VirtualClock::new(EPOCH);
         let (store, kept) = (Arc::new(MemoryStore::new()), Arc::new(Kept::default()));
         let line = StoreLine::new(store.clone(), kept.clone(), Arc::new(clock));
-        let (away, queue_away) = (AtomicBool::new(false), AtomicBool::new(false));
-        let wire = Arc::new(Wire { line, away, queue_away, beats: AtomicU64::new(0) });
+        let [away, queue_away, mute] = [false; 3].map(AtomicBool::new);
+        let wire = Arc::new(Wire { line, away, queue_away, mute });
         let order = Order {
             run: RUN,
             plan: plan.to_toml(),
@@ -249,12 +252,13 @@ impl Fleet {
 
     /// A worker whose clock is three seconds fast.
     pub(super) fn worker_of(&self, client: Walk) -> Worker {
+        let client = Arc::new(client);
         Worker {
-            client: Arc::new(client),
+            client: client.clone(),
             job: Fleet::job(),
             line: self.wire.clone(),
             clock: Arc::new(self.clock.fast_by(Duration::from_secs(3))),
-            home: Home::new("test", "here"),
+            home: Home::new("test", format!("here/{:p}", Arc::as_ptr(&client))),
             log: Log::silent(),
         }
     }

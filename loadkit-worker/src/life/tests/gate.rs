@@ -14,6 +14,9 @@ use tokio::time::{Instant, sleep};
 /// How far the two may be apart.
 const STEP: Duration = Duration::from_millis(50);
 
+/// So long threads get to begin.
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// Where a shard stands.
 #[derive(Clone, Default)]
 enum At {
@@ -58,6 +61,7 @@ impl Gate {
     pub(super) fn expect(&self, shards: usize) {
         *self.state() = State { expected: shards, ..State::default() };
         ENGINE.set(Some(Engine(self.clone())));
+        self.0.1.notify_all();
     }
 
     /// Waits until no shard has anything to do.
@@ -72,7 +76,13 @@ impl Gate {
             let ends = state.expected > 0 && state.shards.iter().all(|at| matches!(at, At::Gone));
             state.shards.len() < state.expected || at_work || ends
         };
-        drop(self.0.1.wait_while(self.state(), busy));
+        let state = self.state();
+        if state.expected == 0 {
+            // An engine's thread may be about to begin: it gets a moment of real time.
+            drop(self.0.1.wait_timeout_while(state, MOMENT, |state| state.expected == 0));
+        } else {
+            drop(self.0.1.wait_while(state, busy));
+        }
     }
 
     fn open_further(&self) {

@@ -91,6 +91,16 @@ async fn who_never_reaches_the_fleet_ends_when_its_patience_does() {
     assert_eq!(fleet.figures().1, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_answer_was_lost_is_no_other_workers() {
+    let fleet = Fleet::new(&plan()).await;
+    fleet.wire.mute.store(true, Ordering::SeqCst);
+    let outcome = lead(&fleet.worker()).await;
+    assert_eq!((outcome.outcome, outcome.closed), (Ending::Played, true));
+    // When it has begun, the same name is too late.
+    assert_eq!(lead(&fleet.worker()).await.outcome, Ending::Taken);
+}
+
 fn heavy(key: SnapshotKey, buckets: u64) -> Snapshot {
     let mut snapshot = Snapshot::empty(key, key.seq * 1_000_000, (key.seq + 1) * 1_000_000);
     let spread = |n: u64| n.wrapping_add(key.seq).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 4;
