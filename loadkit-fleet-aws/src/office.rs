@@ -10,6 +10,7 @@ use loadkit_fleet::api::{Access, FleetService, router};
 use loadkit_fleet::{
     Fleet, Guard, Guarded, Home, Launcher, Notifier, Policy, Settings, Silent, Unguarded, Usual, WorkerLine,
 };
+use loadkit_worker::Terms;
 
 use crate::waking::Waking;
 
@@ -48,6 +49,7 @@ pub(crate) struct Setting {
     event_bus: String,
     task: Option<Task>,
     policy: Policy,
+    terms: Terms,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +89,7 @@ impl Setting {
             event_bus: given("LOADKIT_EVENT_BUS").unwrap_or_else(|| "default".into()),
             task: Task::read(variable)?,
             policy: policy(&given)?,
+            terms: terms(&given)?,
         })
     }
 }
@@ -98,6 +101,23 @@ fn policy(given: &dyn Fn(&str) -> Option<String>) -> Result<Policy, String> {
     }
     let file = given("LAMBDA_TASK_ROOT").map(|root| Path::new(&root).join(POLICY_FILE)).filter(|file| file.exists());
     file.map_or_else(|| Ok(Policy::default()), |file| Policy::load(file).map_err(|error| error.to_string()))
+}
+
+/// The usual terms, with what the environment says in their place. Each beat is three requests to the table.
+fn terms(given: &dyn Fn(&str) -> Option<String>) -> Result<Terms, String> {
+    let usual = Terms::default();
+    let ms = |name: &str, usual: u64| match given(name) {
+        None => Ok(usual),
+        Some(text) => text.parse::<u64>().ok().filter(|ms| (100..=120_000).contains(ms)).ok_or_else(|| {
+            format!("{name} is {text:?}, and should be milliseconds from 100 to 120000")
+        }),
+    };
+    let beat_ms = ms("LOADKIT_BEAT_MS", usual.beat_ms)?;
+    let lease_ms = ms("LOADKIT_LEASE_MS", usual.lease_ms)?;
+    if lease_ms < beat_ms * 3 {
+        return Err("LOADKIT_LEASE_MS is less than three times LOADKIT_BEAT_MS: one lost beat would lose a worker".into());
+    }
+    Ok(Terms { beat_ms, lease_ms, report_ms: ms("LOADKIT_REPORT_MS", usual.report_ms)?, ..usual })
 }
 
 /// What a function is made of.
@@ -117,7 +137,7 @@ impl Office {
         let store = DynamoDb::open(client.clone(), &setting.table).await.map_err(|error| error.to_string())?;
         let line = WorkerLine::Aws { table: setting.table.clone(), queue: setting.queue.clone() };
         let _ = WORKER_LIFE.set(setting.worker_life);
-        let settings = Settings { usual, ..Settings::new(line) };
+        let settings = Settings { usual, terms: setting.terms, ..Settings::new(line) };
         let mut launchers: Vec<Arc<dyn Launcher>> = Vec::new();
         let (mut notifier, mut guard): (Arc<dyn Notifier>, Arc<dyn Guard>) = (Arc::new(Silent), Arc::new(Unguarded));
         if setting.role != RoleName::Collector {
@@ -181,6 +201,9 @@ mod tests {
         assert!(with(&[("LOADKIT_WORKER_SECONDS", "901")]).unwrap_err().contains("LOADKIT_WORKER_SECONDS"));
         assert!(with(&[("LOADKIT_POLICY", "[[rulez]]")]).unwrap_err().contains("LOADKIT_POLICY"));
         assert!(with(&[("LOADKIT_CLUSTER", "c")]).unwrap_err().contains("LOADKIT_TASK"));
+        assert_eq!(with(&[("LOADKIT_BEAT_MS", "3000")]).unwrap().terms.beat_ms, 3_000);
+        assert!(with(&[("LOADKIT_LEASE_MS", "3000")]).unwrap_err().contains("LOADKIT_LEASE_MS"));
+        assert!(with(&[("LOADKIT_REPORT_MS", "often")]).unwrap_err().contains("LOADKIT_REPORT_MS"));
         let policy = with(&[("LOADKIT_POLICY", "[[rules]]\nname = \"small\"\nplayers = 5\n")]).unwrap().policy;
         assert_eq!(policy.rules().collect::<Vec<_>>(), ["small"]);
     }

@@ -22,14 +22,14 @@ const TEMPLATE: &str = include_str!("../../deploy/aws/template.yaml");
 const CLIENT: &str = env!("CARGO_BIN_EXE_arena_worker");
 const FLEET: &str = env!("CARGO_BIN_EXE_fleet_lambda");
 /// A run ends within this time, or its keeper does not.
-const LIMIT: Duration = Duration::from_secs(150);
+const LIMIT: Duration = Duration::from_secs(180);
 /// Targets on this machine are allowed.
 const POLICY: &str = "[[rules]]\nname = \"this machine\"\nnetworks = [\"loopback\"]\n";
 
 /// Most lounge in the lobby, so that two cores hold them all.
-fn plan(bots: u32, duration: &str) -> String {
+fn plan(bots: u32, ramp: &str, duration: &str) -> String {
     format!(
-        "scenario = \"arena\"\nbots = {bots}\nramp = \"10s\"\nduration = \"{duration}\"\ngrace = \"5s\"\nsockets = 1\n\
+        "scenario = \"arena\"\nbots = {bots}\nramp = \"{ramp}\"\nduration = \"{duration}\"\ngrace = \"5s\"\nsockets = 1\n\
          [personas]\nlounger = 99\ncasual = 1\ncompetitive = 0\n"
     )
 }
@@ -124,8 +124,12 @@ fn one_signed_request_plays_on_fifty_lambdas_and_another_on_tasks() {
             ("WorkerKey", "worker.zip"),
             ("FleetKey", "fleet.zip"),
             ("Policy", POLICY),
-            // A run of 25 s with its players' leaving fits into these Lambdas, a longer one does not.
-            ("WorkerSeconds", "101"),
+            // A run of 45 s with its players' leaving fits into these Lambdas, a longer one does not.
+            ("WorkerSeconds", "121"),
+            // The emulator is one process, and shares two cores with 50 workers.
+            ("BeatMs", "3000"),
+            ("LeaseMs", "60000"),
+            ("ReportMs", "4000"),
             ("CollectorSeconds", "10"),
             ("QueueVisibility", "6"),
             ("Image", "arena:test"),
@@ -140,7 +144,7 @@ fn one_signed_request_plays_on_fifty_lambdas_and_another_on_tasks() {
     cloud.wait(queue.send(&["poison".to_owned()])).unwrap();
 
     let request = json!({
-        "plan": plan(5_000, "20s"), "target": target, "runner": "lambda", "workers": 50, "start_in_ms": 12_000,
+        "plan": plan(5_000, "30s", "40s"), "target": target, "runner": "lambda", "workers": 50, "start_in_ms": 16_000,
     });
     let record = play(&cloud, &request);
     assert_eq!((record.ending, record.parcels_missing, record.attempts_lost), (Some(Ending::Complete), 0, 0));
@@ -152,7 +156,7 @@ fn one_signed_request_plays_on_fifty_lambdas_and_another_on_tasks() {
     println!("  {parcels} parcels of 50 Lambdas");
 
     // What it would not allow is refused by the rule's name, and a bad run id is none.
-    let elsewhere = json!({ "plan": plan(1, "20s"), "target": "192.0.2.1:4000", "runner": "lambda" });
+    let elsewhere = json!({ "plan": plan(1, "1s", "40s"), "target": "192.0.2.1:4000", "runner": "lambda" });
     let refused = cloud.ask("POST", "/v1/runs", Some(&elsewhere)).unwrap_err().to_string();
     assert!(refused.contains("403"), "{refused}");
     let none = cloud.ask("GET", "/v1/runs/0000000000000000", None).unwrap_err().to_string();
@@ -160,7 +164,7 @@ fn one_signed_request_plays_on_fifty_lambdas_and_another_on_tasks() {
 
     // The same, longer than these Lambdas live: each hands its job over to a task.
     let request = json!({
-        "plan": plan(500, "22s"), "target": target, "runner": "lambda", "long": "fargate", "workers": 5, "start_in_ms": 10_000,
+        "plan": plan(500, "10s", "42s"), "target": target, "runner": "lambda", "long": "fargate", "workers": 5, "start_in_ms": 10_000,
     });
     let record = play(&cloud, &request);
     println!("  tasks: NO CONTAINERS, processes through the RunTask contract");
