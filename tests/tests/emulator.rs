@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use loadkit::core::{Collector, Report, RunId, StepIntervals};
@@ -112,20 +113,21 @@ fn leases(cloud: &Cloud, run: RunId, workers: u32) -> (BTreeSet<String>, BTreeSe
     (homes, names, parcels)
 }
 
-#[test]
-fn one_signed_request_plays_on_fifty_lambdas_and_another_on_tasks() {
-    let Some(packages) = packages() else { return };
-    let tasks = Tasks::of(CLIENT);
-    let mut cloud = Cloud::start(&packages, &tasks);
-    println!("zips: client {} bytes, fleet {} bytes", cloud.upload("worker.zip", CLIENT.as_ref()), cloud.upload("fleet.zip", FLEET.as_ref()));
+/// Two emulators with their workers are more than two cores hold.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// A fleet whose worker Lambdas live so long.
+fn deployed(packages: &Path, tasks: &Tasks, worker_seconds: &str) -> Cloud {
+    let mut cloud = Cloud::start(packages, tasks);
+    let (client, fleet) = (cloud.upload("worker.zip", CLIENT.as_ref()), cloud.upload("fleet.zip", FLEET.as_ref()));
+    println!("zips: client {client} bytes, fleet {fleet} bytes");
     cloud.deploy(
         TEMPLATE,
         &[
             ("WorkerKey", "worker.zip"),
             ("FleetKey", "fleet.zip"),
             ("Policy", POLICY),
-            // A run of 45 s with its players' leaving fits into these Lambdas, a longer one does not.
-            ("WorkerSeconds", "121"),
+            ("WorkerSeconds", worker_seconds),
             // The emulator is one process, and shares two cores with 50 workers.
             ("BeatMs", "3000"),
             ("LeaseMs", "60000"),
@@ -136,9 +138,17 @@ fn one_signed_request_plays_on_fifty_lambdas_and_another_on_tasks() {
             ("Subnets", "subnet-1"),
         ],
     );
+    cloud
+}
+
+#[test]
+fn one_signed_request_plays_on_fifty_lambdas() {
+    let Some(packages) = packages() else { return };
+    let _turn = ONE_AT_A_TIME.lock();
+    let tasks = Tasks::of(CLIENT);
+    let cloud = deployed(&packages, &tasks, "900");
     assert_eq!(cloud.status_unsigned("/v1/runs"), 403, "an unsigned request");
     let (_server, target) = arena();
-
     // A message that is none of a worker's.
     let queue = Sqs::new(cloud.client().clone(), cloud.output("QueueUrl"));
     cloud.wait(queue.send(&["poison".to_owned()])).unwrap();
@@ -149,36 +159,43 @@ fn one_signed_request_plays_on_fifty_lambdas_and_another_on_tasks() {
     let record = play(&cloud, &request);
     assert_eq!((record.ending, record.parcels_missing, record.attempts_lost), (Some(Ending::Complete), 0, 0));
     assert!(record.by.name.starts_with("arn:aws:iam::"), "{:?}", record.by);
-    let recorded = has_what_was_recorded(&cloud, &record, 50);
-    assert_eq!(recorded.totals().started, 5_000);
+    // A seat whose player failed is filled again: with a starved server there are more players than seats.
+    assert!(has_what_was_recorded(&cloud, &record, 50).totals().started >= 5_000);
     let (homes, names, parcels) = leases(&cloud, record.id, 50);
-    assert_eq!((homes, names.len()), (BTreeSet::from(["lambda".to_owned()]), 50));
+    assert_eq!((homes, names.len(), tasks.count()), (BTreeSet::from(["lambda".to_owned()]), 50, 0));
     println!("  {parcels} parcels of 50 Lambdas");
 
-    // What it would not allow is refused by the rule's name, and a bad run id is none.
+    // What it would not allow is refused, and a run that is none is not found.
     let elsewhere = json!({ "plan": plan(1, "1s", "40s"), "target": "192.0.2.1:4000", "runner": "lambda" });
     let refused = cloud.ask("POST", "/v1/runs", Some(&elsewhere)).unwrap_err().to_string();
     assert!(refused.contains("403"), "{refused}");
     let none = cloud.ask("GET", "/v1/runs/0000000000000000", None).unwrap_err().to_string();
     assert!(none.contains("404"), "{none}");
+    // The poison has come its three times, and lies where the alarm looks.
+    let dead = Sqs::new(cloud.client().clone(), cloud.output("DeadLettersUrl"));
+    let aside = cloud.wait(dead.receive(10, Duration::from_secs(5))).unwrap();
+    assert_eq!(aside.iter().map(|one| one.body.as_str()).collect::<Vec<_>>(), ["poison"]);
+}
 
-    // The same, longer than these Lambdas live: each hands its job over to a task.
+#[test]
+fn what_outlasts_a_lambda_is_handed_over_to_tasks() {
+    let Some(packages) = packages() else { return };
+    let _turn = ONE_AT_A_TIME.lock();
+    let tasks = Tasks::of(CLIENT);
+    // Of 80 s a Lambda keeps 75 for the start and the end.
+    let cloud = deployed(&packages, &tasks, "80");
+    let (_server, target) = arena();
     let request = json!({
-        "plan": plan(500, "10s", "42s"), "target": target, "runner": "lambda", "long": "fargate", "workers": 5, "start_in_ms": 10_000,
+        "plan": plan(250, "5s", "15s"), "target": target, "runner": "lambda", "long": "fargate", "workers": 5,
+        "start_in_ms": 12_000,
     });
     let record = play(&cloud, &request);
     println!("  tasks: NO CONTAINERS, processes through the RunTask contract");
     assert_eq!((record.ending, record.parcels_missing), (Some(Ending::Complete), 0));
     assert_eq!(tasks.count(), 5);
-    let recorded = has_what_was_recorded(&cloud, &record, 5);
-    assert_eq!(recorded.totals().started, 500);
+    assert!(has_what_was_recorded(&cloud, &record, 5).totals().started >= 250);
     let (homes, names, _) = leases(&cloud, record.id, 5);
     assert_eq!((homes, names.len()), (BTreeSet::from(["fargate".to_owned()]), 5));
-
-    // The poison has come its three times, and lies where the alarm looks.
-    let dead = Sqs::new(cloud.client().clone(), cloud.output("DeadLettersUrl"));
-    let aside = cloud.wait(dead.receive(10, Duration::from_secs(5))).unwrap();
-    assert_eq!(aside.iter().map(|one| one.body.as_str()).collect::<Vec<_>>(), ["poison"]);
 }
 
 #[test]
