@@ -158,7 +158,8 @@ mod tests {
         };
         assert_eq!(read(&[("LOADKIT_TASK", "t"), ("LOADKIT_CLUSTER", "")]), Ok(None));
         assert!(read(&[("LOADKIT_CLUSTER", "c")]).unwrap_err().contains("LOADKIT_TASK is not"));
-        let whole = [("LOADKIT_CLUSTER", "c"), ("LOADKIT_TASK", "t"), ("LOADKIT_SUBNETS", "a, b,"), ("LOADKIT_SPOT", "true")];
+        let whole =
+            [("LOADKIT_CLUSTER", "c"), ("LOADKIT_TASK", "t"), ("LOADKIT_SUBNETS", "a, b,"), ("LOADKIT_SPOT", "true")];
         let task = read(&whole).unwrap().unwrap();
         assert_eq!((task.container.as_str(), task.vcpus, task.spot), ("client", 2.0, true));
         assert_eq!((task.network.subnets, task.network.public), (vec!["a".to_owned(), "b".to_owned()], false));

@@ -108,14 +108,18 @@ fn terms(given: &dyn Fn(&str) -> Option<String>) -> Result<Terms, String> {
     let usual = Terms::default();
     let ms = |name: &str, usual: u64| match given(name) {
         None => Ok(usual),
-        Some(text) => text.parse::<u64>().ok().filter(|ms| (100..=120_000).contains(ms)).ok_or_else(|| {
-            format!("{name} is {text:?}, and should be milliseconds from 100 to 120000")
-        }),
+        Some(text) => text
+            .parse::<u64>()
+            .ok()
+            .filter(|ms| (100..=120_000).contains(ms))
+            .ok_or_else(|| format!("{name} is {text:?}, and should be milliseconds from 100 to 120000")),
     };
     let beat_ms = ms("LOADKIT_BEAT_MS", usual.beat_ms)?;
     let lease_ms = ms("LOADKIT_LEASE_MS", usual.lease_ms)?;
     if lease_ms < beat_ms * 3 {
-        return Err("LOADKIT_LEASE_MS is less than three times LOADKIT_BEAT_MS: one lost beat would lose a worker".into());
+        return Err(
+            "LOADKIT_LEASE_MS is less than three times LOADKIT_BEAT_MS: one lost beat would lose a worker".into()
+        );
     }
     Ok(Terms { beat_ms, lease_ms, report_ms: ms("LOADKIT_REPORT_MS", usual.report_ms)?, ..usual })
 }
@@ -196,7 +200,8 @@ mod tests {
         assert!(read(&[("LOADKIT_ROLE", "cook")]).unwrap_err().contains("cook"));
         assert!(read(&[]).unwrap_err().contains("LOADKIT_ROLE"));
         let names = ["LOADKIT_QUEUE", "LOADKIT_WORKER_FUNCTION", "LOADKIT_KEEPER_FUNCTION"].map(|name| (name, "x"));
-        let with = |more: &[(&'static str, &'static str)]| read(&[&names[..], &[("LOADKIT_ROLE", "api")], more].concat());
+        let with =
+            |more: &[(&'static str, &'static str)]| read(&[&names[..], &[("LOADKIT_ROLE", "api")], more].concat());
         assert_eq!(with(&[]).unwrap().worker_life, Duration::from_secs(900));
         assert!(with(&[("LOADKIT_WORKER_SECONDS", "901")]).unwrap_err().contains("LOADKIT_WORKER_SECONDS"));
         assert!(with(&[("LOADKIT_POLICY", "[[rulez]]")]).unwrap_err().contains("LOADKIT_POLICY"));

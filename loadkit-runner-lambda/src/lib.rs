@@ -107,7 +107,9 @@ impl Function {
     async fn hand_on(&self, worker: &Worker, next: &str) -> Outcome {
         let started = match &self.next_home {
             Some(home) if next == "fargate" => home.hand_on(&worker.job).await,
-            _ => Err(format!("this worker starts nothing in a home of the kind {next:?}: its environment names no cluster")),
+            _ => Err(format!(
+                "this worker starts nothing in a home of the kind {next:?}: its environment names no cluster"
+            )),
         };
         match started {
             Ok(name) => Outcome::without_lease(Ending::HandedOn, name),

@@ -47,17 +47,13 @@ impl Invocation {
     /// How long until Lambda ends the process.
     pub fn time_left(&self) -> Duration {
         let now_ms = SystemClock.now_ms();
-        self.deadline_ms
-            .map_or(LONGEST, |deadline| Duration::from_millis(deadline.saturating_sub(now_ms)).min(LONGEST))
+        self.deadline_ms.map_or(LONGEST, |deadline| Duration::from_millis(deadline.saturating_sub(now_ms)).min(LONGEST))
     }
 }
 
 /// Serves invocations whose events have at most so many bytes, for as long as Lambda lets it. The executor rests between them,
 /// as the process does.
-pub fn serve(
-    most_bytes: usize,
-    mut work: impl FnMut(&Executor, &Invocation) -> Result<Reply, Failure>,
-) -> ExitCode {
+pub fn serve(most_bytes: usize, mut work: impl FnMut(&Executor, &Invocation) -> Result<Reply, Failure>) -> ExitCode {
     let log = Log::stderr();
     let failed = |why: &str| {
         log.say(None, "error", why);

@@ -46,7 +46,9 @@ pub fn packages() -> Option<PathBuf> {
     match &folder {
         Some(folder) => assert!(folder.is_dir(), "LOADKIT_TEST_MINISTACK says {folder:?}, and there is nothing"),
         None => {
-            println!("left out: LOADKIT_TEST_MINISTACK does not say where its packages are; `cargo xtask test` brings them");
+            println!(
+                "left out: LOADKIT_TEST_MINISTACK does not say where its packages are; `cargo xtask test` brings them"
+            );
         }
     }
     folder
@@ -62,9 +64,8 @@ impl Cloud {
     pub fn start(packages: &Path, tasks: &Tasks) -> Cloud {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (url, folder) = (format!("http://{free}"), tempfile::tempdir().unwrap());
-        // The server under test, which nothing slows down but its players, comes before the emulator and its functions.
-        let mut python = Command::new("nice");
-        python.args(["-n", "5", "python3", "-c", "from ministack.app import main; main()"]).env("PYTHONPATH", packages);
+        let mut python = Command::new("python3");
+        python.args(["-c", "from ministack.app import main; main()"]).env("PYTHONPATH", packages);
         python.envs([("BIND_HOST", "127.0.0.1"), ("MINISTACK_HOST", "127.0.0.1"), ("LAMBDA_EXECUTOR", "local")]);
         python.envs([("SFTP_ENABLED", "0"), ("IOT_MTLS_ENABLED", "0"), ("LOG_LEVEL", "ERROR")]);
         python.envs([("LAMBDA_ACCOUNT_CONCURRENCY", "400"), ("AWS_ENDPOINT_URL", url.as_str())]);
@@ -77,14 +78,8 @@ impl Cloud {
             hold(Duration::from_millis(50));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let cloud = Cloud {
-            _emulator: emulator,
-            at: free,
-            runtime,
-            client: client(&url),
-            folder,
-            outputs: BTreeMap::new(),
-        };
+        let cloud =
+            Cloud { _emulator: emulator, at: free, runtime, client: client(&url), folder, outputs: BTreeMap::new() };
         tasks.describe_by(cloud.url(), cloud.kept());
         cloud
     }
@@ -118,7 +113,8 @@ impl Cloud {
         if !stripped.is_ok_and(|status| status.success()) {
             fs::copy(binary, folder.join("bootstrap")).unwrap();
         }
-        let packed = Command::new("python3").args(["-m", "zipfile", "-c", zip, "bootstrap"]).current_dir(&folder).status();
+        let packed =
+            Command::new("python3").args(["-m", "zipfile", "-c", zip, "bootstrap"]).current_dir(&folder).status();
         assert!(packed.unwrap().success());
         let body = fs::read(folder.join(zip)).unwrap();
         let length = body.len();
@@ -128,7 +124,8 @@ impl Cloud {
     }
 
     fn call(&self, service: &Service, method: &str, path: &str, body: Vec<u8>) -> Result<Answer, AwsError> {
-        let kind = if service.host == "cloudformation" { "application/x-www-form-urlencoded" } else { "application/json" };
+        let kind =
+            if service.host == "cloudformation" { "application/x-www-form-urlencoded" } else { "application/json" };
         let headers = [("content-type", kind), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")];
         let call = Call { service, action: path, method, path, query: &[], headers: &headers, body: body.into() };
         self.wait(self.client.call(&call))
@@ -151,7 +148,8 @@ impl Cloud {
         self.cloudformation(&form);
         let began = Instant::now();
         let described = loop {
-            let described = self.cloudformation(&[("Action", "DescribeStacks".into()), ("StackName", "loadkit".into())]);
+            let described =
+                self.cloudformation(&[("Action", "DescribeStacks".into()), ("StackName", "loadkit".into())]);
             match first(&described, "StackStatus").unwrap_or_default() {
                 "CREATE_COMPLETE" => break described,
                 "CREATE_IN_PROGRESS" if began.elapsed() < START => hold(Duration::from_millis(300)),
@@ -186,12 +184,6 @@ impl Cloud {
         self.call(&EXECUTE_API, method, &path, body)
     }
 
-    /// Asks the fleet for JSON, signed.
-    pub fn ask_json(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        let answer = self.ask(method, path, body).unwrap();
-        serde_json::from_slice(&answer.body).unwrap()
-    }
-
     /// The status of the same request without a signature.
     pub fn status_unsigned(&self, path: &str) -> u16 {
         let request = http::Request::get(format!("/_aws/execute-api/{}/$default{path}", self.output("ApiId")));
@@ -223,7 +215,12 @@ impl Cloud {
 /// The texts of all elements of this name: the answers have no other XML than that.
 fn all_of<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
-    xml.split(open.as_str()).skip(1).filter_map(move |rest| rest.split_once(close.as_str())).map(|(text, _)| text).collect::<Vec<_>>().into_iter()
+    xml.split(open.as_str())
+        .skip(1)
+        .filter_map(move |rest| rest.split_once(close.as_str()))
+        .map(|(text, _)| text)
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 fn first<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
