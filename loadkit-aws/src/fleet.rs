@@ -3,8 +3,7 @@
 mod events;
 mod fargate;
 mod lambda;
-mod pace;
 
 pub use events::EventBridge;
-pub use fargate::{FargateLauncher, Network, Task};
-pub use lambda::LambdaLauncher;
+pub use fargate::FargateLauncher;
+pub use lambda::{LambdaLauncher, invoke};

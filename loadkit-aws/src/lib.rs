@@ -18,10 +18,12 @@ mod error;
 #[cfg(feature = "fleet")]
 mod fleet;
 mod line;
+mod pace;
 mod random;
 mod service;
 mod sign;
 mod sqs;
+mod tasks;
 
 pub use client::{Answer, Call, Client};
 pub use clock::AwsClock;
@@ -30,7 +32,8 @@ pub use credentials::{Credentials, Source};
 pub use dynamo::DynamoDb;
 pub use error::AwsError;
 #[cfg(feature = "fleet")]
-pub use fleet::{EventBridge, FargateLauncher, LambdaLauncher, Network, Task};
+pub use fleet::{EventBridge, FargateLauncher, LambdaLauncher, invoke};
 pub use line::line;
 pub use service::{DYNAMODB, ECS, EVENTBRIDGE, LAMBDA, SERVICE_QUOTAS, SQS, Service};
 pub use sqs::Sqs;
+pub use tasks::{Network, Task, Tasks};

@@ -3,30 +3,29 @@
 //! **An invocation is a life, and leaves nothing behind.** The event is the job. Its answer says how the life went; an event
 //! that is no job is answered by an error in words. The function's time is the worker's: it leaves in time to have sent
 //! everything before Lambda ends it.
+//!
+//! [`serve`] is the loop under it, for functions of any kind.
 
 mod runtime;
+mod serve;
 
 use std::env;
 use std::hash::{BuildHasher, RandomState};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
+use loadkit_aws::{Config, Task, Tasks};
 use loadkit_worker::http::HttpLine;
 use loadkit_worker::life::{Client, Ending, Home, Log, Notice, Outcome, Worker, decline, live};
-use loadkit_worker::{Address, Clock, Job, Line, SystemClock};
+use loadkit_worker::{Address, Job, Line, MAX_JOB_BYTES, SystemClock};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use runtime::{Invocation, Runtime};
-
-/// The variable by which Lambda says where its runtime API is.
-const API: &str = "AWS_LAMBDA_RUNTIME_API";
-/// What Lambda's time-out is at the most: used where an invocation does not say.
-const LONGEST: Duration = Duration::from_secs(900);
-/// Failures of the runtime API in a row before the process gives up, as Lambda is about to end it.
-const MAX_FAILURES: u32 = 3;
+pub use runtime::Invocation;
+use serve::API;
+pub use serve::{Failure, Reply, serve};
 
 /// Whether this process was started as a Lambda function.
 pub fn is_called() -> bool {
@@ -43,51 +42,37 @@ pub trait HandOn: Send + Sync {
     async fn hand_on(&self, job: &Job) -> Result<String, String>;
 }
 
-/// Serves invocations for as long as Lambda lets it.
+/// As Fargate tasks, where the environment says which.
+#[derive(Debug)]
+struct ToFargate(Tasks);
+
+#[async_trait]
+impl HandOn for ToFargate {
+    async fn hand_on(&self, job: &Job) -> Result<String, String> {
+        self.0.run(job).await
+    }
+}
+
+/// Serves invocations for as long as Lambda lets it. Where the environment names a cluster and a task
+/// ([`Task::read`](loadkit_aws::Task::read)), jobs are handed on to Fargate that say so.
 pub fn run(client: Arc<dyn Client>) -> ExitCode {
-    run_with(client, None)
+    run_with(client, next_home().map_err(|why| Log::stderr().say(None, "error", &why)).ok().flatten())
+}
+
+fn next_home() -> Result<Option<Arc<dyn HandOn>>, String> {
+    let Some(task) = Task::read(&|name| env::var(name).ok())? else { return Ok(None) };
+    let config = Config::from_env().map_err(|error| error.to_string())?;
+    Ok(Some(Arc::new(ToFargate(Tasks::new(loadkit_aws::Client::new(config), task)))))
 }
 
 /// The same, handing jobs that say so on to this.
 pub fn run_with(client: Arc<dyn Client>, next_home: Option<Arc<dyn HandOn>>) -> ExitCode {
-    let log = Log::stderr();
-    let failed = |why: &str| {
-        log.say(None, "error", why);
-        ExitCode::FAILURE
-    };
-    let Ok(authority) = env::var(API) else { return failed(&format!("{API} is not set")) };
-    let executor = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(executor) => executor,
-        Err(error) => return failed(&format!("the system gives no runtime: {error}")),
-    };
     let function = Function { client, next_home };
-    let api = Runtime::new(authority);
-    let mut failures = 0;
-    loop {
-        let invocation = match executor.block_on(api.next()) {
-            Ok(invocation) => invocation,
-            Err(why) => {
-                failures += 1;
-                if failures >= MAX_FAILURES {
-                    return failed(&format!("Lambda's runtime API gives no invocation: {why}"));
-                }
-                continue;
-            }
-        };
+    serve(MAX_JOB_BYTES, |executor, invocation| {
         // The life has a runtime of its own on this thread: this one rests meanwhile.
-        let lived = function.work(&executor, &invocation);
-        let answered = executor.block_on(api.answer(&invocation.id, &lived));
-        if let Err(why) = answered {
-            log.say(None, "error", &format!("the answer to {} was not taken: {why}", invocation.id));
-            failures += 1;
-        } else {
-            failures = 0;
-        }
-        if failures >= MAX_FAILURES || lived.is_ok_and(|outcome| outcome.stuck) {
-            // Whatever still runs must not run into the next invocation: Lambda starts a new process.
-            return ExitCode::FAILURE;
-        }
-    }
+        let outcome = function.work(executor, invocation).map_err(|why| Failure { kind: "Job", why })?;
+        Ok(Reply { last: outcome.stuck, body: json!(outcome) })
+    })
 }
 
 /// What is the same for all invocations.
@@ -106,10 +91,7 @@ impl Function {
         let line = line(&job)?;
         let next = job.hand_over_to.take();
         let clock = Arc::new(SystemClock);
-        let left = invocation
-            .deadline_ms
-            .map_or(LONGEST, |deadline| Duration::from_millis(deadline.saturating_sub(clock.now_ms())).min(LONGEST));
-        let notice = Notice { gone_by: Some(Instant::now() + left), leave: false };
+        let notice = Notice { gone_by: Some(Instant::now() + invocation.time_left()), leave: false };
         let (_told, notice) = watch::channel(notice);
         // Lambda may deliver an event twice, with one id: a name is of one process and one invocation.
         let nonce = RandomState::new().hash_one(&invocation.id) as u32;
@@ -125,7 +107,9 @@ impl Function {
     async fn hand_on(&self, worker: &Worker, next: &str) -> Outcome {
         let started = match &self.next_home {
             Some(home) if next == "fargate" => home.hand_on(&worker.job).await,
-            _ => Err(format!("this client was built to start nothing in a home of the kind {next:?}")),
+            _ => Err(format!(
+                "this worker starts nothing in a home of the kind {next:?}: its environment names no cluster"
+            )),
         };
         match started {
             Ok(name) => Outcome::without_lease(Ending::HandedOn, name),

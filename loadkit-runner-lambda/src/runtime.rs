@@ -5,11 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::Full;
-use loadkit_worker::MAX_JOB_BYTES;
 use loadkit_worker::http::{Answer, exchange};
-use loadkit_worker::life::Outcome;
 use serde_json::json;
 use tokio::time::timeout;
+
+use crate::serve::{Failure, Reply};
 
 /// The API answers at once, but for the next invocation, for which the process is frozen as long as there is none.
 const MAX_TIME: Duration = Duration::from_secs(10);
@@ -17,31 +17,32 @@ const MAX_TIME: Duration = Duration::from_secs(10);
 const MAX_ANSWER: usize = 16 << 10;
 
 /// What a function is invoked with.
-#[derive(Debug)]
-pub(crate) struct Invocation {
+#[derive(Clone, Debug)]
+pub struct Invocation {
     /// The request's id.
-    pub(crate) id: String,
+    pub id: String,
     /// When Lambda ends the process, ms since 1970.
-    pub(crate) deadline_ms: Option<u64>,
-    /// The event; none if it is longer than any job.
-    pub(crate) event: Option<Bytes>,
+    pub deadline_ms: Option<u64>,
+    /// The event; none if it is longer than the function takes.
+    pub event: Option<Bytes>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Runtime {
     authority: String,
+    most_bytes: usize,
 }
 
 impl Runtime {
-    /// At this `host:port`.
-    pub(crate) fn new(authority: String) -> Runtime {
-        Runtime { authority }
+    /// At this `host:port`; events have at most so many bytes.
+    pub(crate) fn new(authority: String, most_bytes: usize) -> Runtime {
+        Runtime { authority, most_bytes }
     }
 
     /// Waits for the next invocation, as long as it takes.
     pub(crate) async fn next(&self) -> Result<Invocation, String> {
         let request = request(Method::GET, "next", None, Bytes::new())?;
-        let answer = exchange(&self.authority, request, MAX_JOB_BYTES).await.map_err(|error| error.to_string())?;
+        let answer = exchange(&self.authority, request, self.most_bytes).await.map_err(|error| error.to_string())?;
         let Answer { status, headers, body } = answer;
         if status != 200 {
             return Err(format!("it answered {status}"));
@@ -55,12 +56,14 @@ impl Runtime {
     }
 
     /// Answers it.
-    pub(crate) async fn answer(&self, id: &str, lived: &Result<Outcome, String>) -> Result<(), String> {
-        let (what, kind, body) = match lived {
-            Ok(outcome) => ("response", None, json!(outcome)),
-            Err(why) => ("error", Some("Job"), json!({ "errorType": "Job", "errorMessage": why })),
+    pub(crate) async fn answer(&self, id: &str, worked: &Result<Reply, Failure>) -> Result<(), String> {
+        let (what, kind, body) = match worked {
+            Ok(reply) => ("response", None, reply.body.to_string()),
+            Err(Failure { kind, why }) => {
+                ("error", Some(*kind), json!({ "errorType": kind, "errorMessage": why }).to_string())
+            }
         };
-        let body = Bytes::from(body.to_string());
+        let body = Bytes::from(body);
         let request = request(Method::POST, &format!("{id}/{what}"), kind, body)?;
         let answer = timeout(MAX_TIME, exchange(&self.authority, request, MAX_ANSWER)).await;
         let answer =

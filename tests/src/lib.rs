@@ -4,6 +4,7 @@ mod answers;
 mod army;
 pub mod bench;
 mod child;
+pub mod cloud;
 mod echo;
 pub mod fleet;
 pub mod noise;

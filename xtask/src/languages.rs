@@ -66,10 +66,10 @@ const PACKAGES: &[Packages] = &[
     },
     Packages {
         variable: "LOADKIT_TEST_MINISTACK",
-        folder: "python-ministack-1.5.33",
+        folder: "python-ministack-1.5.33-sam-1.115.0-cfn-lint-1.58.0",
         program: "python3",
-        fetch: |folder| pip(folder, &["ministack==1.5.33"]),
-        used_by: "the tests against ministack, an emulator of AWS",
+        fetch: |folder| pip(folder, &["ministack==1.5.33", "aws-sam-translator==1.115.0", "cfn-lint==1.58.0"]),
+        used_by: "the tests against ministack, an emulator of AWS, and of the template for AWS",
     },
 ];
 

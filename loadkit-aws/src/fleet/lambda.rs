@@ -32,21 +32,7 @@ impl LambdaLauncher {
     }
 
     async fn invoke(&self, job: &Job) -> Result<String, String> {
-        let path = format!("/2015-03-31/functions/{}/invocations", self.function);
-        let call = Call {
-            service: &service::LAMBDA,
-            action: "Invoke",
-            method: "POST",
-            path: &path,
-            query: &[],
-            headers: &[("content-type", "application/json"), ("x-amz-invocation-type", "Event")],
-            body: Bytes::from(job.to_json()),
-        };
-        match self.client.call(&call).await {
-            Ok(answer) if answer.status == 202 => Ok(answer.request_id),
-            Ok(Answer { status, .. }) => Err(format!("Lambda Invoke: HTTP {status} in place of 202")),
-            Err(error) => Err(error.to_string()),
-        }
+        invoke(&self.client, &self.function, job.to_json()).await
     }
 
     async fn ask(&self, action: &str, path: &str) -> Result<Value, AwsError> {
@@ -62,6 +48,28 @@ impl LambdaLauncher {
         let answer = self.client.call(&call).await?;
         let unreadable = |error| AwsError::unreadable(&format!("Lambda {action}"), error);
         serde_json::from_slice(&answer.body).map_err(unreadable)
+    }
+}
+
+/// Invokes a function with an event, asynchronously; the request's id. It may be invoked twice.
+///
+/// # Errors
+/// What was answered, in words.
+pub async fn invoke(client: &Client, function: &str, event: impl Into<Bytes>) -> Result<String, String> {
+    let path = format!("/2015-03-31/functions/{function}/invocations");
+    let call = Call {
+        service: &service::LAMBDA,
+        action: "Invoke",
+        method: "POST",
+        path: &path,
+        query: &[],
+        headers: &[("content-type", "application/json"), ("x-amz-invocation-type", "Event")],
+        body: event.into(),
+    };
+    match client.call(&call).await {
+        Ok(answer) if answer.status == 202 => Ok(answer.request_id),
+        Ok(Answer { status, .. }) => Err(format!("Lambda Invoke: HTTP {status} in place of 202")),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -11,6 +11,7 @@ use loadkit_core::{Control, Ended, Failure, Kind, MetricSink, Snapshot};
 use tokio::sync::{mpsc, oneshot};
 
 use super::client::Client;
+use super::keep::Keep;
 use crate::lease::WorkerEnd;
 
 /// How the engine ended: or in words, why it never began.
@@ -25,7 +26,7 @@ pub(super) fn start(
 ) -> io::Result<oneshot::Receiver<Played>> {
     let (sender, ended) = oneshot::channel();
     std::thread::Builder::new().name("engine".into()).spawn(move || {
-        let mut sink = Gather(snapshots);
+        let mut sink = Gather { snapshots, keep: Keep::of(&job) };
         let played = catch_unwind(AssertUnwindSafe(|| client.play(&job, &control, &mut sink)));
         // The worker knows by the end of the channel that all snapshots are out.
         drop(sink);
@@ -39,12 +40,16 @@ pub(super) fn start(
 
 /// Hands snapshots to the worker, and waits when it has enough of them: meanwhile the shards join their intervals, and
 /// nothing is lost. When the worker takes no more, they are.
-struct Gather(mpsc::Sender<Snapshot>);
+struct Gather {
+    snapshots: mpsc::Sender<Snapshot>,
+    keep: Keep,
+}
 
 #[async_trait]
 impl MetricSink for Gather {
     async fn publish(&mut self, snapshot: &Snapshot) -> Result<(), Failure> {
-        let sent = self.0.send(snapshot.clone()).await;
+        self.keep.write(snapshot);
+        let sent = self.snapshots.send(snapshot.clone()).await;
         sent.map_err(|_| Failure::new(Kind::CLOSED, "the worker takes no more snapshots"))
     }
 }

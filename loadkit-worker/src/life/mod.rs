@@ -10,6 +10,7 @@ mod client;
 mod engine;
 mod heart;
 mod home;
+mod keep;
 mod log;
 mod outcome;
 mod part;

@@ -1,4 +1,4 @@
-//! The arena as it is built for a fleet, with every home that the kit has: its client, and its server.
+//! The arena as a worker of a fleet, where its environment says so, and else its server.
 
 use std::process::ExitCode;
 
@@ -6,15 +6,11 @@ use arena::{Arena, Options, serve};
 use loadkit::cli::Client;
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.split_first() {
-        Some((first, options)) if first == "server" && !Client::is_worker() => server(options),
-        _ => Client::new("arena", env!("CARGO_PKG_VERSION")).scenario(Arena).main(),
+    let client = Client::new("arena", env!("CARGO_PKG_VERSION")).scenario(Arena);
+    if Client::is_worker() {
+        return client.main();
     }
-}
-
-fn server(options: &[String]) -> ExitCode {
-    let served = Options::parse(options).map_err(|error| error.to_string());
+    let served = Options::parse(std::env::args().skip(1)).map_err(|error| error.to_string());
     match served.and_then(|options| serve::command(options).map_err(|error| error.to_string())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
