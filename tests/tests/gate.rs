@@ -159,7 +159,7 @@ fn recorded_noise_fools_the_fixed_percentage_and_not_the_gate() {
     let of = |bytes: &[u8]| {
         let tape = Tape::read(bytes).unwrap();
         let tape = Tape { steps: tape.steps.into_iter().filter(|(step, _)| step == "tick").collect() };
-        score(&tape, &tape, Trial { seconds: 30, stretch: 10, slower: 1.2, paired: false }, 20)
+        score(&tape, &tape, Trial { seconds: 30, stretch: 10, slower: 1.2, paired: false, told: false }, 20)
     };
     let busy = of(include_bytes!("../data/busy.noise"));
     assert!(busy.false_alarms <= 2 && busy.naive_5[0] >= 5, "{busy:?}");
