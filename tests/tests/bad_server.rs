@@ -114,7 +114,10 @@ fn a_server_that_takes_connections_and_says_nothing() {
 #[test]
 fn a_server_that_closes_at_once() {
     let (output, report) = play("tcp", tcp_server(drop), &["--threshold", "errors(ping) < 1%"]);
-    all_failed(&report, "ping", "closed", "closed the connection");
+    let ((kinds, pings, succeeded), (_, connects, _)) = (failures(&report, "ping"), failures(&report, "connect"));
+    assert_eq!((kinds.as_slice(), succeeded), (["closed".to_owned()].as_slice(), 0), "{report:#}");
+    // The end of a connection may come while it is still being made.
+    assert!(pings + connects >= 3, "all of them tried: {pings} and {connects}");
     assert_eq!(output.code, Some(3), "{output:?}");
 }
 

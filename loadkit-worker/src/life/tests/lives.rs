@@ -37,7 +37,7 @@ async fn a_worker_plays_its_half_and_says_so() {
     // It began at the agreed time though its clock is three seconds fast, and ended with the plan.
     // A busy machine lets virtual time run on while the engine's thread begins.
     let took = began.elapsed();
-    assert!(took >= START + secs(60) && took < START + secs(68), "{took:?}");
+    assert!(took >= START + secs(60) && took < START + secs(180), "{took:?}");
     let end = outcome.end.unwrap();
     let (figures, parcels) = fleet.figures();
     assert_eq!((end.parcels, end.parcels_lost, end.snapshots_lost), (parcels, 0, 0));
