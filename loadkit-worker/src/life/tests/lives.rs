@@ -35,9 +35,9 @@ async fn a_worker_plays_its_half_and_says_so() {
     .await;
     assert_eq!((outcome.outcome, outcome.closed, outcome.stuck), (Ending::Played, true, false));
     // It began at the agreed time though its clock is three seconds fast, and ended with the plan.
-    // A busy machine lets virtual time run on while the engine's thread begins.
+    // Virtual time runs on while the fleet is set up and the engine's thread begins.
     let took = began.elapsed();
-    assert!(took >= START + secs(60) && took < START + secs(180), "{took:?}");
+    assert!(took > START + secs(59) && took < START + secs(180), "{took:?}");
     let end = outcome.end.unwrap();
     let (figures, parcels) = fleet.figures();
     assert_eq!((end.parcels, end.parcels_lost, end.snapshots_lost), (parcels, 0, 0));
