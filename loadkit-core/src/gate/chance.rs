@@ -51,6 +51,22 @@ pub(super) struct Deal {
     pub(super) deals: u32,
 }
 
+impl Deal {
+    /// The least share that [`chance`] can find of a table of so many intervals, however far the sides are apart: among all
+    /// ways to deal the blocks there is the one that was dealt, and of sides of one length its mirror image, which is as uneven.
+    pub(super) fn least(&self, intervals: usize) -> f64 {
+        let blocks = |intervals: usize| intervals.div_ceil(self.length.max(1));
+        let (old, new) = (blocks(self.base), blocks(intervals.saturating_sub(self.base)));
+        let ways: f64 = if self.paired {
+            2.0_f64.powi(i32::try_from(old.min(new)).unwrap_or(i32::MAX))
+        } else {
+            (1..=old).map(|i| (new + i) as f64 / i as f64).product()
+        };
+        let as_uneven = if self.paired || old == new { 2.0 } else { 1.0 };
+        (as_uneven / ways).min(1.0)
+    }
+}
+
 /// The share of deals whose difference is as large as this.
 pub(super) fn chance(figure: Figure, table: &Table, deal: Deal, difference: f64, rng: &mut Rng) -> f64 {
     let Deal { base, length, paired, deals: most } = deal;
@@ -79,4 +95,20 @@ pub(super) fn chance(figure: Figure, table: &Table, deal: Deal, difference: f64,
     }
     // The deal that was dealt is one of them.
     f64::from(as_large + 1) / f64::from(deals + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_share_is_that_of_all_deals() {
+        let deal = |base, length, paired| Deal { base, length, paired, deals: 1 };
+        // Six blocks from twelve: 924 ways, and their mirror images are among them.
+        assert!((deal(30, 5, false).least(60) - 2.0 / 924.0).abs() < 1e-12);
+        assert!((deal(30, 5, true).least(60) - 2.0 / 64.0).abs() < 1e-12);
+        // Two from five, and no mirror.
+        assert!((deal(10, 5, false).least(25) - 1.0 / 10.0).abs() < 1e-12);
+        assert_eq!(deal(3, 5, false).least(3), 1.0);
+    }
 }

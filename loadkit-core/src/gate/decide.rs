@@ -24,10 +24,8 @@ pub(super) struct Measured {
     pub(super) difference: Estimate,
     /// How probable a difference at least as large is where there is none.
     pub(super) p: f64,
-    /// There were no failures at all: nothing that could be called a change, whichever way the dice had fallen. It is not
-    /// one of the figures for which the others are corrected (R. E. Tarone, "A modified Bonferroni method for discrete
-    /// data", 1990).
-    pub(super) clean: bool,
+    /// The least probability that there could have been, whichever way the dice had fallen.
+    pub(super) least_p: f64,
     /// The figure in quiet seconds.
     pub(super) steady: Option<steady::Steady>,
 }
@@ -52,16 +50,23 @@ fn reach(miss: f64, freedom: f64) -> f64 {
 
 /// Judges all figures together: the whole ones and the steady ones are one family of tests.
 pub(super) fn decide(measured: Vec<Measured>, compared_s: f64, options: &GateOptions) -> Vec<Compared> {
-    let wholes = measured.iter().map(|one| if one.clean { 1.0 } else { one.p });
-    let p: Vec<f64> = wholes.chain(measured.iter().filter_map(|one| one.steady.as_ref()).map(rise)).collect();
-    let tests = (p.len() - measured.iter().filter(|one| one.clean).count()).max(1) as f64;
-    let corrected = holm(&p, tests);
+    let steadies = || {
+        let with_matters = |one: &'_ Measured| Some((one.steady?, matters(one.figure, &one.steady?, options)));
+        measured.iter().filter_map(with_matters)
+    };
+    let least: Vec<f64> = measured.iter().map(|one| one.least_p).chain(steadies().map(|_| 0.0)).collect();
+    let tests = in_question(&least, options.alpha);
+    // Intervals hold for all figures together, whether or not these can be called changed.
+    let intervals = least.iter().filter(|least| **least < 1.0).count().max(1) as f64;
+    let p: Vec<f64> =
+        measured.iter().map(|one| one.p).chain(steadies().map(|(one, matters)| rise(one, matters))).collect();
+    let corrected = holm(&p, &least, tests, options.alpha);
     let all: Vec<(f64, f64)> = p.into_iter().zip(corrected).collect();
     let (wholes, of_steady) = all.split_at(measured.len());
     let mut of_steady = of_steady.iter();
     let judged = measured.into_iter().zip(wholes).map(|(one, &(p, p_corrected))| {
         let Measured { step, figure, old, new, difference, steady, .. } = one;
-        let half = reach(options.alpha / tests, difference.freedom) * difference.error();
+        let half = reach(options.alpha / intervals, difference.freedom) * difference.error();
         let of = |offset: f64| figure.change(difference.value + offset);
         let steady = steady.and_then(|one| Some(judge_steady(figure, &one, *of_steady.next()?, tests, options)));
         let decision =
@@ -76,10 +81,17 @@ pub(super) fn decide(measured: Vec<Measured>, compared_s: f64, options: &GateOpt
     judged.collect()
 }
 
-/// How probable it is that a percentile of quiet seconds rises as much by chance. To fall is not looked for.
-fn rise(one: &steady::Steady) -> f64 {
-    let both = p_value(one.difference.value / one.difference.error(), one.difference.freedom);
-    if one.difference.value > 0.0 { both / 2.0 } else { 1.0 - both / 2.0 }
+/// A change of a percentile of quiet seconds matters from here on.
+fn matters(figure: Figure, one: &steady::Steady, options: &GateOptions) -> f64 {
+    options.limits(figure, figure.unscaled(one.old)).0
+}
+
+/// How probable it is that a percentile of quiet seconds rises as much by chance, where it has truly risen by no more than
+/// matters.
+fn rise(one: steady::Steady, matters: f64) -> f64 {
+    let beyond = one.difference.value - matters.ln_1p();
+    let both = p_value(beyond / one.difference.error(), one.difference.freedom);
+    if beyond > 0.0 { both / 2.0 } else { 1.0 - both / 2.0 }
 }
 
 fn judge_steady(
@@ -93,28 +105,44 @@ fn judge_steady(
     // Each bound is one of one side: it is missed half as often as an interval.
     let half = reach(2.0 * options.alpha / tests, difference.freedom) * difference.error();
     let of = |offset: f64| figure.change(difference.value + offset);
-    let (matters, _) = options.limits(figure, figure.unscaled(old));
+    let worse = p_corrected < options.alpha;
+    // What is found step by step has moved by what matters at least, though the bound of a single step says less (K.
+    // Strassburger and F. Bretz, "Compatible simultaneous lower confidence bounds for the Holm procedure and other Bonferroni-
+    // based closed tests", 2008).
+    let low = if worse { of(-half).max(matters(figure, one, options)) } else { of(-half) };
     Steady {
         old: figure.unscaled(old),
         new: figure.unscaled(new),
         change: of(0.0),
-        low: of(-half),
+        low,
         high: of(half),
         p,
         p_corrected,
-        worse: p_corrected < options.alpha && of(-half) >= matters,
+        worse,
     }
 }
 
-/// Holm's correction: the smallest is multiplied by how many there are, the next by one less, and none may be below the
-/// one before it.
-fn holm(p: &[f64], tests: f64) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..p.len()).collect();
+/// How many tests could call a change at all, once corrected for how many those are. The others need no correction: they
+/// never speak (R. E. Tarone, "A modified Bonferroni method for discrete data", 1990).
+fn in_question(least: &[f64], alpha: f64) -> f64 {
+    let could = |tests: usize| least.iter().filter(|least| speaks(**least, alpha, tests as f64)).count();
+    (1..=least.len()).find(|tests| could(*tests) <= *tests).unwrap_or(1) as f64
+}
+
+/// Whether a test can find anything among so many.
+fn speaks(least: f64, alpha: f64, tests: f64) -> bool {
+    least * tests < alpha
+}
+
+/// Holm's correction among the tests that can speak: the smallest is multiplied by how many there are, the next by one less,
+/// and none may be below the one before it.
+fn holm(p: &[f64], least: &[f64], tests: f64, alpha: f64) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).filter(|i| speaks(least[*i], alpha, tests)).collect();
     order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
-    let (mut corrected, mut least) = (vec![1.0; p.len()], 0.0_f64);
+    let (mut corrected, mut reached) = (vec![1.0; p.len()], 0.0_f64);
     for (rank, &i) in order.iter().enumerate() {
-        least = least.max((p[i] * (tests - rank as f64).max(1.0)).min(1.0));
-        corrected[i] = least;
+        reached = reached.max((p[i] * (tests - rank as f64).max(1.0)).min(1.0));
+        corrected[i] = reached;
     }
     corrected
 }
@@ -230,11 +258,22 @@ mod tests {
     #[test]
     fn holm_is_as_published() {
         // The example of his paper's procedure: 4 tests.
-        let corrected = holm(&[0.01, 0.04, 0.03, 0.005], 4.0);
+        let corrected = holm(&[0.01, 0.04, 0.03, 0.005], &[0.0; 4], 4.0, 0.05);
         for (found, truth) in corrected.iter().zip([0.03, 0.06, 0.06, 0.02]) {
             assert!((found - truth).abs() < 1e-12, "{corrected:?}");
         }
-        assert_eq!(holm(&[0.5, 0.9], 2.0), [1.0, 1.0]);
+        assert_eq!(holm(&[0.5, 0.9], &[0.0; 2], 2.0, 0.05), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn what_can_never_speak_is_not_corrected_for() {
+        // Two that can; two that a level of 0.05 / 2 is too little for.
+        let least = [0.0, 0.03, 1.0, 0.01];
+        assert_eq!(in_question(&least, 0.05), 2.0);
+        assert_eq!(holm(&[0.02, 0.03, 1.0, 0.01], &least, 2.0, 0.05), [0.02, 1.0, 1.0, 0.02]);
+        // Three of which each can among three, and a fourth that could if it were alone.
+        assert_eq!(in_question(&[0.01, 0.01, 0.01, 0.04], 0.05), 3.0);
+        assert_eq!((in_question(&[], 0.05), in_question(&[1.0], 0.05)), (1.0, 1.0));
     }
 
     fn estimate(value: f64, error: f64) -> Estimate {
@@ -250,7 +289,7 @@ mod tests {
             new: 20_000.0,
             difference,
             p,
-            clean: false,
+            least_p: 0.0,
             steady: None,
         };
         decide(vec![measured], 100.0, &GateOptions::default())[0].decision
@@ -284,7 +323,7 @@ mod tests {
         let decided = |old: f64, change: f64| {
             let difference = estimate(f64::ln_1p(change), 0.01);
             let (step, figure) = ("tick".to_owned(), Figure::P50);
-            let one = Measured { step, figure, old, new: old, difference, p: 1e-9, clean: false, steady: None };
+            let one = Measured { step, figure, old, new: old, difference, p: 1e-9, least_p: 0.0, steady: None };
             decide(vec![one], 100.0, &options)[0].decision
         };
         assert_eq!(decided(150.0, 0.5), Decision::Same);

@@ -164,12 +164,12 @@ pub struct Steady {
     pub low: f64,
     /// And, as another such bound, at most this.
     pub high: f64,
-    /// How probable a rise at least as large is where nothing has changed.
+    /// How probable a rise at least as large is where the true one is no more than matters: [`GateOptions::min_effect`], and
+    /// [`GateOptions::min_time`] of the old value.
     pub p: f64,
     /// The same, corrected for how many figures were looked at.
     pub p_corrected: f64,
-    /// It has surely become worse by as much as matters: `low` is at least [`GateOptions::min_effect`], and
-    /// [`GateOptions::min_time`] of the old value.
+    /// It has surely become worse by as much as matters.
     pub worse: bool,
 }
 
@@ -297,29 +297,32 @@ impl Sides<'_> {
             };
             if let Some(difference) = difference {
                 let mut p = decide::p_value(difference.value / difference.error(), difference.freedom);
+                let intervals = |side: &[Table]| side.iter().map(Table::intervals).sum::<usize>();
+                // What bursts do to a percentile comes in stretches. (What both suffer at once cancels.)
+                let stretch = all().map(chance::stretch).max().unwrap_or(1);
+                let least = if *paired || figure.quantile().is_none() { 1 } else { stretch };
+                let length = difference.length.max(least);
+                let deal = Deal { base: intervals(base), length, paired: *paired, deals };
+                let mut least_p = deal.least(intervals(base) + intervals(candidate));
                 // A second opinion, on what would be called changed.
                 if p < alpha {
-                    let first = base.iter().map(Table::intervals).sum();
-                    // What bursts do to a percentile comes in stretches. (What both suffer at once cancels.)
-                    let stretch = base.iter().chain(candidate).map(chance::stretch).max().unwrap_or(1);
-                    let least = if *paired || figure.quantile().is_none() { 1 } else { stretch };
-                    let length = difference.length.max(least);
-                    let deal = Deal { base: first, length, paired: *paired, deals };
-                    p = p.max(chance::chance(figure, &together(), deal, difference.value, &mut rng));
+                    p = p.max(chance::chance(figure, &together(), deal, difference.value, &mut rng)).max(least_p);
+                }
+                // Where nothing failed, nothing could be called a change.
+                if figure == Figure::Errors && all().all(|one| one.failed(&blocks::whole(one.intervals())) == 0) {
+                    least_p = 1.0;
                 }
                 let mean = |side: &[Table]| {
                     let values =
                         side.iter().filter_map(|table| figure.scaled(table, &blocks::whole(table.intervals())));
                     figure.unscaled(values.sum::<f64>() / side.len() as f64)
                 };
-                let clean =
-                    figure == Figure::Errors && all().all(|table| table.failed(&blocks::whole(table.intervals())) == 0);
                 let (old, new) = (mean(base), mean(candidate));
                 let steady = match (base.as_slice(), candidate.as_slice()) {
                     ([base], [candidate]) if *paired => steady::paired(figure, base, candidate, &mut rng),
                     (base, candidate) => steady::difference(figure, base, candidate, &mut rng),
                 };
-                measured.push(Measured { step: (*step).to_owned(), figure, old, new, difference, p, clean, steady });
+                measured.push(Measured { step: (*step).to_owned(), figure, old, new, difference, p, least_p, steady });
             } else if let Some(table) = rarest {
                 let (ran, needed) = (figure.ran(table), figure.enough());
                 let more = table.seconds() * (needed as f64 / ran as f64 - 1.0);
