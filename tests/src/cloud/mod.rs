@@ -131,17 +131,18 @@ impl Cloud {
         self.wait(self.client.call(&call))
     }
 
-    /// Deploys the template with these parameters, and the bucket's name.
+    /// Deploys the template with these parameters. Its zips are those of the same names that were uploaded, as
+    /// `aws cloudformation package` would say it.
     pub fn deploy(&mut self, template: &str, parameters: &[(&str, &str)]) {
-        let mut form = vec![("Action", "CreateStack".to_owned()), ("TemplateBody", template.to_owned())];
+        let template = template.replace("../../target/package/", &format!("s3://{BUCKET}/"));
+        let mut form = vec![("Action", "CreateStack".to_owned()), ("TemplateBody", template)];
         form.push(("StackName", "loadkit".into()));
-        let names: Vec<String> = (1..=parameters.len() + 1).map(|n| format!("Parameters.member.{n}")).collect();
+        let names: Vec<String> = (1..=parameters.len()).map(|n| format!("Parameters.member.{n}")).collect();
         let names: Vec<[String; 2]> =
             names.iter().map(|name| [format!("{name}.ParameterKey"), format!("{name}.ParameterValue")]).collect();
-        let all = parameters.iter().copied().chain([("CodeBucket", BUCKET)]);
-        for ([key_name, value_name], (key, value)) in names.iter().zip(all) {
-            form.push((key_name, key.to_owned()));
-            form.push((value_name, value.to_owned()));
+        for ([key_name, value_name], (key, value)) in names.iter().zip(parameters) {
+            form.push((key_name, (*key).to_owned()));
+            form.push((value_name, (*value).to_owned()));
         }
         form.push(("Capabilities.member.1", "CAPABILITY_IAM".into()));
         form.push(("Capabilities.member.2", "CAPABILITY_AUTO_EXPAND".into()));
