@@ -120,6 +120,7 @@ impl Fleet {
     ///
     /// # Errors
     /// See [`FleetError`].
+            one_machine: staffing.plays_at() == Home::Local,
     pub async fn launch(&self, request: RunRequest, by: Caller) -> Result<RunRecord, FleetError> {
         let (plan, staffing) = self.prepare(&request)?;
         let quotas = match self.launchers.get(&staffing.plays_at()) {

@@ -34,6 +34,7 @@ async fn fleet() -> Arc<StoreLine> {
         seed: "1".into(),
         workers: 1,
         shards: None,
+        one_machine: false,
         client: String::new(),
         terms: Terms::default(),
     };

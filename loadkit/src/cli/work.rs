@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use loadkit_core::{Control, Ended, Host, Job, MetricSink, Plan, RunError, Segment, Target};
+use loadkit_core::{Control, Ended, Host, Job, MetricSink, Plan, RunError, Segment, Target, Window};
 use loadkit_worker::life;
 
 use super::{Client, room, run};
@@ -85,10 +85,16 @@ impl life::Client for Client {
         Ok(target)
     }
 
-    fn play(&self, job: &Job, control: &Control, sink: &mut dyn MetricSink) -> Result<Ended, RunError> {
+    fn play(
+        &self,
+        job: &Job,
+        control: &Control,
+        sink: &mut dyn MetricSink,
+        start: &mut dyn FnMut() -> Option<Window>,
+    ) -> Result<Ended, RunError> {
         let host: Arc<dyn Host> = Arc::new(Os);
         match self.find(job.plan.scenario()) {
-            Ok(scenario) => scenario.run(job, &host, control, sink),
+            Ok(scenario) => scenario.run_when(job, &host, control, sink, start),
             // Looked for and found before.
             Err(error) => Err(RunError::System(std::io::Error::other(error.to_string()))),
         }
