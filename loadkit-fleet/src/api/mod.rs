@@ -41,10 +41,7 @@ pub use fault::{ErrorBody, Fault};
 pub use gateway::{GatewayResponse, handle};
 pub use listen::{Door, DoorError};
 pub use service::{FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service};
-pub use wire::{
-    BeatReply, BeatRequest, ClaimReply, ClaimRequest, CloseRequest, Dial, Done, ReportReply, ReportRequest, Stop,
-    TokenRequest,
-};
+pub use wire::{Dial, Done, Stop, TokenRequest};
 
 /// No body is longer: a plan is at most 1 MiB, and several parcels of a worker fit.
 pub const MAX_REQUEST_BYTES: usize = 3 << 19;

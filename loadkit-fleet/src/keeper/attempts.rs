@@ -37,6 +37,12 @@ impl Attempt {
     fn is_of(&self, generation: &Generation) -> bool {
         self.until_is(generation.until_ms) && self.from_ms >= generation.from_ms
     }
+    /// One of which nothing is known yet but what it is to play.
+    fn new(from_ms: u64, until_ms: Option<u64>, now_ms: u64) -> Attempt {
+        let (started_ms, refused, retry_ms, lease, version) = (None, 0, 0, None, 0);
+        Attempt { from_ms, until_ms, started_ms, refused, retry_ms, lease, version, changed_ms: now_ms }
+    }
+
 
     pub(super) fn until_is(&self, until_ms: Option<u64>) -> bool {
         self.until_ms == until_ms
@@ -100,16 +106,8 @@ impl Keeper<'_> {
     }
 
     fn take_lease(&mut self, lease: Lease, version: u64, now_ms: u64) {
-        let attempt = self.attempts.entry((lease.worker, lease.attempt)).or_insert(Attempt {
-            from_ms: lease.from_ms,
-            until_ms: lease.until_ms,
-            started_ms: None,
-            refused: 0,
-            retry_ms: 0,
-            lease: None,
-            version: 0,
-            changed_ms: now_ms,
-        });
+        let new = || Attempt::new(lease.from_ms, lease.until_ms, now_ms);
+        let attempt = self.attempts.entry((lease.worker, lease.attempt)).or_insert_with(new);
         if attempt.version != version {
             let error = lease.end.as_ref().and_then(|end| end.error.as_ref());
             if let Some(error) = error {
@@ -180,16 +178,8 @@ impl Keeper<'_> {
         let answers = launcher.start(jobs).await;
         let started_at = self.fleet.clock.now_ms();
         for (job, answer) in jobs.iter().zip(answers) {
-            let attempt = self.attempts.entry((job.worker, job.attempt)).or_insert(Attempt {
-                from_ms: job.from_ms,
-                until_ms: job.until_ms,
-                started_ms: None,
-                refused: 0,
-                retry_ms: 0,
-                lease: None,
-                version: 0,
-                changed_ms: now_ms,
-            });
+            let new = || Attempt::new(job.from_ms, job.until_ms, now_ms);
+            let attempt = self.attempts.entry((job.worker, job.attempt)).or_insert_with(new);
             match answer {
                 Ok(_) => attempt.started_ms = Some(started_at),
                 Err(why) => {
