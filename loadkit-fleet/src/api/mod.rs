@@ -12,6 +12,7 @@ mod fault;
 mod gateway;
 mod listen;
 mod live;
+mod place;
 mod runs;
 mod service;
 mod tokens;
@@ -35,6 +36,8 @@ use utoipa::{Modify, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::crew::Crew;
+use crate::record::Note;
 pub use access::Access;
 pub use behind::FleetService;
 pub use fault::{ErrorBody, Fault};
@@ -84,7 +87,7 @@ pub fn openapi_json() -> String {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "loadkit fleet", description = "Launches fleets of load-test bots, and tells how they fare"),
-    components(schemas(ErrorBody, LiveEvent)),
+    components(schemas(Crew, ErrorBody, LiveEvent, Note)),
     modifiers(&Security)
 )]
 struct Document;
@@ -153,15 +156,18 @@ async fn finish(response: Response) -> Response {
     let mut response = if (status.is_client_error() || status.is_server_error()) && !is_json {
         let said = axum::body::to_bytes(response.into_body(), 4_096).await.unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
-        let error = match (status, said.trim()) {
-            (StatusCode::NOT_FOUND, "") => "there is nothing at this path: see /v1/openapi.json".to_owned(),
+        let (error, help) = match (status, said.trim()) {
+            (StatusCode::NOT_FOUND, "") => ("there is nothing at this path", "GET /v1/openapi.json lists the paths"),
             (StatusCode::METHOD_NOT_ALLOWED, "") => {
-                "the path does not take this method: see /v1/openapi.json".to_owned()
+                ("the path does not take this method", "GET /v1/openapi.json lists what each path takes")
             }
-            (_, "") => status.canonical_reason().unwrap_or("it failed").to_owned(),
-            (_, said) => said.to_owned(),
+            (_, "") => {
+                (status.canonical_reason().unwrap_or("it failed"), "GET /v1/openapi.json lists what can be asked")
+            }
+            (_, said) => (said, "GET /v1/openapi.json says what each path takes"),
         };
-        (status, Json(ErrorBody { error, rule: None, help: None })).into_response()
+        let (error, help) = (error.to_owned(), Some(help.to_owned()));
+        (status, Json(ErrorBody { error, rule: None, help })).into_response()
     } else {
         response
     };

@@ -1,9 +1,12 @@
 //! Who plays each segment: starts who is missing, gives up who is silent, and has the next generation take over in time.
 
+use std::collections::BTreeMap;
+
 use loadkit_core::format;
 use loadkit_worker::{Expect, Job, Lease, Phase, StoreError, WorkerStatus, keys, put_json};
 
 use super::Keeper;
+use crate::crew::Crew;
 use crate::error::FleetError;
 use crate::fleet::ms;
 use crate::staff::Generation;
@@ -34,15 +37,15 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    fn is_of(&self, generation: &Generation) -> bool {
-        self.until_is(generation.until_ms) && self.from_ms >= generation.from_ms
-    }
     /// One of which nothing is known yet but what it is to play.
     fn new(from_ms: u64, until_ms: Option<u64>, now_ms: u64) -> Attempt {
         let (started_ms, refused, retry_ms, lease, version) = (None, 0, 0, None, 0);
         Attempt { from_ms, until_ms, started_ms, refused, retry_ms, lease, version, changed_ms: now_ms }
     }
 
+    fn is_of(&self, generation: &Generation) -> bool {
+        self.until_is(generation.until_ms) && self.from_ms >= generation.from_ms
+    }
 
     pub(super) fn until_is(&self, until_ms: Option<u64>) -> bool {
         self.until_ms == until_ms
@@ -118,6 +121,26 @@ impl Keeper<'_> {
             }
             (attempt.version, attempt.changed_ms, attempt.lease) = (version, now_ms, Some(lease));
         }
+    }
+
+    /// How many workers are where.
+    pub(super) fn crew(&self) -> Crew {
+        let mut crew = Crew { workers: self.order.workers, ..Crew::default() };
+        // Of a worker's attempts the latest that came counts.
+        let mut latest: BTreeMap<u32, Phase> = BTreeMap::new();
+        for ((worker, _), attempt) in &self.attempts {
+            latest.extend(attempt.phase().map(|phase| (*worker, phase)));
+            crew.lost += u32::from(attempt.is_lost());
+        }
+        for phase in latest.into_values() {
+            match phase {
+                Phase::Waiting => crew.claimed += 1,
+                Phase::Playing | Phase::Draining => crew.playing += 1,
+                Phase::Ended => crew.ended += 1,
+                Phase::Lost | Phase::Absent => {}
+            }
+        }
+        crew
     }
 
     /// Has someone play each segment in each generation whose time it is.
