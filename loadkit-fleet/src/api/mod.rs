@@ -64,7 +64,7 @@ struct Front {
 /// The API over this service, for callers who come in this way.
 pub fn router(service: Arc<dyn Service>, access: Access) -> Router {
     let front = Front { service, access: Arc::new(access), live: Arc::new(Semaphore::new(MAX_LIVE)) };
-    let (router, document) = described().split_for_parts();
+    let (router, document) = parts();
     // It is made once: a text that is always JSON.
     let document: Arc<str> = document.to_json().unwrap_or_default().into();
     let openapi = move || {
@@ -81,7 +81,7 @@ pub fn router(service: Arc<dyn Service>, access: Access) -> Router {
 
 /// The OpenAPI document of the API, in JSON.
 pub fn openapi_json() -> String {
-    described().split_for_parts().1.to_pretty_json().unwrap_or_default()
+    parts().1.to_pretty_json().unwrap_or_default()
 }
 
 #[derive(OpenApi)]
@@ -106,6 +106,17 @@ impl Modify for Security {
         let signed = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("Authorization", signed)));
         components.add_security_scheme("sigv4", signed);
     }
+}
+
+/// The routes, and the document of them.
+fn parts() -> (Router<Front>, utoipa::openapi::OpenApi) {
+    let (router, mut document) = described().split_for_parts();
+    // The router's word for a path's whole rest is none of OpenAPI's.
+    let paths = &mut document.paths.paths;
+    if let Some(item) = paths.remove(runs::FILE) {
+        paths.insert(runs::FILE.replace("{*", "{"), item);
+    }
+    (router, document)
 }
 
 fn described() -> OpenApiRouter<Front> {
@@ -136,7 +147,8 @@ struct Health {
 }
 
 /// Whether the fleet is there; nobody needs a token for it.
-#[utoipa::path(get, path = "/v1/health", tag = "fleet", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/v1/health", tag = "fleet", responses((status = 200, description = "The fleet is there",
+    body = Health)))]
 async fn health() -> Json<Health> {
     Json(Health { ok: true, version: env!("CARGO_PKG_VERSION").to_owned() })
 }

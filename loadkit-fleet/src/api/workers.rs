@@ -21,8 +21,9 @@ async fn line(front: &Front, headers: &HeaderMap, who: &Who) -> Result<Arc<dyn L
 }
 
 /// Claims the lease of a job's attempt.
-#[utoipa::path(post, path = "/v1/workers/claim", tag = "workers", request_body = ClaimRequest,
-    responses((status = 200, body = Claim), Faults), security(("worker" = [])))]
+#[utoipa::path(post, operation_id = "claim_lease", path = "/v1/workers/claim", tag = "workers",
+    request_body = ClaimRequest, responses((status = 200, description = "What becomes of the claim", body = Claim),
+    Faults), security(("worker" = [])))]
 pub(super) async fn claim(
     State(front): State<Front>,
     headers: HeaderMap,
@@ -33,8 +34,9 @@ pub(super) async fn claim(
 }
 
 /// Renews a lease, and brings the fleet's latest word.
-#[utoipa::path(post, path = "/v1/workers/beat", tag = "workers", request_body = BeatRequest,
-    responses((status = 200, body = Beat), Faults), security(("worker" = [])))]
+#[utoipa::path(post, operation_id = "renew_lease", path = "/v1/workers/beat", tag = "workers",
+    request_body = BeatRequest, responses((status = 200, description = "What the beat brings back", body = Beat),
+    Faults), security(("worker" = [])))]
 pub(super) async fn beat(
     State(front): State<Front>,
     headers: HeaderMap,
@@ -45,8 +47,9 @@ pub(super) async fn beat(
 }
 
 /// Takes parcels of figures.
-#[utoipa::path(post, path = "/v1/workers/report", tag = "workers", request_body = ReportRequest,
-    responses((status = 200, body = ReportAnswer), Faults), security(("worker" = [])))]
+#[utoipa::path(post, operation_id = "report_figures", path = "/v1/workers/report", tag = "workers",
+    request_body = ReportRequest, responses((status = 200, description = "How much was taken", body = ReportAnswer),
+    Faults), security(("worker" = [])))]
 pub(super) async fn report(
     State(front): State<Front>,
     headers: HeaderMap,
@@ -58,8 +61,9 @@ pub(super) async fn report(
 }
 
 /// Gives a lease back: everything has been sent.
-#[utoipa::path(post, path = "/v1/workers/close", tag = "workers", request_body = CloseRequest,
-    responses((status = 200, body = Done), Faults), security(("worker" = [])))]
+#[utoipa::path(post, operation_id = "close_lease", path = "/v1/workers/close", tag = "workers",
+    request_body = CloseRequest, responses((status = 200, description = "It was done", body = Done), Faults),
+    security(("worker" = [])))]
 pub(super) async fn close(
     State(front): State<Front>,
     headers: HeaderMap,
