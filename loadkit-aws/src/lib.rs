@@ -33,7 +33,7 @@ pub use dynamo::DynamoDb;
 pub use error::AwsError;
 #[cfg(feature = "fleet")]
 pub use fleet::{EventBridge, FargateLauncher, LambdaLauncher, invoke};
-pub use line::line;
+pub use line::{AwsLine, line};
 pub use service::{DYNAMODB, ECS, EVENTBRIDGE, LAMBDA, SERVICE_QUOTAS, SQS, Service};
 pub use sqs::Sqs;
 pub use tasks::{Network, Task, Tasks};

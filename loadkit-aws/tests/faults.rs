@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{Asked, Does, Fake, client, config};
-use loadkit_aws::{Client, Config, DYNAMODB, DynamoDb, Source};
-use loadkit_worker::{Clock, Expect, Item, Key, Store, StoreError};
+use loadkit_aws::{AwsLine, Client, Config, DYNAMODB, DynamoDb, Source};
+use loadkit_core::RunId;
+use loadkit_worker::{Address, Clock, Expect, Item, Job, Key, Line, LineError, Store, StoreError, WorkerStatus};
 use serde_json::{Value, json};
 
 const THROTTLED: &str = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"The level of configured provisioned throughput for the table was exceeded."}"#;
@@ -259,4 +260,34 @@ async fn no_credentials_are_said_so() {
     config.source = Source::Container { url: format!("http://{}/role", credentials.at), token: None, token_file: None };
     let error = Client::new(config).json(&DYNAMODB, "ListTables", &json!({})).await.unwrap_err();
     assert!(error.to_string().contains("no credentials from") && error.to_string().contains("403"), "{error}");
+}
+
+#[tokio::test]
+async fn a_worker_claims_nothing_in_a_table_of_another_version() {
+    let job = Job::new(RunId(7), 0, Address::Aws { table: "t".into(), queue: "q".into() });
+    // A table in which nothing lies but its version, in base64.
+    let table = |version: &'static str| {
+        Fake::new(move |_, asked| {
+            let key = serde_json::from_str::<Value>(&asked.body).unwrap()["Key"].clone();
+            if key["pk"]["S"] != "meta" {
+                return says(200, "{}");
+            }
+            let item = json!({ "pk": key["pk"], "sk": key["sk"], "v": { "N": "1" }, "b": { "B": version } });
+            says(200, &json!({ "Item": item }).to_string())
+        })
+    };
+    // "0", "2" and "one".
+    for (version, why) in [("MA==", "deploy to a new table"), ("Mg==", "clients included"), ("b25l", "no version")] {
+        let fake = table(version);
+        let claimed = AwsLine::new(&client(fake.at), "t", "q").claim(&job, &WorkerStatus::default()).await;
+        assert!(matches!(&claimed, Err(LineError::Refused(words)) if words.contains(why)), "{claimed:?}");
+        assert_eq!(fake.asked().len(), 1);
+    }
+    // Its own: it is looked at once.
+    let fake = table("MQ==");
+    let line = AwsLine::new(&client(fake.at), "t", "q");
+    for asked in [2, 3] {
+        assert_eq!(line.claim(&job, &WorkerStatus::default()).await, Err(LineError::UnknownRun));
+        assert_eq!(fake.asked().len(), asked);
+    }
 }

@@ -52,7 +52,8 @@ pub trait Scenario: Send + Sync + 'static {
         1
     }
 
-    /// Runs once before the first player, for example to make a tournament or to check the target's version.
+    /// Runs once before the first player, for example to make a tournament or to check the target's version. In a fleet each
+    /// worker runs it, before the common start, which waits for it up to three minutes.
     ///
     /// # Errors
     /// An error ends the run before it starts.

@@ -34,7 +34,9 @@ pub use bot::{Bot, Scenario, Seat};
 pub use bot_rng::BotRng;
 pub use cx::{Connect, Cx, Drive};
 pub use data::{DataError, Row, Table};
-pub use engine::{Control, Ended, Host, Job, MachineUsage, Only, RunError, Stop, Usage, Virtual, Window, run};
+pub use engine::{
+    Control, Ended, Host, Job, MachineUsage, Only, RunError, Stop, Usage, Virtual, Window, run, run_when,
+};
 pub use failure::{Error, Failure, Kind, Result};
 pub use metrics::{
     Applied, Collector, FailureSample, GaugeDelta, GaugeReading, Histogram, HistogramDelta, MetricId, MetricSink,

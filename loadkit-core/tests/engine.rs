@@ -355,3 +355,90 @@ fn figures_split_by_persona_add_up_to_the_whole() {
     assert!(whole.steps.keys().all(|name| !name.contains('{')));
     assert_eq!(split.whole_steps().count(), 1);
 }
+
+/// What its scenario did, in order.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<&'static str>>>);
+
+impl Scenario for Told {
+    type Bot = Walker;
+
+    fn bot(&self, _: Seat) -> Walker {
+        self.0.lock().unwrap().push("player");
+        Walker
+    }
+
+    async fn setup(&self, _: &RunInfo) -> Result {
+        self.0.lock().unwrap().push("setup");
+        Ok(())
+    }
+
+    async fn teardown(&self, _: &RunInfo) -> Result {
+        self.0.lock().unwrap().push("teardown");
+        Ok(())
+    }
+}
+
+#[test]
+fn players_wait_for_a_start_that_comes_after_the_setup() {
+    let played = |window: Option<Window>| {
+        let told = Told::default();
+        let job = Job {
+            shards: 1,
+            ..Job::whole(
+                RunId(1),
+                Plan::builder().bots(1).duration(MINUTE).build().unwrap(),
+                Target::default(),
+                Seed(7),
+            )
+        };
+        let mut collector = Collector::new(job.plan.interval());
+        let host: Arc<dyn Host> = Arc::new(Virtual);
+        let ended = run_when(&Arc::new(told.clone()), &job, &host, &Control::new(), &mut collector, &mut || {
+            told.0.lock().unwrap().push("start");
+            window
+        });
+        (ended.is_ok(), told.0.lock().unwrap().clone(), collector.totals().to_us)
+    };
+    let (from, until) = (Duration::from_secs(57), None);
+    let late = Window { from, until, ..Window::default() };
+    assert_eq!(played(Some(late)), (true, vec!["setup", "start", "player", "teardown"], 60_000_000));
+    // Called off.
+    assert_eq!(played(None), (true, vec!["setup", "start", "teardown"], 0));
+    // A window without time in it is no start, and there is nobody to wait for.
+    let none = Window { from: MINUTE, ..late };
+    assert_eq!(played(Some(none)), (false, vec!["setup", "start", "teardown"], 0));
+}
+
+/// A machine whose kernel throws ten datagrams away between two looks at it.
+#[derive(Default)]
+struct Leaky(std::sync::atomic::AtomicU64);
+
+impl Host for Leaky {
+    fn timer(&self) -> Box<dyn WakeTimer> {
+        Virtual.timer()
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        let datagrams_dropped = self.0.fetch_add(10, std::sync::atomic::Ordering::SeqCst);
+        Some(Usage { machine: Some(MachineUsage { datagrams_dropped, ..MachineUsage::default() }), ..Usage::default() })
+    }
+
+    fn is_virtual(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn what_a_machine_threw_away_is_counted_by_one_of_its_workers() {
+    let dropped = |watches_machine| {
+        let plan = Plan::builder().bots(1).duration(MINUTE).build().unwrap();
+        let job = Job { shards: 1, watches_machine, ..Job::whole(RunId(1), plan, Target::default(), Seed(7)) };
+        let mut collector = Collector::new(job.plan.interval());
+        let host: Arc<dyn Host> = Arc::new(Leaky::default());
+        run(&Arc::new(Walk), &job, &host, &Control::new(), &mut collector).unwrap();
+        collector.totals().count(names::KERNEL_DROPS)
+    };
+    assert!(dropped(true) >= 500, "{}", dropped(true));
+    assert_eq!(dropped(false), 0);
+}

@@ -3,11 +3,11 @@
 //! **A launch only writes.** It checks the request, writes the run, and answers; the run's keeper ([`crate::Keeper`]) does the
 //! rest. So a caller that dies, or a launch that is cut off half way, leaves nothing that is not taken up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadkit_core::{Overrides, Plan, RunId, Seed, Verdict};
+use loadkit_core::{Plan, RunId, Seed, Verdict};
 use loadkit_worker::{
     Address, Clock, Command, Expect, Key, Order, StopWord, Store, StoreError, get_json, keys, put_json,
 };
@@ -23,7 +23,7 @@ use crate::patient::Patient;
 use crate::record::{Ending, RunRecord, RunState};
 use crate::request::{Caller, RunRequest};
 use crate::settings::{Settings, WorkerLine};
-use crate::staff::{Staffing, most_players, staff};
+use crate::staff::most_players;
 
 /// The version of a run's record.
 const SCHEMA: &str = "loadkit.run/1";
@@ -95,37 +95,13 @@ impl Fleet {
         &self.clock
     }
 
-    /// The plan of a request with what the request says in its place, and how it would be staffed.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn prepare(&self, request: &RunRequest) -> Result<(Plan, Staffing), FleetError> {
-        let plan = Plan::parse(&request.plan, "the plan").map_err(FleetError::Plan)?;
-        let overrides =
-            Overrides { target: request.target.clone(), seed: request.seed.map(Seed), ..Overrides::default() };
-        let plan = plan.with(overrides).map_err(FleetError::Plan)?;
-        if plan.target().is_none_or(str::is_empty) {
-            let why = "no target: say which server to play against, in the request or as `target` in the plan";
-            return Err(FleetError::Request(why.into()));
-        }
-        if request.allow_lost.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
-            return Err(FleetError::Request("`allow_lost` is a share of the workers, from 0 to 1".into()));
-        }
-        let homes: BTreeSet<Home> = self.launchers.keys().copied().collect();
-        let staffing = staff(&plan, request, &homes, self.settings.usual, &self.settings.terms);
-        Ok((plan, staffing.map_err(FleetError::Request)?))
-    }
-
     /// Launches a run: it is written, and its keeper has to be woken.
     ///
     /// # Errors
     /// See [`FleetError`].
     pub async fn launch(&self, request: RunRequest, by: Caller) -> Result<RunRecord, FleetError> {
         let (plan, staffing) = self.prepare(&request)?;
-        let quotas = match self.launchers.get(&staffing.plays_at()) {
-            Some(launcher) => launcher.quotas().await,
-            None => Err("there is no launcher".into()),
-        };
+        let quotas = self.quotas(&staffing).await;
         let asked =
             Asked { request: &request, plan: &plan, staffing: &staffing, quotas: quotas.as_ref().ok(), by: &by };
         if let Err(refusal) = self.guard.check(&asked).await {
@@ -144,6 +120,7 @@ impl Fleet {
             seed: seed.to_string(),
             workers: staffing.workers,
             shards: (staffing.plays_at() == Home::Local).then_some(1),
+            one_machine: staffing.plays_at() == Home::Local,
             client: request.client.clone(),
             terms: self.settings.terms,
         };

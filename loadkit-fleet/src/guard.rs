@@ -27,6 +27,7 @@ pub struct Asked<'a> {
 
 /// A launch that a guard-rail refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
 pub struct Refusal {
     /// The rule, by its name.
     pub rule: String,
@@ -42,6 +43,11 @@ pub trait Guard: Send + Sync + fmt::Debug {
     /// # Errors
     /// The rule that refuses it.
     async fn check(&self, asked: &Asked<'_>) -> Result<(), Refusal>;
+
+    /// All rules that refuse it, as far as they can be told together; the first is that of [`Guard::check`].
+    async fn refusals(&self, asked: &Asked<'_>) -> Vec<Refusal> {
+        self.check(asked).await.err().into_iter().collect()
+    }
 }
 
 /// No guard-rails: whoever can ask may launch.

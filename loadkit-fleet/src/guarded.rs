@@ -41,11 +41,18 @@ impl Guarded {
 #[async_trait]
 impl Guard for Guarded {
     async fn check(&self, asked: &Asked<'_>) -> Result<(), Refusal> {
+        self.refusals(asked).await.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    async fn refusals(&self, asked: &Asked<'_>) -> Vec<Refusal> {
         let quotas = asked.quotas.cloned().unwrap_or_default();
         let estimate = Estimate::of(asked.plan, asked.staffing, &self.terms, &quotas);
         let addrs = resolve(asked.plan.target().unwrap_or_default()).await;
-        self.policy.check(asked.request, asked.plan, &estimate, asked.by, &addrs)?;
-        estimate.fits().map_err(|over| Refusal { rule: format!("{QUOTA}{}", over.need.name), why: over.to_string() })
+        let mut refusals = self.policy.refusals(asked.request, asked.plan, &estimate, asked.by, &addrs);
+        refusals.extend(
+            estimate.short().map(|over| Refusal { rule: format!("{QUOTA}{}", over.need.name), why: over.to_string() }),
+        );
+        refusals
     }
 }
 

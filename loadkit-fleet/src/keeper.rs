@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::collate::Collation;
+use crate::crew::{CREW, Crew};
 use crate::error::FleetError;
 use crate::fleet::{Fleet, ms};
 use crate::record::{RunRecord, RunState};
@@ -180,6 +181,8 @@ pub(crate) struct Keeper<'a> {
     /// Said once a pass, each sentence once.
     notes: BTreeSet<String>,
     noted: BTreeSet<String>,
+    /// What was written last of how many workers are where.
+    told_crew: Option<Crew>,
     /// Since when nothing but figures is waited for, ms since 1970.
     done_since_ms: Option<u64>,
     /// Since when the run is to stop.
@@ -215,6 +218,7 @@ impl<'a> Keeper<'a> {
             attempts: BTreeMap::new(),
             notes: BTreeSet::new(),
             noted: BTreeSet::new(),
+            told_crew: None,
             done_since_ms: None,
             stopping_since_ms: None,
             aborted: false,
@@ -252,7 +256,18 @@ impl<'a> Keeper<'a> {
             self.fleet.stop(self.run, StopWord::Drain, "a threshold with `else abort`").await?;
         }
         self.write_notes(now_ms).await?;
+        self.tell_crew().await?;
         self.end_if_done(now_ms).await
+    }
+
+    /// Writes how many workers are where, if that has changed.
+    async fn tell_crew(&mut self) -> Result<(), FleetError> {
+        let crew = self.crew();
+        if self.told_crew != Some(crew) {
+            put_json(&*self.fleet.store, keys::of_run(self.run, CREW), &crew, Expect::Any).await?;
+            self.told_crew = Some(crew);
+        }
+        Ok(())
     }
 
     /// How far the run has come, ms.

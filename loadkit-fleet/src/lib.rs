@@ -9,6 +9,7 @@ pub mod api;
 mod auth;
 mod collate;
 mod collect;
+mod crew;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod error;
@@ -24,6 +25,7 @@ mod local;
 mod notify;
 mod patient;
 mod policy;
+mod prepare;
 mod record;
 mod request;
 pub mod rollup;
@@ -38,6 +40,7 @@ mod webhook;
 pub use auth::{AuthError, Known, NewToken, TokenInfo, Tokens};
 pub use collate::collate_all;
 pub use collect::{Collected, Poison, collect};
+pub use crew::Crew;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedStore;
 pub use error::FleetError;

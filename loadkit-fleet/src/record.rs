@@ -124,4 +124,12 @@ impl RunRecord {
         }
         self.notes.push(Note { at_ms, text });
     }
+
+    /// The notes behind the first so many that were made, each with its number, from 1. Those for which there was no room have
+    /// numbers too.
+    pub fn notes_behind(&self, heard: u64) -> impl Iterator<Item = (u64, &Note)> {
+        let number = |at: usize| at as u64 + 1 + if at < MAX_NOTES / 2 { 0 } else { self.notes_left_out };
+        let numbered = self.notes.iter().enumerate().map(move |(at, note)| (number(at), note));
+        numbered.filter(move |(number, _)| *number > heard)
+    }
 }

@@ -15,9 +15,9 @@ pub fn is_called() -> bool {
     process::is_called()
 }
 
-/// Lives the life of the task's worker.
-pub fn run(client: Arc<dyn Client>) -> ExitCode {
-    process::run(client, "fargate", line)
+/// Lives the life of the task's worker. `signals` tells of the signals that ask the process to end.
+pub fn run(client: Arc<dyn Client>, signals: process::Listen) -> ExitCode {
+    process::run(client, "fargate", signals, line)
 }
 
 /// The way to the fleet.

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request};
-use http_body_util::Full;
-use loadkit_worker::http::{Answer, exchange};
+use loadkit_http::http::{HeaderMap, Method, Request};
+use loadkit_http::{Bytes, Http, Limits};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -13,8 +11,8 @@ use crate::serve::{Failure, Reply};
 
 /// The API answers at once, but for the next invocation, for which the process is frozen as long as there is none.
 const MAX_TIME: Duration = Duration::from_secs(10);
-/// What the API says to an answer is short.
-const MAX_ANSWER: usize = 16 << 10;
+/// No event of Lambda's is longer: its own bound is 6 MB, which may be longer as text.
+const MAX_EVENT: usize = 12 << 20;
 
 /// What a function is invoked with.
 #[derive(Clone, Debug)]
@@ -29,6 +27,7 @@ pub struct Invocation {
 
 #[derive(Debug)]
 pub(crate) struct Runtime {
+    http: Http,
     authority: String,
     most_bytes: usize,
 }
@@ -36,14 +35,15 @@ pub(crate) struct Runtime {
 impl Runtime {
     /// At this `host:port`; events have at most so many bytes.
     pub(crate) fn new(authority: String, most_bytes: usize) -> Runtime {
-        Runtime { authority, most_bytes }
+        let limits = Limits { call: Duration::MAX, body: most_bytes.max(MAX_EVENT), ..Limits::default() };
+        Runtime { http: Http::new(limits), authority, most_bytes }
     }
 
     /// Waits for the next invocation, as long as it takes.
     pub(crate) async fn next(&self) -> Result<Invocation, String> {
-        let request = request(Method::GET, "next", None, Bytes::new())?;
-        let answer = exchange(&self.authority, request, self.most_bytes).await.map_err(|error| error.to_string())?;
-        let Answer { status, headers, body } = answer;
+        let request = self.request(Method::GET, "next", None, Bytes::new())?;
+        let (parts, event) = self.http.send(request).await.map_err(|error| error.to_string())?.into_parts();
+        let (status, headers) = (parts.status.as_u16(), parts.headers);
         if status != 200 {
             return Err(format!("it answered {status}"));
         }
@@ -52,7 +52,8 @@ impl Runtime {
             return Err("the invocation's id is none".into());
         }
         let deadline_ms = header(&headers, "lambda-runtime-deadline-ms").and_then(|ms| ms.parse().ok());
-        Ok(Invocation { id: id.to_owned(), deadline_ms, event: body })
+        let event = Some(event).filter(|event| event.len() <= self.most_bytes);
+        Ok(Invocation { id: id.to_owned(), deadline_ms, event })
     }
 
     /// Answers it.
@@ -64,20 +65,21 @@ impl Runtime {
             }
         };
         let body = Bytes::from(body);
-        let request = request(Method::POST, &format!("{id}/{what}"), kind, body)?;
-        let answer = timeout(MAX_TIME, exchange(&self.authority, request, MAX_ANSWER)).await;
+        let request = self.request(Method::POST, &format!("{id}/{what}"), kind, body)?;
+        let answer = timeout(MAX_TIME, self.http.send(request)).await;
         let answer =
             answer.map_err(|_| format!("no answer within {MAX_TIME:?}"))?.map_err(|error| error.to_string())?;
-        if (200..300).contains(&answer.status) { Ok(()) } else { Err(format!("it answered {}", answer.status)) }
+        if answer.status().is_success() { Ok(()) } else { Err(format!("it answered {}", answer.status().as_u16())) }
     }
-}
 
-fn request(method: Method, path: &str, error: Option<&str>, body: Bytes) -> Result<Request<Full<Bytes>>, String> {
-    let mut request = Request::builder().method(method).uri(format!("/2018-06-01/runtime/invocation/{path}"));
-    if let Some(error) = error {
-        request = request.header("lambda-runtime-function-error-type", error);
+    fn request(&self, method: Method, path: &str, error: Option<&str>, body: Bytes) -> Result<Request<Bytes>, String> {
+        let url = format!("http://{}/2018-06-01/runtime/invocation/{path}", self.authority);
+        let mut request = Request::builder().method(method).uri(url);
+        if let Some(error) = error {
+            request = request.header("lambda-runtime-function-error-type", error);
+        }
+        request.body(body).map_err(|error| error.to_string())
     }
-    request.body(Full::new(body)).map_err(|error| error.to_string())
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -100,6 +100,9 @@ pub struct WorkerStatus {
     /// Its name there, which no other process ever has: a request id, a machine and a process id, each with a random number.
     #[serde(default)]
     pub name: String,
+    /// Its scenario's set-up is not done yet: the fleet does not begin without it, as long as there is time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub preparing: bool,
     /// Players at work.
     #[serde(default)]
     pub active: u64,

@@ -19,6 +19,7 @@ use crate::store::{Expect, Item, Store, StoreError, get_json, put_json};
 
 /// What becomes of a claim.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "claim", rename_all = "lowercase")]
 pub enum Claim {
     /// The lease is the worker's.
@@ -38,6 +39,7 @@ pub enum Claim {
 
 /// What a beat brings back.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(tag = "beat", rename_all = "lowercase")]
 pub enum Beat {
     /// The lease holds; this is the latest word.

@@ -18,6 +18,9 @@ pub struct Order {
     /// Shards of each worker; none for one a core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<u32>,
+    /// All workers are on one machine: the first of them counts what the machine does, so that it counts once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_machine: bool,
     /// The client that must play it, as `name version` or the build that it was stamped with; empty for any.
     #[serde(default)]
     pub client: String,

@@ -35,9 +35,18 @@ pub fn is_called() -> bool {
     env::var_os(JOB).is_some()
 }
 
-/// Lives the life of the worker that the environment says. SIGTERM and SIGINT make its players leave within the home's stop
-/// time-out. 0 if the worker did what it should, 1 if not, 2 if the job makes no sense.
-pub fn run(client: Arc<dyn Client>, kind: &str, line: impl FnOnce(&Job) -> Result<Arc<dyn Line>, String>) -> ExitCode {
+/// Has a closure called at each signal that asks the process to end, from now on. This crate asks the system for nothing of the
+/// kind: the client does.
+pub type Listen = fn(Box<dyn FnMut() + Send>) -> std::io::Result<()>;
+
+/// Lives the life of the worker that the environment says. Signals (SIGTERM and SIGINT) make its players leave within the
+/// home's stop time-out. 0 if the worker did what it should, 1 if not, 2 if the job makes no sense.
+pub fn run(
+    client: Arc<dyn Client>,
+    kind: &str,
+    signals: Listen,
+    line: impl FnOnce(&Job) -> Result<Arc<dyn Line>, String>,
+) -> ExitCode {
     let log = Log::stderr();
     let prepared = job(|name| env::var_os(name)).and_then(|job| Ok((line(&job)?, job)));
     let (line, job) = match prepared {
@@ -48,7 +57,10 @@ pub fn run(client: Arc<dyn Client>, kind: &str, line: impl FnOnce(&Job) -> Resul
         }
     };
     let (sender, notice) = watch::channel(Notice::default());
-    listen(sender, stop_timeout(env::var(STOP_TIMEOUT).ok().as_deref()), &log);
+    let stop = stop_timeout(env::var(STOP_TIMEOUT).ok().as_deref());
+    if let Err(error) = signals(leave(sender, stop, log.clone())) {
+        log.say(None, "error", &format!("signals end the worker at once: {error}"));
+    }
     // In a container every process has the same number.
     let nonce = RandomState::new().hash_one(kind) as u32;
     let name = format!("{}{}/{nonce:08x}", host(), std::process::id());
@@ -81,64 +93,16 @@ fn stop_timeout(text: Option<&str>) -> Duration {
     time.unwrap_or(DEFAULT_STOP).min(MAX_STOP)
 }
 
-/// Turns the process's signals into notices, from now on.
-fn listen(notice: watch::Sender<Notice>, stop: Duration, log: &Log) {
-    let log = log.clone();
-    let failed = log.clone();
-    let listening = std::thread::Builder::new().name("signals".into()).spawn(move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-        runtime.block_on(async {
-            let mut signals = match Signals::listen() {
-                Ok(signals) => signals,
-                Err(error) => return log.say(None, "error", &format!("signals end the worker at once: {error}")),
-            };
-            for left in [stop, AT_ONCE.min(stop)] {
-                signals.next().await;
-                log.say(None, "signal", &format!("the players leave, {} s are left", left.as_secs()));
-                notice.send_replace(Notice { gone_by: Some(Instant::now() + left), leave: true });
-            }
-            // Beyond that the signals keep their effect no more; the home's own SIGKILL comes.
-            std::future::pending::<()>().await;
-        });
-    });
-    if let Err(error) = listening {
-        failed.say(None, "error", &format!("signals end the worker at once, no thread to listen on: {error}"));
-    }
-}
-
-#[cfg(unix)]
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn listen() -> std::io::Result<Signals> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+/// What is done at each signal: the first leaves the players the home's stop time-out, the second hardly any time. Beyond that
+/// the home's own SIGKILL comes.
+fn leave(notice: watch::Sender<Notice>, stop: Duration, log: Log) -> Box<dyn FnMut() + Send> {
+    let mut times = [stop, AT_ONCE.min(stop)].into_iter();
+    Box::new(move || {
+        if let Some(left) = times.next() {
+            log.say(None, "signal", &format!("the players leave, {} s are left", left.as_secs()));
+            notice.send_replace(Notice { gone_by: Some(Instant::now() + left), leave: true });
         }
-    }
-}
-
-#[cfg(windows)]
-struct Signals(tokio::signal::windows::CtrlC);
-
-#[cfg(windows)]
-impl Signals {
-    fn listen() -> std::io::Result<Signals> {
-        tokio::signal::windows::ctrl_c().map(Signals)
-    }
-
-    async fn next(&mut self) {
-        self.0.recv().await;
-    }
+    })
 }
 
 #[cfg(test)]
@@ -172,5 +136,20 @@ mod tests {
         for (text, secs) in [(None, 30), (Some("120"), 120), (Some("2m"), 120), (Some("45s"), 45), (Some("soon"), 30)] {
             assert_eq!(stop_timeout(text), Duration::from_secs(secs), "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_second_signal_leaves_hardly_any_time_and_the_third_says_nothing_new() {
+        let (sender, notice) = watch::channel(Notice::default());
+        let mut each = leave(sender, Duration::from_secs(60), Log::silent());
+        let mut gone_by = || {
+            each();
+            let notice = *notice.borrow();
+            assert!(notice.leave);
+            notice.gone_by.unwrap()
+        };
+        let (first, second) = (gone_by(), gone_by());
+        assert!(first - second > Duration::from_secs(50), "{first:?}, {second:?}");
+        assert_eq!(gone_by(), second);
     }
 }

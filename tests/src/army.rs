@@ -50,6 +50,7 @@ impl Army {
             seed: "5".into(),
             workers,
             shards: Some(1),
+            one_machine: false,
             client: client.to_owned(),
             terms: Terms { beat_ms: 300, report_ms: 300, ..Terms::default() },
         };

@@ -135,8 +135,6 @@ fn deployed(packages: &Path, tasks: &Tasks, worker_seconds: &str) -> Cloud {
     cloud.deploy(
         TEMPLATE,
         &[
-            ("WorkerKey", "worker.zip"),
-            ("FleetKey", "fleet.zip"),
             ("Policy", POLICY),
             ("WorkerSeconds", worker_seconds),
             // The emulator is one process, and shares two cores with 50 workers.

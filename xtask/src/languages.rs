@@ -71,6 +71,13 @@ const PACKAGES: &[Packages] = &[
         fetch: |folder| pip(folder, &["ministack==1.5.33", "aws-sam-translator==1.115.0", "cfn-lint==1.58.0"]),
         used_by: "the tests against ministack, an emulator of AWS, and of the template for AWS",
     },
+    Packages {
+        variable: "LOADKIT_TEST_OPENAPI_PYTHON",
+        folder: "python-openapi-spec-validator-0.9.0",
+        program: "python3",
+        fetch: |folder| pip(folder, &["openapi-spec-validator==0.9.0"]),
+        used_by: "the test of the fleet's OpenAPI document",
+    },
 ];
 
 /// Brings Python packages into a folder.

@@ -1,10 +1,11 @@
-//! This repository's own chores: `cargo xtask test | tidy | bench | cold-start | fuzz | help`.
+//! This repository's own chores: `cargo xtask test | tidy | bench | cold-start | package-fleet | fuzz | help`.
 //!
 //! On a fresh machine this crate compiles before anything else can start, so it uses the standard library only.
 
 mod cold_start;
 mod fuzz;
 mod languages;
+mod package;
 mod process;
 mod purity;
 mod setup;
@@ -22,6 +23,8 @@ The chores of the loadkit repository.
     cargo xtask tidy            check the style rules that rustc and clippy do not know
     cargo xtask bench [NAME...] measure, and print one JSON line for each figure
     cargo xtask cold-start      measure a Lambda's start: process to first packet, and its zip
+    cargo xtask package-fleet [--policy FILE] [CLIENT]
+                                build and pack what deploy/aws/template.yaml deploys
     cargo xtask fuzz [--seconds N] [--jobs J] [--keep] [NAME...]
                                 feed hostile bytes to every decoder and protocol
     cargo xtask help            this text
@@ -54,6 +57,9 @@ test
         LOADKIT_TEST_SINKS_PYTHON     a folder for PYTHONPATH, with opentelemetry-proto
                                       and prometheus-client
         LOADKIT_TEST_SINKS_NODE       a folder whose node_modules have statsd
+        LOADKIT_TEST_MINISTACK        a folder for PYTHONPATH, with ministack,
+                                      aws-sam-translator and cfn-lint
+        LOADKIT_TEST_OPENAPI_PYTHON   a folder for PYTHONPATH, with openapi-spec-validator
 
 tidy
     Each fault is one line: 'file:line: what; why; what to do'. The rules are in
@@ -67,6 +73,13 @@ cold-start
     Builds the arena's client as a Lambda's bootstrap (release, static, stripped) and
     starts it against the runtime API of the tests: the time from the start of the
     process to the first packet of a player, and the bytes of a zip of it.
+
+package-fleet
+    Builds the fleet's own functions and the load client CLIENT (a package of this
+    workspace and its binary, with the features `lambda` and `fargate`; `arena`) for
+    release, static and stripped, and packs each as a Lambda's `bootstrap`:
+    target/package/fleet.zip, with the guard-rails FILE in it as policy.toml, and
+    target/package/worker.zip. Needs python3.
 
 fuzz
     Builds libFuzzer around the targets of fuzz/src and runs each of them (or those that
@@ -93,6 +106,10 @@ fn main() -> ExitCode {
         ["tidy"] => code(tidy::run().inspect_err(|why| eprintln!("{why}")).is_ok()),
         ["bench", names @ ..] => bench(names),
         ["cold-start"] => code(cold_start::run().inspect_err(|why| eprintln!("{why}")).is_ok()),
+        ["package-fleet", rest @ ..] => match package::Options::parse(rest) {
+            Ok(options) => code(package::run(&options).inspect_err(|why| eprintln!("{why}")).is_ok()),
+            Err(why) => wrong_use(&why),
+        },
         ["fuzz", rest @ ..] => match fuzz::Options::parse(rest) {
             Ok(options) => code(fuzz::run(&options).unwrap_or_else(|why| {
                 eprintln!("{why}");

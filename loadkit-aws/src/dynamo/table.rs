@@ -27,31 +27,44 @@ impl DynamoDb {
     /// If it is of another version, it says so; else see [`StoreError`].
     pub async fn open(client: Client, table: impl Into<String>) -> Result<DynamoDb, StoreError> {
         let store = DynamoDb::new(client, table);
-        if let Some(there) = store.get(&schema_key()).await? {
-            return store.of_version(&there);
-        }
-        match store.put(Item::new(schema_key(), SCHEMA.to_string()), Expect::Absent).await {
-            Ok(_) => Ok(store),
-            Err(StoreError::Conflict(Some(there))) => store.of_version(&there),
-            Err(error) => Err(error),
+        let there = match store.get(&schema_key()).await? {
+            Some(there) => there,
+            None => match store.put(Item::new(schema_key(), SCHEMA.to_string()), Expect::Absent).await {
+                Ok(_) => return Ok(store),
+                Err(StoreError::Conflict(Some(there))) => *there,
+                Err(error) => return Err(error),
+            },
+        };
+        store.compare(&there)?.map_or(Ok(store), |why| Err(StoreError::Failed(why)))
+    }
+
+    /// Looks whether what lies in the table is of this build's version, with one read: in words, what to do if not. A table
+    /// in which nobody has written is left as it is.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn another_version(&self) -> Result<Option<String>, StoreError> {
+        match self.get(&schema_key()).await? {
+            Some(there) => self.compare(&there),
+            None => Ok(None),
         }
     }
 
-    fn of_version(self, there: &Item) -> Result<DynamoDb, StoreError> {
+    fn compare(&self, there: &Item) -> Result<Option<String>, StoreError> {
         let version = std::str::from_utf8(&there.body).ok().and_then(|text| text.parse::<u32>().ok());
         let version = version.ok_or_else(|| super::malformed(&there.key, "it is no version"))?;
         let table = &self.table;
-        match version.cmp(&SCHEMA) {
-            std::cmp::Ordering::Equal => Ok(self),
-            std::cmp::Ordering::Less => Err(StoreError::Failed(format!(
+        Ok(match version.cmp(&SCHEMA) {
+            std::cmp::Ordering::Equal => None,
+            std::cmp::Ordering::Less => Some(format!(
                 "table {table:?} is of version {version}, and this build writes {SCHEMA}: deploy to a new table, or use the \
                  build of loadkit that wrote it"
-            ))),
-            std::cmp::Ordering::Greater => Err(StoreError::Failed(format!(
+            )),
+            std::cmp::Ordering::Greater => Some(format!(
                 "table {table:?} is of version {version}, and this build knows {SCHEMA}: update loadkit in what uses it, \
                  clients included"
-            ))),
-        }
+            )),
+        })
     }
 
     /// Makes the table, paid for by the request, and waits until it is there. One that is there already is fine.

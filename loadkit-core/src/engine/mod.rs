@@ -4,6 +4,7 @@ mod control;
 mod dial;
 mod follow;
 mod host;
+mod job;
 mod life;
 mod only;
 mod panics;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 use control::Order;
 pub use control::{Control, Stop};
 pub use host::{Host, MachineUsage, Usage, Virtual};
+pub use job::Job;
 pub use only::Only;
 pub(crate) use panics::contain;
 pub(crate) use shard::Shard;
@@ -35,10 +37,9 @@ use crate::bot::Scenario;
 use crate::data::{DataError, Table};
 use crate::failure::Error;
 use crate::flight::Hangar;
-use crate::metrics::{MetricSink, RunId, Snapshot, SnapshotKey, names};
-use crate::plan::{Plan, format_duration};
-use crate::run::{RunInfo, Target};
-use crate::seed::Seed;
+use crate::metrics::{MetricSink, Snapshot, SnapshotKey, names};
+use crate::plan::format_duration;
+use crate::run::RunInfo;
 use crate::segment::Segment;
 use crate::weights::WeightsError;
 use spawner::Spawner;
@@ -48,47 +49,6 @@ use usage::UsageMeter;
 const SNAPSHOTS_UNDER_WAY: usize = 8;
 /// Polls of tasks between two looks at the sockets and the timer. tokio's default of 61 lets a busy shard be late.
 const EVENT_INTERVAL: u32 = 16;
-
-/// One worker's part of a run.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// The run's name among all runs.
-    pub id: RunId,
-    /// The plan of the whole run.
-    pub plan: Plan,
-    /// The server under test.
-    pub target: Target,
-    /// The seed of the whole run.
-    pub seed: Seed,
-    /// This worker's share of the seats.
-    pub segment: Segment,
-    /// This worker's number.
-    pub worker: u32,
-    /// Which attempt at the segment this is, from 0.
-    pub attempt: u32,
-    /// How many shards: threads.
-    pub shards: u32,
-    /// Whom it plays, if not everyone of its share.
-    pub only: Option<Only>,
-    /// The part of the run's time that it plays.
-    pub window: Window,
-}
-
-impl Job {
-    /// A whole run on this process alone, one shard a core.
-    pub fn whole(id: RunId, plan: Plan, target: Target, seed: Seed) -> Job {
-        let shards = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-        let (segment, window) = (Segment::WHOLE, Window::default());
-        Job { id, plan, target, seed, segment, worker: 0, attempt: 0, shards, only: None, window }
-    }
-
-    /// Of the whole run only this player with its party: from the start, once, as the same player that it was in the
-    /// run. Its flight is recorded whole, as far as that goes, and is in the last snapshot.
-    #[must_use]
-    pub fn only(self, only: Only) -> Job {
-        Job { segment: Segment::WHOLE, shards: 1, only: Some(only), window: Window::default(), ..self }
-    }
-}
 
 /// How a run ended.
 #[derive(Debug, Default)]
@@ -162,15 +122,37 @@ pub fn run<S: Scenario>(
     control: &Control,
     sink: &mut dyn MetricSink,
 ) -> Result<Ended, RunError> {
+    run_when(scenario, job, host, control, sink, &mut || Some(job.window))
+}
+
+/// The same, but the players come when `start` says so: a start that many workers have agreed on. It is called once, when the
+/// scenario's `setup` is done, and may block for as long as it likes. It says which part of the run's time is played, in place
+/// of the job's window; if none, nobody plays, and only the scenario's `teardown` is left.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_when<S: Scenario>(
+    scenario: &Arc<S>,
+    job: &Job,
+    host: &Arc<dyn Host>,
+    control: &Control,
+    sink: &mut dyn MetricSink,
+    start: &mut dyn FnMut() -> Option<Window>,
+) -> Result<Ended, RunError> {
     let run = Arc::new(prepare(&**scenario, job)?);
     let runtime = runtime().map_err(RunError::System)?;
     runtime.block_on(scenario.setup(&run)).map_err(RunError::Setup)?;
     let mut ended = Ended::default();
-    let played = run_shards(scenario, job, host, control, &run, |snapshot| {
+    let mut publish = |snapshot| {
         if runtime.block_on(sink.publish(&snapshot)).is_err() {
             ended.snapshots_lost += 1;
         }
-    });
+    };
+    let played = match start() {
+        None => Ok(0),
+        Some(window) if !window.is_of(run.plan().duration()) => Err(RunError::Window(window)),
+        Some(window) => run_shards(scenario, &Job { window, ..job.clone() }, host, control, &run, &mut publish),
+    };
     ended.teardown = runtime.block_on(scenario.teardown(&run)).err();
     ended.shards_lost = played?;
     ended.asked = control.asked();
@@ -220,7 +202,7 @@ fn run_shards<S: Scenario>(
     host: &Arc<dyn Host>,
     control: &Control,
     run: &Arc<RunInfo>,
-    mut publish: impl FnMut(Snapshot),
+    publish: &mut impl FnMut(Snapshot),
 ) -> Result<u32, RunError> {
     let shards = job.shards.max(1);
     let (sender, snapshots) = sync_channel(SNAPSHOTS_UNDER_WAY * shards as usize);
@@ -234,7 +216,17 @@ fn run_shards<S: Scenario>(
         for (shard, segment) in (0..).zip(segments) {
             let key = SnapshotKey { run: job.id, worker: job.worker, shard, attempt: job.attempt, seq: 0 };
             let (only, window) = (job.only, job.window);
-            let part = Part { key, segment, only, window, begin, host: host.clone(), snapshots: sender.clone() };
+            let watches_machine = job.watches_machine && shard == 0;
+            let part = Part {
+                key,
+                segment,
+                only,
+                window,
+                watches_machine,
+                begin,
+                host: host.clone(),
+                snapshots: sender.clone(),
+            };
             let (scenario, run, orders) = (scenario.clone(), run.clone(), control.subscribe());
             let body = move || part.play(scenario, run, orders);
             match std::thread::Builder::new().name(format!("shard-{shard}")).spawn_scoped(threads, body) {
@@ -247,7 +239,7 @@ fn run_shards<S: Scenario>(
             }
         }
         drop(sender);
-        drain_into(&snapshots, &mut publish);
+        drain_into(&snapshots, publish);
         if let Some(error) = failed {
             return Err(error);
         }
@@ -268,6 +260,7 @@ struct Part {
     segment: Segment,
     only: Option<Only>,
     window: Window,
+    watches_machine: bool,
     begin: Instant,
     host: Arc<dyn Host>,
     snapshots: SyncSender<Snapshot>,
@@ -317,7 +310,7 @@ impl Part {
     /// Cuts a snapshot at every end of an interval. Never ends.
     async fn cut_every_interval(&self, shard: &Rc<Shard>, outlet: &mut Outlet) {
         let interval = shard.run.plan().interval();
-        let mut usage = UsageMeter::new(&*self.host, self.key.shard == 0);
+        let mut usage = UsageMeter::new(&*self.host, self.key.shard == 0, self.watches_machine);
         let before = self.window.from.as_nanos() / interval.as_nanos().max(1);
         for n in u32::try_from(before).unwrap_or(u32::MAX - 1) + 1.. {
             let at = interval.saturating_mul(n);

@@ -13,14 +13,15 @@ const MIN_USAGE_TIME: Duration = Duration::from_millis(90);
 /// Records what the process uses, on one shard of it.
 pub(super) struct UsageMeter<'a> {
     host: Option<&'a dyn Host>,
+    watches_machine: bool,
     before: Usage,
     at: Instant,
 }
 
 impl UsageMeter<'_> {
-    pub(super) fn new(host: &dyn Host, is_first: bool) -> UsageMeter<'_> {
+    pub(super) fn new(host: &dyn Host, is_first: bool, watches_machine: bool) -> UsageMeter<'_> {
         let before = host.usage().unwrap_or_default();
-        UsageMeter { host: is_first.then_some(host), before, at: Instant::now() }
+        UsageMeter { host: is_first.then_some(host), watches_machine, before, at: Instant::now() }
     }
 
     pub(super) fn record(&mut self, shard: &Shard) {
@@ -40,8 +41,10 @@ impl UsageMeter<'_> {
             let all = machine.cpu.saturating_sub(before.cpu);
             recorder.gauge(names::CPU_OTHERS, cores(all.saturating_sub(own)), at);
             recorder.gauge(names::CPU_STOLEN, cores(machine.stolen.saturating_sub(before.stolen)), at);
-            let drops = recorder.count_id(names::KERNEL_DROPS);
-            recorder.count(drops, machine.datagrams_dropped.saturating_sub(before.datagrams_dropped));
+            if self.watches_machine {
+                let drops = recorder.count_id(names::KERNEL_DROPS);
+                recorder.count(drops, machine.datagrams_dropped.saturating_sub(before.datagrams_dropped));
+            }
         }
         recorder.gauge(names::DESCRIPTORS, usage.descriptors as f64, at);
         recorder.gauge(names::MEMORY, usage.memory as f64, at);

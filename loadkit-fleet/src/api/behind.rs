@@ -11,14 +11,16 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::fault::Fault;
+use super::place::Place;
 use super::service::{FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service};
 use crate::auth::is_same_secret;
 use crate::collect::collect;
+use crate::crew::{CREW, Crew};
 use crate::estimate::Estimate;
 use crate::fleet::{Fleet, RunLine};
 use crate::keeper::report_file;
 use crate::policy::Policy;
-use crate::record::{RunRecord, RunState};
+use crate::record::{Ending, RunRecord, RunState};
 use crate::request::{Caller, RunRequest};
 use crate::{most_players, rollup};
 
@@ -62,32 +64,45 @@ impl FleetService {
     }
 
     async fn page(&self, run: RunId, after: u64) -> Result<LivePage, Fault> {
-        let found = get_json::<RunRecord>(&**self.fleet.store(), &keys::record(run)).await?;
-        let (record, version) = found.ok_or(Fault::NoRun(run))?;
-        let (seen_version, seen_windows) = (after >> 32, after & u64::from(u32::MAX));
-        let mut windows = seen_windows;
-        let mut events = Vec::new();
-        let ended = record.state == RunState::Ended;
-        let from = Duration::from_secs(seen_windows);
-        let width = Duration::from_secs(1);
+        let store = &**self.fleet.store();
+        // The record comes first: when it says that the run has ended, all else has been written.
+        let record = self.show(run).await?;
+        let (ended, mut at, mut events) = (record.state == RunState::Ended, Place::of(after), Vec::new());
+        let mut tell = |at: Place, kind, data| events.push(LiveEvent { id: at.id(), kind, data });
+        let state = record.state as u64 + 1;
+        if state > at.state && !ended {
+            at.state = state;
+            tell(at, LiveKind::State, told(&record));
+        }
+        if let Some((crew, version)) = get_json::<Crew>(store, &keys::of_run(run, CREW)).await?
+            && version > at.crew
+        {
+            at.crew = version;
+            tell(at, LiveKind::Workers, serde_json::to_value(crew).unwrap_or_default());
+        }
+        for (number, note) in record.notes_behind(at.notes) {
+            at.notes = number;
+            tell(at, LiveKind::Note, serde_json::to_value(note).unwrap_or_default());
+        }
+        let (from, width) = (Duration::from_secs(at.seconds), Duration::from_secs(1));
         let settled_ms = self.fleet.clock().now_ms().saturating_sub(millis(SETTLED));
-        for interval in rollup::read(&**self.fleet.store(), run, width, from, MAX_WINDOWS).await? {
+        let windows = rollup::read(store, run, width, from, MAX_WINDOWS).await?;
+        // While windows are still told, the end is not.
+        let whole = windows.len() < MAX_WINDOWS;
+        for interval in &windows {
             let is_settled = record.start_at_ms.saturating_add(interval.to_us / 1_000) <= settled_ms;
             if !is_settled && !ended {
                 break;
             }
-            windows = (interval.to_us / 1_000_000).min(u64::from(u32::MAX));
-            let id = seen_version << 32 | windows;
-            events.push(LiveEvent { id, kind: LiveKind::Figures, data: figures(&interval) });
+            at.seconds = interval.to_us / 1_000_000;
+            tell(at, LiveKind::Figures, figures(interval));
         }
-        // While windows are still told, the end is not.
-        let whole = events.len() < MAX_WINDOWS;
-        if version > seen_version && (!ended || whole) {
-            let kind = if ended { LiveKind::Ended } else { LiveKind::State };
-            let id = version.min(u64::from(u32::MAX)) << 32 | windows;
-            events.push(LiveEvent { id, kind, data: told(&record) });
+        let over = ended && whole;
+        if over && state > at.state {
+            at.state = state;
+            tell(at, LiveKind::Ended, told(&record));
         }
-        Ok(LivePage { events, over: ended && whole })
+        Ok(LivePage { events, over })
     }
 }
 
@@ -97,13 +112,8 @@ impl Service for FleetService {
         Ok(self.fleet.launch(request, caller.clone()).await?)
     }
 
-    async fn estimate(&self, request: RunRequest, _: &Caller) -> Result<Estimate, Fault> {
-        let (plan, staffing) = self.fleet.prepare(&request)?;
-        let quotas = match self.fleet.launchers.get(&staffing.plays_at()) {
-            Some(launcher) => launcher.quotas().await.unwrap_or_default(),
-            None => crate::launcher::Quotas::default(),
-        };
-        Ok(Estimate::of(&plan, &staffing, &self.fleet.settings.terms, &quotas))
+    async fn estimate(&self, request: RunRequest, caller: &Caller) -> Result<Estimate, Fault> {
+        Ok(self.fleet.estimate(&request, caller).await?)
     }
 
     async fn list(&self, filter: &Filter) -> Result<RunList, Fault> {
@@ -152,24 +162,24 @@ impl Service for FleetService {
     }
 
     async fn files(&self, run: RunId) -> Result<Vec<FileEntry>, Fault> {
-        self.show(run).await?;
+        let record = self.show(run).await?;
         let mut found = Vec::new();
         for name in FILES {
             if let Some(bytes) = report_file(&**self.fleet.store(), run, name).await? {
                 found.push(FileEntry { name: name.to_owned(), bytes: bytes.len() as u64 });
             }
         }
-        if found.is_empty() { Err(no_report(run)) } else { Ok(found) }
+        if found.is_empty() { Err(no_report(&record)) } else { Ok(found) }
     }
 
     async fn file(&self, run: RunId, name: &str) -> Result<Vec<u8>, Fault> {
         let record = self.show(run).await?;
         match report_file(&**self.fleet.store(), run, name).await? {
             Some(bytes) => Ok(bytes),
-            None if record.state == RunState::Ended => {
+            None if record.state == RunState::Ended && record.ending != Some(Ending::Failed) => {
                 Err(Fault::Missing(format!("the report of run {run} has no file {name:?}")))
             }
-            None => Err(no_report(run)),
+            None => Err(no_report(&record)),
         }
     }
 
@@ -209,8 +219,15 @@ impl Outbox for Direct {
     }
 }
 
-fn no_report(run: RunId) -> Fault {
-    Fault::Missing(format!("run {run} has no report yet: it is written when the run has ended"))
+fn no_report(record: &RunRecord) -> Fault {
+    let run = record.id;
+    Fault::Missing(match (record.state, record.ending) {
+        (RunState::Ended, Some(Ending::Failed)) => {
+            format!("run {run} has no report, because it never began: its record says why (GET /v1/runs/{run})")
+        }
+        (RunState::Ended, _) => format!("the report of run {run} is not kept any more, or could not be: see its notes"),
+        _ => format!("run {run} has no report yet: it is written when the run has ended"),
+    })
 }
 
 fn millis(time: Duration) -> u64 {
@@ -247,11 +264,12 @@ fn place(cursor: &str) -> Result<RunLine, Fault> {
     })
 }
 
-/// A record as it is told while it changes: without the plan, which does not.
+/// A record as it is told while it changes: without the plan, which does not, and without its notes, which are told each.
 fn told(record: &RunRecord) -> Value {
     let mut value = serde_json::to_value(record).unwrap_or_default();
     if let Some(fields) = value.as_object_mut() {
         fields.remove("request");
+        fields.remove("notes");
     }
     value
 }

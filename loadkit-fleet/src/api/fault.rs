@@ -24,7 +24,7 @@ pub struct ErrorBody {
     /// The rule or quota that refuses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// What to do about it.
+    /// What to do about it. The fleet always says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
 }
@@ -72,13 +72,44 @@ impl Fault {
 
     /// What is answered.
     pub fn body(&self) -> ErrorBody {
-        let (rule, help) = match self {
-            Fault::Refused(refusal) => (Some(refusal.rule.clone()), None),
-            Fault::OverQuota(over) => (Some(over.need.name.clone()), Some(over.need.raise.clone())),
-            Fault::Away(_) | Fault::Busy(_) => (None, Some("try again in a while".to_owned())),
-            _ => (None, None),
+        let rule = match self {
+            Fault::Refused(refusal) => Some(refusal.rule.clone()),
+            Fault::OverQuota(over) => Some(over.need.name.clone()),
+            _ => None,
         };
-        ErrorBody { error: self.to_string(), rule, help }
+        ErrorBody { error: self.to_string(), rule, help: Some(self.help()) }
+    }
+
+    /// What to do about it.
+    fn help(&self) -> String {
+        let help = match self {
+            Fault::Bad(_) => {
+                "mend the request: GET /v1/openapi.json says what it may hold, docs/fleet.md what it means"
+            }
+            Fault::Unauthorized(_) => {
+                "a caller sends `Authorization: Bearer TOKEN`, with a token that an administrator makes (POST /v1/tokens, or \
+                 `loadkit-fleet token NAME` on its machine); on AWS the request is signed; a worker has the token of its run"
+            }
+            Fault::Refused(refusal) if refusal.rule.starts_with(QUOTA) => {
+                "use fewer workers, or have the quota raised; POST /v1/estimate says what a run would need"
+            }
+            Fault::Refused(_) => {
+                "ask for what the rule allows, or have it changed by whoever keeps the fleet's policy; POST /v1/estimate names \
+                 all rules that a launch would meet"
+            }
+            Fault::OverQuota(over) => &over.need.raise,
+            Fault::NoRun(_) => "GET /v1/runs lists the runs",
+            Fault::Missing(_) => {
+                "GET /v1/runs lists the runs, GET /v1/runs/{id} says how one stands, and GET /v1/runs/{id}/files what its \
+                 report has"
+            }
+            Fault::Conflict(_) => {
+                "look at how it stands: GET /v1/runs/{id} for a run, GET /v1/tokens for tokens; what has ended is launched anew"
+            }
+            Fault::TooLarge(_) => "send less in one request, or ask for less in one answer",
+            Fault::Busy(_) | Fault::Away(_) => "try again in a while",
+        };
+        help.to_owned()
     }
 }
 

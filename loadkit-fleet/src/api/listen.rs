@@ -4,14 +4,18 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::serve::Listener;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use super::access::Access;
 use super::router;
@@ -19,6 +23,14 @@ use super::service::Service;
 
 /// So many connections at once; the next waits for one to end.
 const MAX_CONNECTIONS: usize = 4_096;
+/// The head of a request comes within this time, and the next request on a connection too: a connection takes room. It is
+/// longer than clients keep connections for.
+const MAX_HEAD: Duration = Duration::from_secs(30);
+/// What is under way when the service is to end gets so long: requests take less, live streams more.
+const MAX_LEAVING: Duration = Duration::from_secs(30);
+/// Where the system gives no connection, it is asked again after so long, and so often.
+const PAUSE: Duration = Duration::from_secs(1);
+const MAX_FAILED: u32 = 60;
 
 /// Why the door does not open.
 #[derive(Debug)]
@@ -79,76 +91,70 @@ impl Door {
         self.addr
     }
 
-    /// Serves until `stopped` comes, and then until what is under way is answered.
+    /// Serves until `stopped` comes, and then until what is under way is answered, or for half a minute.
     ///
     /// # Errors
-    /// If the socket fails.
+    /// If the system gives no connections for a minute.
     pub async fn serve(
         self,
         service: Arc<dyn Service>,
         stopped: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        let bounded = Bounded { listener: self.listener, room: Arc::new(Semaphore::new(MAX_CONNECTIONS)) };
-        axum::serve(bounded, router(service, self.access)).with_graceful_shutdown(stopped).await
+        let (router, room) = (router(service, self.access), Arc::new(Semaphore::new(MAX_CONNECTIONS)));
+        let (stop, stopping) = watch::channel(false);
+        let (mut stopped, mut connections, mut failed) = (pin!(stopped), JoinSet::new(), 0);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = &mut stopped => break,
+                Some(_) = connections.join_next() => continue,
+                accepted = accept(&self.listener, &room) => accepted,
+            };
+            match accepted {
+                Ok((stream, permit)) => {
+                    failed = 0;
+                    connections.spawn(attend(stream, permit, router.clone(), stopping.clone()));
+                }
+                // They were gone before they were taken.
+                Err(error) if is_theirs(&error) => {}
+                Err(error) if failed >= MAX_FAILED => return Err(error),
+                Err(_) => {
+                    failed += 1;
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+        drop(self.listener);
+        stop.send_replace(true);
+        let _ = timeout(MAX_LEAVING, async { while connections.join_next().await.is_some() {} }).await;
+        Ok(())
     }
 }
 
-/// Takes a connection when there is room for it.
-struct Bounded {
-    listener: TcpListener,
-    room: Arc<Semaphore>,
+/// A connection, when there is room for it.
+async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, permit))
 }
 
-impl Listener for Bounded {
-    type Io = Held;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Held, SocketAddr) {
-        // It is never closed.
-        let permit = self.room.clone().acquire_owned().await.ok();
-        let (stream, addr) = Listener::accept(&mut self.listener).await;
-        (Held { stream, _permit: permit }, addr)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
+/// Whether it is the fault of who wanted to connect.
+fn is_theirs(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// A connection, and its room.
-struct Held {
-    stream: TcpStream,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl AsyncRead for Held {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+/// Answers a connection's requests until it ends. Whoever is too slow with a request's head is cut off.
+async fn attend(stream: TcpStream, permit: OwnedSemaphorePermit, router: Router, mut stopping: watch::Receiver<bool>) {
+    let _room = permit;
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(MAX_HEAD);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = stopping.wait_for(|stop| *stop) => {}
     }
-}
-
-impl AsyncWrite for Held {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
+    connection.as_mut().graceful_shutdown();
+    // A broken connection is who broke its matter.
+    let _ = connection.await;
 }

@@ -40,10 +40,11 @@ pub(super) struct Behind {
 /// Behind API Gateway, which does not stream, it is those that are there; whoever listens comes back for more. When the run
 /// has ended and all is told, 204 tells a browser not to come back.
 #[utoipa::path(get, path = "/v1/runs/{id}/events", tag = "runs",
-    params(("id" = String, Path, description = "The run"), ("after" = Option<u64>, Query, description = "Only what is behind this"),
-        ("last-event-id" = Option<u64>, Header, description = "Only what is behind this")),
-    responses((status = 200, description = "LiveEvent each, its kind as `event`", content_type = "text/event-stream"),
-        (status = 204, description = "The run has ended, and all is told"), Faults),
+    params(("id" = String, Path, description = "The run"), ("after" = Option<u64>, Query,
+    description = "Only what is behind this"), ("last-event-id" = Option<u64>, Header,
+    description = "Only what is behind this")), responses((status = 200,
+    description = "LiveEvent each, its kind as `event`", content_type = "text/event-stream"), (status = 204,
+    description = "The run has ended, and all is told"), Faults),
     security(("bearer" = []), ("sigv4" = [])))]
 pub(super) async fn events(
     State(front): State<Front>,

@@ -12,6 +12,7 @@ mod fault;
 mod gateway;
 mod listen;
 mod live;
+mod place;
 mod runs;
 mod service;
 mod tokens;
@@ -35,16 +36,15 @@ use utoipa::{Modify, OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::crew::Crew;
+use crate::record::Note;
 pub use access::Access;
 pub use behind::FleetService;
 pub use fault::{ErrorBody, Fault};
 pub use gateway::{GatewayResponse, handle};
 pub use listen::{Door, DoorError};
 pub use service::{FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service};
-pub use wire::{
-    BeatReply, BeatRequest, ClaimReply, ClaimRequest, CloseRequest, Dial, Done, ReportReply, ReportRequest, Stop,
-    TokenRequest,
-};
+pub use wire::{Dial, Done, Stop, TokenRequest};
 
 /// No body is longer: a plan is at most 1 MiB, and several parcels of a worker fit.
 pub const MAX_REQUEST_BYTES: usize = 3 << 19;
@@ -64,7 +64,7 @@ struct Front {
 /// The API over this service, for callers who come in this way.
 pub fn router(service: Arc<dyn Service>, access: Access) -> Router {
     let front = Front { service, access: Arc::new(access), live: Arc::new(Semaphore::new(MAX_LIVE)) };
-    let (router, document) = described().split_for_parts();
+    let (router, document) = parts();
     // It is made once: a text that is always JSON.
     let document: Arc<str> = document.to_json().unwrap_or_default().into();
     let openapi = move || {
@@ -81,13 +81,13 @@ pub fn router(service: Arc<dyn Service>, access: Access) -> Router {
 
 /// The OpenAPI document of the API, in JSON.
 pub fn openapi_json() -> String {
-    described().split_for_parts().1.to_pretty_json().unwrap_or_default()
+    parts().1.to_pretty_json().unwrap_or_default()
 }
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "loadkit fleet", description = "Launches fleets of load-test bots, and tells how they fare"),
-    components(schemas(ErrorBody, LiveEvent)),
+    components(schemas(Crew, ErrorBody, LiveEvent, Note)),
     modifiers(&Security)
 )]
 struct Document;
@@ -106,6 +106,17 @@ impl Modify for Security {
         let signed = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description("Authorization", signed)));
         components.add_security_scheme("sigv4", signed);
     }
+}
+
+/// The routes, and the document of them.
+fn parts() -> (Router<Front>, utoipa::openapi::OpenApi) {
+    let (router, mut document) = described().split_for_parts();
+    // The router's word for a path's whole rest is none of OpenAPI's.
+    let paths = &mut document.paths.paths;
+    if let Some(item) = paths.remove(runs::FILE) {
+        paths.insert(runs::FILE.replace("{*", "{"), item);
+    }
+    (router, document)
 }
 
 fn described() -> OpenApiRouter<Front> {
@@ -136,7 +147,8 @@ struct Health {
 }
 
 /// Whether the fleet is there; nobody needs a token for it.
-#[utoipa::path(get, path = "/v1/health", tag = "fleet", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/v1/health", tag = "fleet", responses((status = 200, description = "The fleet is there",
+    body = Health)))]
 async fn health() -> Json<Health> {
     Json(Health { ok: true, version: env!("CARGO_PKG_VERSION").to_owned() })
 }
@@ -156,15 +168,18 @@ async fn finish(response: Response) -> Response {
     let mut response = if (status.is_client_error() || status.is_server_error()) && !is_json {
         let said = axum::body::to_bytes(response.into_body(), 4_096).await.unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
-        let error = match (status, said.trim()) {
-            (StatusCode::NOT_FOUND, "") => "there is nothing at this path: see /v1/openapi.json".to_owned(),
+        let (error, help) = match (status, said.trim()) {
+            (StatusCode::NOT_FOUND, "") => ("there is nothing at this path", "GET /v1/openapi.json lists the paths"),
             (StatusCode::METHOD_NOT_ALLOWED, "") => {
-                "the path does not take this method: see /v1/openapi.json".to_owned()
+                ("the path does not take this method", "GET /v1/openapi.json lists what each path takes")
             }
-            (_, "") => status.canonical_reason().unwrap_or("it failed").to_owned(),
-            (_, said) => said.to_owned(),
+            (_, "") => {
+                (status.canonical_reason().unwrap_or("it failed"), "GET /v1/openapi.json lists what can be asked")
+            }
+            (_, said) => (said, "GET /v1/openapi.json says what each path takes"),
         };
-        (status, Json(ErrorBody { error, rule: None, help: None })).into_response()
+        let (error, help) = (error.to_owned(), Some(help.to_owned()));
+        (status, Json(ErrorBody { error, rule: None, help })).into_response()
     } else {
         response
     };

@@ -24,6 +24,9 @@ const MAX_FILE_NAME: usize = 200;
 /// A report's pages may show their own pictures and styles, and nothing else.
 const PAGE_POLICY: &str = "sandbox allow-same-origin; default-src 'none'; img-src 'self'; style-src 'self'";
 
+/// The path of a report's files, for the router.
+pub(super) const FILE: &str = "/v1/runs/{id}/report/{*file}";
+
 /// How requests fail.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "it is only there for the OpenAPI document")]
@@ -76,8 +79,8 @@ impl FromRequestParts<Front> for OfRun {
 
 /// Launches a run. It is answered at once; the workers assemble by themselves.
 #[utoipa::path(post, path = "/v1/runs", tag = "runs", request_body = RunRequest,
-    responses((status = 202, body = RunRecord, headers(("location", description = "The run"))), Faults),
-    security(("bearer" = []), ("sigv4" = [])))]
+    responses((status = 202, description = "The run, as it begins", body = RunRecord, headers(("location",
+    description = "The run"))), Faults), security(("bearer" = []), ("sigv4" = [])))]
 pub(super) async fn launch(
     State(front): State<Front>,
     Who(who): Who,
@@ -93,7 +96,8 @@ pub(super) async fn launch(
 
 /// What a run would take: workers, quotas, time to launch, dollars. Nothing is started.
 #[utoipa::path(post, path = "/v1/estimate", tag = "runs", request_body = RunRequest,
-    responses((status = 200, body = Estimate), Faults), security(("bearer" = []), ("sigv4" = [])))]
+    responses((status = 200, description = "What it would take, and what would refuse it", body = Estimate), Faults),
+    security(("bearer" = []), ("sigv4" = [])))]
 pub(super) async fn estimate(
     State(front): State<Front>,
     Who(who): Who,
@@ -103,7 +107,8 @@ pub(super) async fn estimate(
 }
 
 /// Runs, the latest first.
-#[utoipa::path(get, path = "/v1/runs", tag = "runs", params(Filter), responses((status = 200, body = RunList), Faults),
+#[utoipa::path(get, path = "/v1/runs", tag = "runs", params(Filter),
+    responses((status = 200, description = "The runs, and where the list goes on", body = RunList), Faults),
     security(("bearer" = []), ("sigv4" = [])))]
 pub(super) async fn list(
     State(front): State<Front>,
@@ -116,14 +121,16 @@ pub(super) async fn list(
 
 /// A run's record, with its verdict when it has ended.
 #[utoipa::path(get, path = "/v1/runs/{id}", tag = "runs", params(("id" = String, Path, description = "The run")),
-    responses((status = 200, body = RunRecord), Faults), security(("bearer" = []), ("sigv4" = [])))]
+    responses((status = 200, description = "The record", body = RunRecord), Faults),
+    security(("bearer" = []), ("sigv4" = [])))]
 pub(super) async fn show(State(front): State<Front>, _: Who, OfRun(run): OfRun) -> Result<Json<RunRecord>, Fault> {
     front.service.show(run).await.map(Json)
 }
 
 /// Stops a run. Without a body, players have the plan's grace time.
-#[utoipa::path(post, path = "/v1/runs/{id}/stop", tag = "runs", params(("id" = String, Path, description = "The run")),
-    request_body = Option<Stop>, responses((status = 202, body = RunRecord), Faults),
+#[utoipa::path(post, path = "/v1/runs/{id}/stop", tag = "runs",
+    params(("id" = String, Path, description = "The run")), request_body = Option<Stop>,
+    responses((status = 202, description = "The run, told to stop", body = RunRecord), Faults),
     security(("bearer" = []), ("sigv4" = [])))]
 pub(super) async fn stop(
     State(front): State<Front>,
@@ -138,8 +145,9 @@ pub(super) async fn stop(
 }
 
 /// Turns a run's load up or down while it runs.
-#[utoipa::path(post, path = "/v1/runs/{id}/dial", tag = "runs", params(("id" = String, Path, description = "The run")),
-    request_body = Dial, responses((status = 202, body = RunRecord), Faults),
+#[utoipa::path(post, path = "/v1/runs/{id}/dial", tag = "runs",
+    params(("id" = String, Path, description = "The run")), request_body = Dial,
+    responses((status = 202, description = "The run, with its load turned", body = RunRecord), Faults),
     security(("bearer" = []), ("sigv4" = [])))]
 pub(super) async fn dial(
     State(front): State<Front>,
@@ -164,8 +172,9 @@ pub(super) async fn report(State(front): State<Front>, _: Who, OfRun(run): OfRun
 }
 
 /// The files of a run's report.
-#[utoipa::path(get, path = "/v1/runs/{id}/files", tag = "runs", params(("id" = String, Path, description = "The run")),
-    responses((status = 200, body = Vec<FileEntry>), Faults), security(("bearer" = []), ("sigv4" = [])))]
+#[utoipa::path(get, path = "/v1/runs/{id}/files", tag = "runs",
+    params(("id" = String, Path, description = "The run")), responses((status = 200, description = "The files",
+    body = Vec<FileEntry>), Faults), security(("bearer" = []), ("sigv4" = [])))]
 pub(super) async fn files(
     State(front): State<Front>,
     _: Who,

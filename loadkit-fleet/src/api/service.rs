@@ -56,11 +56,12 @@ pub struct RunList {
 /// Something that happened in a run, as it happens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LiveEvent {
-    /// Counts the run's events, from 1, without gaps or with them.
+    /// Grows from event to event, with gaps. Whoever comes back with it hears what is behind the event.
     pub id: u64,
     /// Of what kind.
     pub kind: LiveKind,
-    /// What: a [`RunRecord`](crate::RunRecord) for `state`, a note for `note`, figures of an interval for `figures`.
+    /// What: a [`RunRecord`](crate::RunRecord) without its request and notes for `state` and `ended`, a [`Crew`](crate::Crew)
+    /// for `workers`, a [`Note`](crate::Note) for `note`, figures of a second for `figures`.
     #[schema(value_type = Object)]
     pub data: serde_json::Value,
 }
@@ -97,7 +98,7 @@ impl LiveKind {
 /// The next events of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LivePage {
-    /// In order, at most some hundred.
+    /// In order, at most some hundreds.
     pub events: Vec<LiveEvent>,
     /// Nothing comes behind them.
     pub over: bool,

@@ -1,3 +1,4 @@
+mod door;
 mod fake;
 mod gateway;
 mod real;

@@ -26,8 +26,9 @@ fn tokens<'a>(front: &'a Front, who: &Known) -> Result<&'a Tokens, Fault> {
 }
 
 /// Makes a token. It is shown once, here.
-#[utoipa::path(post, path = "/v1/tokens", tag = "tokens", request_body = TokenRequest,
-    responses((status = 201, body = NewToken), Faults), security(("bearer" = [])))]
+#[utoipa::path(post, operation_id = "create_token", path = "/v1/tokens", tag = "tokens", request_body = TokenRequest,
+    responses((status = 201, description = "The token, shown this once", body = NewToken), Faults),
+    security(("bearer" = [])))]
 pub(super) async fn create(
     State(front): State<Front>,
     Who(who): Who,
@@ -38,16 +39,17 @@ pub(super) async fn create(
 }
 
 /// All tokens, revoked ones included; not the secrets, which nobody has.
-#[utoipa::path(get, path = "/v1/tokens", tag = "tokens", responses((status = 200, body = Vec<TokenInfo>), Faults),
+#[utoipa::path(get, operation_id = "list_tokens", path = "/v1/tokens", tag = "tokens",
+    responses((status = 200, description = "The tokens", body = Vec<TokenInfo>), Faults),
     security(("bearer" = [])))]
 pub(super) async fn list(State(front): State<Front>, Who(who): Who) -> Result<Json<Vec<TokenInfo>>, Fault> {
     Ok(Json(tokens(&front, &who)?.list().await?))
 }
 
 /// Revokes a token: it is refused from now on.
-#[utoipa::path(delete, path = "/v1/tokens/{name}", tag = "tokens",
+#[utoipa::path(delete, operation_id = "revoke_token", path = "/v1/tokens/{name}", tag = "tokens",
     params(("name" = String, Path, description = "The token's name")),
-    responses((status = 200, body = TokenInfo), Faults), security(("bearer" = [])))]
+    responses((status = 200, description = "The token, revoked", body = TokenInfo), Faults), security(("bearer" = [])))]
 pub(super) async fn revoke(
     State(front): State<Front>,
     Who(who): Who,

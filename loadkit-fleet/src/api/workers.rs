@@ -5,14 +5,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use loadkit_worker::{Line, MAX_TEXT};
+use loadkit_worker::http::{BeatRequest, ClaimRequest, CloseRequest, MAX_TEXTS, ReportAnswer, ReportRequest, Who};
+use loadkit_worker::{Beat, Claim, Line, MAX_TEXT};
 
 use super::access::bearer;
 use super::fault::Fault;
 use super::runs::Faults;
-use super::wire::{
-    BeatReply, BeatRequest, ClaimReply, ClaimRequest, CloseRequest, Done, ReportReply, ReportRequest, Who,
-};
+use super::wire::Done;
 use super::{Asked, Front};
 use crate::auth::AuthError;
 
@@ -22,45 +21,49 @@ async fn line(front: &Front, headers: &HeaderMap, who: &Who) -> Result<Arc<dyn L
 }
 
 /// Claims the lease of a job's attempt.
-#[utoipa::path(post, path = "/v1/workers/claim", tag = "workers", request_body = ClaimRequest,
-    responses((status = 200, body = ClaimReply), Faults), security(("worker" = [])))]
+#[utoipa::path(post, operation_id = "claim_lease", path = "/v1/workers/claim", tag = "workers",
+    request_body = ClaimRequest, responses((status = 200, description = "What becomes of the claim", body = Claim),
+    Faults), security(("worker" = [])))]
 pub(super) async fn claim(
     State(front): State<Front>,
     headers: HeaderMap,
     Asked(request): Asked<ClaimRequest>,
-) -> Result<Json<ClaimReply>, Fault> {
+) -> Result<Json<Claim>, Fault> {
     let line = line(&front, &headers, &request.who).await?;
-    Ok(Json(line.claim(&request.who.job(), &request.status).await?.into()))
+    Ok(Json(line.claim(&request.who.job(), &request.status).await?))
 }
 
 /// Renews a lease, and brings the fleet's latest word.
-#[utoipa::path(post, path = "/v1/workers/beat", tag = "workers", request_body = BeatRequest,
-    responses((status = 200, body = BeatReply), Faults), security(("worker" = [])))]
+#[utoipa::path(post, operation_id = "renew_lease", path = "/v1/workers/beat", tag = "workers",
+    request_body = BeatRequest, responses((status = 200, description = "What the beat brings back", body = Beat),
+    Faults), security(("worker" = [])))]
 pub(super) async fn beat(
     State(front): State<Front>,
     headers: HeaderMap,
     Asked(request): Asked<BeatRequest>,
-) -> Result<Json<BeatReply>, Fault> {
+) -> Result<Json<Beat>, Fault> {
     let line = line(&front, &headers, &request.who).await?;
-    Ok(Json(line.beat(&request.who.job(), request.phase, &request.status).await?.into()))
+    Ok(Json(line.beat(&request.who.job(), request.phase, &request.status).await?))
 }
 
 /// Takes parcels of figures.
-#[utoipa::path(post, path = "/v1/workers/report", tag = "workers", request_body = ReportRequest,
-    responses((status = 200, body = ReportReply), Faults), security(("worker" = [])))]
+#[utoipa::path(post, operation_id = "report_figures", path = "/v1/workers/report", tag = "workers",
+    request_body = ReportRequest, responses((status = 200, description = "How much was taken", body = ReportAnswer),
+    Faults), security(("worker" = [])))]
 pub(super) async fn report(
     State(front): State<Front>,
     headers: HeaderMap,
     Asked(request): Asked<ReportRequest>,
-) -> Result<Json<ReportReply>, Fault> {
+) -> Result<Json<ReportAnswer>, Fault> {
     let line = line(&front, &headers, &request.who).await?;
     check_texts(&request)?;
-    Ok(Json(ReportReply { taken: line.report(&request.who.job(), &request.texts).await? }))
+    Ok(Json(ReportAnswer { taken: line.report(&request.who.job(), &request.texts).await? }))
 }
 
 /// Gives a lease back: everything has been sent.
-#[utoipa::path(post, path = "/v1/workers/close", tag = "workers", request_body = CloseRequest,
-    responses((status = 200, body = Done), Faults), security(("worker" = [])))]
+#[utoipa::path(post, operation_id = "close_lease", path = "/v1/workers/close", tag = "workers",
+    request_body = CloseRequest, responses((status = 200, description = "It was done", body = Done), Faults),
+    security(("worker" = [])))]
 pub(super) async fn close(
     State(front): State<Front>,
     headers: HeaderMap,
@@ -73,6 +76,10 @@ pub(super) async fn close(
 
 /// A worker's token is for its own run: so are its parcels, by what stands before their bytes.
 fn check_texts(request: &ReportRequest) -> Result<(), Fault> {
+    if request.texts.len() > MAX_TEXTS {
+        let texts = request.texts.len();
+        return Err(Fault::TooLarge(format!("{texts} parcels are more than the {MAX_TEXTS} of a request")));
+    }
     let own = format!("lk1.{}.", request.who.run);
     match request.texts.iter().find(|text| text.len() > MAX_TEXT || !text.starts_with(&own)) {
         Some(_) => Err(Fault::Bad(format!(

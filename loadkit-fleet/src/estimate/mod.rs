@@ -15,6 +15,7 @@ use loadkit_core::Plan;
 use loadkit_worker::Terms;
 use serde::{Deserialize, Serialize};
 
+use crate::guard::Refusal;
 use crate::launcher::{Home, Quotas};
 use crate::staff::{Staffing, most_players};
 
@@ -57,6 +58,9 @@ pub struct Estimate {
     pub dollars: Dollars,
     /// What the reader should know.
     pub warnings: Vec<String>,
+    /// The guard-rails that would refuse the launch; none if it would be taken.
+    #[serde(default)]
+    pub refusals: Vec<Refusal>,
 }
 
 /// A quota and how much of it a run needs.
@@ -136,6 +140,7 @@ impl Estimate {
             quotas: Vec::new(),
             dollars: cost::dollars(&cost::Run { plan, home, workers, generations, launch_s, terms }),
             warnings: Vec::new(),
+            refusals: Vec::new(),
         };
         estimate.quotas = estimate.needs(plan, terms, quotas);
         estimate.warnings = estimate.warn(plan, staffing, terms);
@@ -147,8 +152,13 @@ impl Estimate {
     /// # Errors
     /// The first quota that is too small.
     pub fn fits(&self) -> Result<(), OverQuota> {
-        let short = self.quotas.iter().find(|need| need.have.is_some_and(|have| need.need > have));
-        short.map_or(Ok(()), |need| Err(OverQuota { need: need.clone() }))
+        self.short().next().map_or(Ok(()), Err)
+    }
+
+    /// All quotas that are known to be too small.
+    pub fn short(&self) -> impl Iterator<Item = OverQuota> {
+        let short = self.quotas.iter().filter(|need| need.have.is_some_and(|have| need.need > have));
+        short.map(|need| OverQuota { need: need.clone() })
     }
 
     fn needs(&self, plan: &Plan, terms: &Terms, quotas: &Quotas) -> Vec<Need> {

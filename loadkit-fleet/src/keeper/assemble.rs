@@ -1,8 +1,8 @@
-//! Before the start: it is put off while workers are still missing, and called off if too few come.
+//! Before the start: it is put off while workers are still missing or not set up, and called off if too few come.
 
 use std::collections::BTreeSet;
 
-use loadkit_worker::Phase;
+use loadkit_worker::{Lease, Phase};
 
 use super::Keeper;
 use crate::error::FleetError;
@@ -22,7 +22,7 @@ impl Keeper<'_> {
         if now_ms < until {
             let start_at_ms = now_ms + margin * 2;
             self.command = self.fleet.say(self.run, |command| command.start_at_ms = start_at_ms).await?;
-            self.notes.insert("the start is put off: workers are missing".into());
+            self.notes.insert("the start is put off: workers are missing, or not set up yet".into());
             return Ok(None);
         }
         let quorum = (f64::from(workers) * (1.0 - self.allow_lost())).ceil() as u32;
@@ -32,10 +32,13 @@ impl Keeper<'_> {
         Ok(Some(format!("only {came} of {workers} workers came, and {quorum} were needed")))
     }
 
-    /// How many workers hold a lease.
+    /// How many workers hold a lease, and are ready to begin.
     pub(super) fn came(&self) -> u32 {
-        let holds = |phase: Phase| phase < Phase::Lost;
-        let all = self.attempts.iter().filter(|(_, attempt)| attempt.lease.as_ref().is_some_and(|l| holds(l.phase)));
+        let is_ready = |lease: &Lease| match lease.phase {
+            Phase::Waiting => !lease.status.preparing,
+            phase => phase < Phase::Lost,
+        };
+        let all = self.attempts.iter().filter(|(_, attempt)| attempt.lease.as_ref().is_some_and(is_ready));
         let workers: BTreeSet<u32> = all.map(|((worker, _), _)| *worker).collect();
         workers.len() as u32
     }

@@ -1,9 +1,12 @@
 //! Who plays each segment: starts who is missing, gives up who is silent, and has the next generation take over in time.
 
+use std::collections::BTreeMap;
+
 use loadkit_core::format;
 use loadkit_worker::{Expect, Job, Lease, Phase, StoreError, WorkerStatus, keys, put_json};
 
 use super::Keeper;
+use crate::crew::Crew;
 use crate::error::FleetError;
 use crate::fleet::ms;
 use crate::staff::Generation;
@@ -34,6 +37,12 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
+    /// One of which nothing is known yet but what it is to play.
+    fn new(from_ms: u64, until_ms: Option<u64>, now_ms: u64) -> Attempt {
+        let (started_ms, refused, retry_ms, lease, version) = (None, 0, 0, None, 0);
+        Attempt { from_ms, until_ms, started_ms, refused, retry_ms, lease, version, changed_ms: now_ms }
+    }
+
     fn is_of(&self, generation: &Generation) -> bool {
         self.until_is(generation.until_ms) && self.from_ms >= generation.from_ms
     }
@@ -100,16 +109,8 @@ impl Keeper<'_> {
     }
 
     fn take_lease(&mut self, lease: Lease, version: u64, now_ms: u64) {
-        let attempt = self.attempts.entry((lease.worker, lease.attempt)).or_insert(Attempt {
-            from_ms: lease.from_ms,
-            until_ms: lease.until_ms,
-            started_ms: None,
-            refused: 0,
-            retry_ms: 0,
-            lease: None,
-            version: 0,
-            changed_ms: now_ms,
-        });
+        let new = || Attempt::new(lease.from_ms, lease.until_ms, now_ms);
+        let attempt = self.attempts.entry((lease.worker, lease.attempt)).or_insert_with(new);
         if attempt.version != version {
             let error = lease.end.as_ref().and_then(|end| end.error.as_ref());
             if let Some(error) = error {
@@ -120,6 +121,26 @@ impl Keeper<'_> {
             }
             (attempt.version, attempt.changed_ms, attempt.lease) = (version, now_ms, Some(lease));
         }
+    }
+
+    /// How many workers are where.
+    pub(super) fn crew(&self) -> Crew {
+        let mut crew = Crew { workers: self.order.workers, ..Crew::default() };
+        // Of a worker's attempts the latest that came counts.
+        let mut latest: BTreeMap<u32, Phase> = BTreeMap::new();
+        for ((worker, _), attempt) in &self.attempts {
+            latest.extend(attempt.phase().map(|phase| (*worker, phase)));
+            crew.lost += u32::from(attempt.is_lost());
+        }
+        for phase in latest.into_values() {
+            match phase {
+                Phase::Waiting => crew.claimed += 1,
+                Phase::Playing | Phase::Draining => crew.playing += 1,
+                Phase::Ended => crew.ended += 1,
+                Phase::Lost | Phase::Absent => {}
+            }
+        }
+        crew
     }
 
     /// Has someone play each segment in each generation whose time it is.
@@ -180,16 +201,8 @@ impl Keeper<'_> {
         let answers = launcher.start(jobs).await;
         let started_at = self.fleet.clock.now_ms();
         for (job, answer) in jobs.iter().zip(answers) {
-            let attempt = self.attempts.entry((job.worker, job.attempt)).or_insert(Attempt {
-                from_ms: job.from_ms,
-                until_ms: job.until_ms,
-                started_ms: None,
-                refused: 0,
-                retry_ms: 0,
-                lease: None,
-                version: 0,
-                changed_ms: now_ms,
-            });
+            let new = || Attempt::new(job.from_ms, job.until_ms, now_ms);
+            let attempt = self.attempts.entry((job.worker, job.attempt)).or_insert_with(new);
             match answer {
                 Ok(_) => attempt.started_ms = Some(started_at),
                 Err(why) => {

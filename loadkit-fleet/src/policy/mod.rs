@@ -134,18 +134,35 @@ impl Policy {
         caller: &Caller,
         addrs: &[SocketAddr],
     ) -> Result<(), Refusal> {
+        self.refusals(request, plan, estimate, caller, addrs).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// All that refuses a run: of each rule what it says of caller, target, home, players, time and cost. Who may not launch at
+    /// all learns no more than that.
+    pub fn refusals(
+        &self,
+        request: &RunRequest,
+        plan: &Plan,
+        estimate: &Estimate,
+        caller: &Caller,
+        addrs: &[SocketAddr],
+    ) -> Vec<Refusal> {
         let rules: Vec<&Rule> = self.rules.iter().filter(|rule| rule.is_for(caller)).collect();
-        // Who may not launch at all learns no more than that.
-        rules.iter().try_for_each(|rule| rule.check_caller(caller))?;
-        let target = request.target.as_deref().or(plan.target()).unwrap_or("");
-        check_target(&rules, target, addrs)?;
-        for rule in &rules {
-            rule.check_runner(estimate.home)?;
-            rule.check_players(estimate.players)?;
-            rule.check_duration(plan.duration())?;
-            rule.check_cost(estimate)?;
+        if let Some(refusal) = rules.iter().find_map(|rule| rule.check_caller(caller).err()) {
+            return vec![refusal];
         }
-        Ok(())
+        let target = request.target.as_deref().or(plan.target()).unwrap_or("");
+        let of_target = check_target(&rules, target, addrs).err();
+        let of_rule = |rule: &&Rule| {
+            [
+                rule.check_runner(estimate.home),
+                rule.check_players(estimate.players),
+                rule.check_duration(plan.duration()),
+                rule.check_cost(estimate),
+            ]
+        };
+        let of_rules = rules.iter().flat_map(of_rule).filter_map(Result::err);
+        of_target.into_iter().chain(of_rules).collect()
     }
 
     /// Whether so many players may play for this caller: a run that is turned up is checked again.

@@ -1,18 +1,15 @@
-//! The worker's half: small requests over HTTP/1.1, a connection each, bounded in time and in bytes.
+//! The worker's half: small requests over HTTP/1.1, bounded in time and in bytes.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Uri, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use loadkit_http::http::uri::InvalidUri;
+use loadkit_http::http::{Method, Request, Uri, header};
+use loadkit_http::{Bytes, Http, Limits};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::{
     BeatRequest, Call, ClaimRequest, CloseRequest, ErrorAnswer, MAX_REQUEST, ReportAnswer, ReportRequest, Who, error_of,
@@ -21,83 +18,15 @@ use crate::job::Job;
 use crate::lease::{Phase, WorkerEnd, WorkerStatus};
 use crate::line::{Beat, Claim, Line, LineError};
 
-/// A connection gets so long to be made.
-const MAX_CONNECT: Duration = Duration::from_secs(3);
-/// A request gets so long, from the connection to the last byte of the answer.
-const MAX_TIME: Duration = Duration::from_secs(10);
-/// An answer's body may have so many bytes: an order holds a whole plan.
-const MAX_ANSWER: usize = 2 << 20;
+/// The bounds of a request. An answer may be long: an order holds a whole plan.
+const LIMITS: Limits = Limits { connect: Duration::from_secs(3), call: Duration::from_secs(10), body: 2 << 20 };
 /// So much of an answer is shown when it says why not.
 const MAX_SHOWN: usize = 500;
-
-/// What came back.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The status.
-    pub status: u16,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body; none if it is longer than was allowed.
-    pub body: Option<Bytes>,
-}
-
-/// Why nothing came back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExchangeError(String);
-
-impl fmt::Display for ExchangeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ExchangeError {}
-
-/// Sends a request to `host:port` over a connection of its own, and reads at most so many bytes of the answer's body.
-///
-/// # Errors
-/// If there is no connection, or no whole answer; in words. It does not end by itself when nothing comes: bound it in time.
-pub async fn exchange(
-    authority: &str,
-    mut request: Request<Full<Bytes>>,
-    max_body: usize,
-) -> Result<Answer, ExchangeError> {
-    let failed = |error: &dyn fmt::Display| ExchangeError(format!("{authority}: {error}"));
-    let stream = timeout(MAX_CONNECT, TcpStream::connect(authority)).await;
-    let stream = stream.map_err(|_| failed(&format_args!("no connection within {MAX_CONNECT:?}")))?;
-    let stream = stream.map_err(|error| failed(&error))?;
-    let handshake = http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(|error| failed(&error))?;
-    let host = authority.parse().map_err(|error| failed(&error))?;
-    request.headers_mut().insert(header::HOST, host);
-    request.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-    let exchange = async {
-        let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = match Limited::new(response.into_body(), max_body).collect().await {
-            Ok(body) => Some(body.to_bytes()),
-            Err(error) if error.is::<LengthLimitError>() => None,
-            Err(error) => return Err(failed(&error)),
-        };
-        Ok(Answer { status, headers, body })
-    };
-    // The connection is driven here, so that nothing of it is left when the exchange is given up.
-    tokio::pin!(exchange, connection);
-    tokio::select! {
-        biased;
-        answered = &mut exchange => answered,
-        closed = &mut connection => match closed {
-            // What had come before is still there to be read.
-            Ok(()) => exchange.await,
-            Err(error) => Err(failed(&error)),
-        },
-    }
-}
 
 /// A line to a fleet that listens at a URL. It speaks plain HTTP: to a fleet on this machine or in the same network.
 #[derive(Clone)]
 pub struct HttpLine {
-    authority: String,
+    http: Arc<Http>,
     base: String,
     token: String,
 }
@@ -105,7 +34,7 @@ pub struct HttpLine {
 impl fmt::Debug for HttpLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Tokens are nobody's to read.
-        write!(f, "HttpLine({}{})", self.authority, self.base)
+        write!(f, "HttpLine({})", self.base)
     }
 }
 
@@ -116,7 +45,7 @@ impl HttpLine {
     /// When the URL is none, or not of `http`; in words.
     pub fn new(url: &str, token: &str) -> Result<HttpLine, String> {
         let wrong = |why: &str| format!("the fleet cannot be at {url:?}: {why}; write it as http://127.0.0.1:8080");
-        let uri: Uri = url.parse().map_err(|error: http::uri::InvalidUri| wrong(&error.to_string()))?;
+        let uri: Uri = url.parse().map_err(|error: InvalidUri| wrong(&error.to_string()))?;
         match uri.scheme_str() {
             Some("http") => {}
             Some("https") => return Err(wrong("workers reach a fleet by plain HTTP, in its own network")),
@@ -129,8 +58,8 @@ impl HttpLine {
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("the run's token for workers has characters that no token has".into());
         }
-        let authority = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
-        Ok(HttpLine { authority, base: uri.path().trim_end_matches('/').to_owned(), token: token.to_owned() })
+        let base = format!("http://{authority}{}", uri.path().trim_end_matches('/'));
+        Ok(HttpLine { http: Arc::new(Http::new(LIMITS)), base, token: token.to_owned() })
     }
 
     async fn ask<T: DeserializeOwned>(&self, call: Call, request: &impl Serialize) -> Result<T, LineError> {
@@ -145,21 +74,17 @@ impl HttpLine {
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::USER_AGENT, concat!("loadkit/", env!("CARGO_PKG_VERSION")))
-            .body(Full::new(Bytes::from(body)))
+            .body(Bytes::from(body))
             .map_err(|error| refused(&error))?;
-        let answer = timeout(MAX_TIME, exchange(&self.authority, request, MAX_ANSWER)).await;
-        let answer = answer.map_err(|_| LineError::Away(format!("no answer within {MAX_TIME:?}")))?;
-        let answer = answer.map_err(|error| LineError::Away(error.to_string()))?;
-        let Some(body) = answer.body else {
-            return Err(LineError::Away(format!("its answer has more than {MAX_ANSWER} bytes")));
-        };
-        if answer.status != 200 {
-            let words = serde_json::from_slice::<ErrorAnswer>(&body).map(|answer| answer.error);
-            let words = words.unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned());
+        let answer = self.http.send(request).await.map_err(|error| LineError::Away(error.to_string()))?;
+        let (status, body) = (answer.status().as_u16(), answer.body());
+        if status != 200 {
+            let words = serde_json::from_slice::<ErrorAnswer>(body).map(|answer| answer.error);
+            let words = words.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned());
             let words = words.chars().filter(|c| !c.is_control()).take(MAX_SHOWN).collect();
-            return Err(error_of(answer.status, words));
+            return Err(error_of(status, words));
         }
-        serde_json::from_slice(&body).map_err(|error| LineError::Away(format!("its answer makes no sense: {error}")))
+        serde_json::from_slice(body).map_err(|error| LineError::Away(format!("its answer makes no sense: {error}")))
     }
 }
 

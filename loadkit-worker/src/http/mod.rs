@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "http")]
-pub use client::{Answer, ExchangeError, HttpLine, exchange};
+pub use client::HttpLine;
 
 use crate::job::{Address, Job};
 use crate::lease::{Phase, WorkerEnd, WorkerStatus};
@@ -53,8 +53,9 @@ impl Call {
     }
 }
 
-/// Who asks: a job, without the way to the fleet and its token.
+/// Which worker asks: its job, without the way to the fleet and its token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Who {
     /// The run.
     pub run: RunId,
@@ -85,8 +86,9 @@ impl Who {
     }
 }
 
-/// Claims the lease.
+/// A worker claims its lease.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClaimRequest {
     /// Who asks.
     pub who: Who,
@@ -94,8 +96,9 @@ pub struct ClaimRequest {
     pub status: WorkerStatus,
 }
 
-/// Renews the lease.
+/// A worker renews its lease.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BeatRequest {
     /// Who asks.
     pub who: Who,
@@ -105,8 +108,9 @@ pub struct BeatRequest {
     pub status: WorkerStatus,
 }
 
-/// Sends parcels.
+/// A worker sends its figures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ReportRequest {
     /// Who asks.
     pub who: Who,
@@ -114,15 +118,17 @@ pub struct ReportRequest {
     pub texts: Vec<String>,
 }
 
-/// What became of parcels.
+/// How much of a report was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ReportAnswer {
-    /// So many of the first of them were taken.
+    /// So many of the first texts: send the others again.
     pub taken: usize,
 }
 
-/// Gives the lease back.
+/// A worker gives its lease back.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CloseRequest {
     /// Who asks.
     pub who: Who,

@@ -34,6 +34,7 @@ async fn fleet() -> Arc<StoreLine> {
         seed: "1".into(),
         workers: 1,
         shards: None,
+        one_machine: false,
         client: String::new(),
         terms: Terms::default(),
     };
@@ -72,7 +73,7 @@ async fn serve(line: Arc<StoreLine>) -> String {
                 None => (404, b"{}".to_vec()),
                 Some(call) => answer(&*line, call, &body).await,
             };
-            let head = format!("HTTP/1.1 {status} So\r\ncontent-length: {}\r\n\r\n", body.len());
+            let head = format!("HTTP/1.1 {status} So\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
             let _ = stream.write_all(&[head.into_bytes(), body].concat()).await;
         }
     });

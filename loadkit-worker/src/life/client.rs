@@ -1,7 +1,7 @@
 //! What a worker asks of the client binary that it is part of.
 
 use loadkit_core as core;
-use loadkit_core::{Control, Ended, MetricSink, Plan, RunError, Segment, Target};
+use loadkit_core::{Control, Ended, MetricSink, Plan, RunError, Segment, Target, Window};
 
 /// The client's half of a worker: the scenarios, the engine, and the machine under them.
 pub trait Client: Send + Sync {
@@ -27,9 +27,16 @@ pub trait Client: Send + Sync {
     /// In words: what is wrong, and what to do about it.
     fn prepare(&self, plan: &Plan, share: Segment) -> Result<Target, String>;
 
-    /// Plays the job to its end, on threads of its own.
+    /// Plays the job to its end, on threads of its own. What comes before the first player (the scenario's `setup`) is done at
+    /// once; then `start` is called, which waits for the common start, as [`loadkit_core::run_when`] has it.
     ///
     /// # Errors
     /// As [`loadkit_core::run`].
-    fn play(&self, job: &core::Job, control: &Control, sink: &mut dyn MetricSink) -> Result<Ended, RunError>;
+    fn play(
+        &self,
+        job: &core::Job,
+        control: &Control,
+        sink: &mut dyn MetricSink,
+        start: &mut dyn FnMut() -> Option<Window>,
+    ) -> Result<Ended, RunError>;
 }

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::{Log, Worker};
 use crate::clock::Clock;
@@ -53,22 +53,32 @@ impl Word {
 
 /// What the worker says of itself, shared by all who change or send it.
 #[derive(Clone, Debug)]
-pub(super) struct Said(Arc<Mutex<(Phase, WorkerStatus)>>);
+pub(super) struct Said(Arc<(Mutex<(Phase, WorkerStatus)>, Notify)>);
 
 impl Said {
     pub(super) fn new(status: WorkerStatus) -> Said {
-        Said(Arc::new(Mutex::new((Phase::Waiting, status))))
+        Said(Arc::new((Mutex::new((Phase::Waiting, status)), Notify::new())))
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Phase, &mut WorkerStatus)) {
         // Nothing panics while it is held.
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (phase, status) = &mut *said;
         change(phase, status);
     }
 
     pub(super) fn now(&self) -> (Phase, WorkerStatus) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The same, and the fleet hears of it at once.
+    pub(super) fn tell(&self, change: impl FnOnce(&mut Phase, &mut WorkerStatus)) {
+        self.change(change);
+        self.0.1.notify_one();
+    }
+
+    async fn is_told(&self) {
+        self.0.1.notified().await;
     }
 }
 
@@ -98,7 +108,8 @@ impl Drop for Heart {
 async fn beat(worker: Worker, said: Said, word: watch::Sender<Word>, every: Duration, limit: Duration) {
     let mut away = false;
     loop {
-        sleep(every).await;
+        // It is told again soon enough if that is not heard.
+        let _ = timeout(every, said.is_told()).await;
         let (phase, status) = said.now();
         let (asked, asked_ms) = (Instant::now(), worker.clock.now_ms());
         let answer = timeout(limit, worker.line.beat(&worker.job, phase, &status)).await;

@@ -1,4 +1,4 @@
-//! `claim -> check -> wait -> play -> flush -> close`: a worker's life, wherever it runs.
+//! `claim -> check -> set up -> wait -> play -> flush -> close`: a worker's life, wherever it runs.
 //!
 //! **Whatever happens, a worker that had a lease says how it ended, and one that is not heard stops.** The fleet may tell it
 //! to stop, its home may give notice, its lease may be lost or go stale, its client may not fit or may panic: each leads
@@ -24,6 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use loadkit_core::Control;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -38,6 +39,7 @@ use crate::lease::{Phase, WorkerEnd, WorkerStatus};
 use crate::line::Line;
 use backoff::Backoff;
 use claim::Granted;
+use engine::Engine;
 use heart::{Heart, Said};
 use part::Part;
 use post::{Post, Sent};
@@ -47,6 +49,8 @@ use wait::Waited;
 const RESERVE: Duration = Duration::from_secs(10);
 /// The last figures, and the close, get so long each.
 const FLUSH: Duration = Duration::from_secs(15);
+/// An engine that was set up for nothing gets so long to end.
+const CALLED_OFF: Duration = Duration::from_secs(10);
 /// Of a home that is about to end the process, so much is left for the close.
 const CLOSE: Duration = Duration::from_secs(2);
 
@@ -85,7 +89,7 @@ pub fn live(worker: &Worker) -> Outcome {
 /// The same for callers who have a runtime.
 pub async fn lead(worker: &Worker) -> Outcome {
     worker.log.say(Some(&worker.job), "start", worker.home.kind());
-    let status = first_status(worker);
+    let status = WorkerStatus { preparing: true, ..first_status(worker) };
     let outcome = match claim::claim(worker, &status).await {
         Ok(granted) => lead_on(worker, granted, status).await,
         Err(outcome) => outcome,
@@ -135,21 +139,30 @@ async fn lead_on(worker: &Worker, granted: Granted, status: WorkerStatus) -> Out
         Ok(part) => part,
         Err(why) => return close(worker, heart, &said, failed(why)).await,
     };
-    let begin = match wait::wait(worker, &mut heart, &part, &terms).await {
-        Waited::Begin(begin) => begin,
-        Waited::Over => return close(worker, heart, &said, ended(Ending::Over)).await,
-        Waited::Lost(why) => return lost(why, WorkerEnd::default()),
-        Waited::Failed(why) => return close(worker, heart, &said, failed(why)).await,
+    let (sender, snapshots) = mpsc::channel(post::UNDER_WAY);
+    let control = Control::new();
+    let mut engine = match Engine::start(worker.client.clone(), part.job(worker), control.clone(), sender) {
+        Ok(engine) => engine,
+        Err(error) => return close(worker, heart, &said, failed(format!("the system gives no thread: {error}"))).await,
+    };
+    let waited = wait::wait(worker, &mut heart, &said, &part, &terms, &mut engine).await;
+    let Waited::Begin(begin) = waited else {
+        let stuck = engine.call_off(called_off(*worker.home.notice().borrow())).await;
+        let outcome = match waited {
+            Waited::Lost(why) => lost(why, WorkerEnd::default()),
+            Waited::Failed(why) => close(worker, heart, &said, failed(why)).await,
+            Waited::Over | Waited::Begin(_) => close(worker, heart, &said, ended(Ending::Over)).await,
+        };
+        return Outcome { stuck, ..outcome };
     };
     let late_ms = u64::try_from(begin.late.as_millis()).unwrap_or(u64::MAX);
     said.change(|phase, status| (*phase, status.late_ms) = (Phase::Playing, late_ms));
     worker.log.say(Some(&worker.job), "begin", &format!("{late_ms} ms late, at {:?} of the run", begin.from));
 
-    let (sender, snapshots) = mpsc::channel(post::UNDER_WAY);
     let (last_call, last_calls) = watch::channel(None);
     let report_every = Duration::from_millis(terms.report_ms.max(1));
     let post = Post::start(worker, &said, report_every, snapshots, last_calls);
-    let mut over = play::play(worker, &mut heart, &said, &part, &begin, lease, sender, &last_call).await;
+    let mut over = play::play(worker, &mut heart, &said, &part, &begin, (engine, control), lease, &last_call).await;
     said.change(|phase, _| *phase = Phase::Draining);
     // A post that panics has lost what it had; nobody knows how much that was.
     let Sent { parcels, parcels_lost, snapshots_lost } = post.await.unwrap_or_default();
@@ -213,6 +226,12 @@ fn leave_at(notice: Notice, grace: Duration) -> Option<Instant> {
     }
     let gone_by = notice.gone_by?;
     Some(gone_by.checked_sub(RESERVE + grace).unwrap_or(gone_by))
+}
+
+/// How long an engine may take to end that was set up for nothing.
+fn called_off(notice: Notice) -> Duration {
+    let left = notice.gone_by.map(|gone| gone.saturating_duration_since(Instant::now()).saturating_sub(CLOSE * 2));
+    left.map_or(CALLED_OFF, |left| left.min(CALLED_OFF))
 }
 
 fn cores() -> u32 {

@@ -60,11 +60,11 @@ impl Part {
         self.grace() + Duration::from_millis(handing_over)
     }
 
-    /// What the engine is told, for a worker that begins at this time of the run.
-    pub(super) fn job(&self, worker: &Worker, from: Duration) -> core::Job {
+    /// What the engine is told. At which time of the run it begins it will hear later.
+    pub(super) fn job(&self, worker: &Worker) -> core::Job {
         let terms = &self.order.terms;
         let window = Window {
-            from,
+            from: worker.job.from(),
             until: worker.job.until_ms.map(Duration::from_millis),
             over: Duration::from_millis(terms.over_ms),
             overlap: Duration::from_millis(terms.overlap_ms),
@@ -80,6 +80,7 @@ impl Part {
             shards: self.shards,
             only: None,
             window,
+            watches_machine: !self.order.one_machine || worker.job.worker == 0,
         }
     }
 }

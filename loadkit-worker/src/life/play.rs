@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use loadkit_core::{Control, Snapshot, Stop};
-use tokio::sync::{mpsc, watch};
+use loadkit_core::{Control, Stop};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use super::engine::{Engine, Played};
 use super::heart::{Heart, Said, Word};
 use super::home::{Notice, changed};
 use super::part::Part;
 use super::wait::Begin;
-use super::{CLOSE, FLUSH, Worker, engine, leave_at};
+use super::{CLOSE, FLUSH, Worker, leave_at};
 use crate::command::StopWord;
 use crate::lease::{Phase, WorkerEnd};
 
-/// A scenario's `setup` and `teardown` may take so long together.
-const SETUP: Duration = Duration::from_secs(120);
+/// A scenario's `teardown` may take so long.
+const TEARDOWN: Duration = Duration::from_secs(120);
 /// An engine that has not ended so long after it should have will not end.
 const STUCK: Duration = Duration::from_secs(30);
 
@@ -46,7 +47,7 @@ struct Play<'a> {
     cut_short: Option<String>,
 }
 
-/// Plays the part to its end.
+/// Plays the part to its end, with an engine that is set up.
 #[expect(clippy::too_many_arguments, reason = "it joins all that the worker is made of, once")]
 pub(super) async fn play(
     worker: &Worker,
@@ -54,26 +55,18 @@ pub(super) async fn play(
     said: &Said,
     part: &Part,
     begin: &Begin,
+    (mut engine, control): (Engine, Control),
     lease: Duration,
-    snapshots: mpsc::Sender<Snapshot>,
     last_calls: &watch::Sender<Option<Instant>>,
 ) -> Over {
-    let control = Control::new();
     let until = part.until(worker).saturating_sub(begin.from);
-    let last_call = Instant::now() + SETUP + until + part.leaving(worker) + FLUSH;
+    let last_call = Instant::now() + TEARDOWN + until + part.leaving(worker) + FLUSH;
     let hands_over_at = part.hands_over(worker).then(|| Instant::now() + until);
     let grace = part.grace();
     let (now_at, lost, cut_short) = (None, None, None);
     let mut play = Play { worker, said, control, grace, hands_over_at, last_call, last_calls, now_at, lost, cut_short };
     play.hear(&heart.word.borrow_and_update().clone());
-    let job = part.job(worker, begin.from);
-    let mut ended = match engine::start(worker.client.clone(), job, play.control.clone(), snapshots) {
-        Ok(ended) => ended,
-        Err(error) => {
-            let error = Some(format!("the system gives no thread: {error}"));
-            return Over { end: WorkerEnd { error, ..WorkerEnd::default() }, ..Over::default() };
-        }
-    };
+    engine.begin(begin.from);
     let mut notice = worker.home.notice();
     let played = loop {
         let given = *notice.borrow_and_update();
@@ -83,7 +76,7 @@ pub(super) async fn play(
         let asked = play.control.asked();
         tokio::select! {
             biased;
-            played = &mut ended => break Some(played.unwrap_or_else(|_| Err("the engine's thread died".into()))),
+            played = engine.ended() => break Some(played),
             Ok(()) = heart.word.changed(), if play.lost.is_none() => {
                 let word = heart.word.borrow_and_update().clone();
                 play.hear(&word);
@@ -158,7 +151,7 @@ impl Play<'_> {
         self.last_calls.send_if_modified(|known| std::mem::replace(known, last_call) != last_call);
     }
 
-    fn over(self, played: Option<engine::Played>) -> Over {
+    fn over(self, played: Option<Played>) -> Over {
         let handed_over = self.hands_over();
         // From now on nothing more comes: what is here gets its time.
         let last_call = self.last_call.min(Instant::now() + FLUSH);

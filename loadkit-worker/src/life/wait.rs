@@ -1,10 +1,11 @@
-//! The wait for the common start.
+//! The wait for the common start. Meanwhile the engine does its set-up.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::heart::Heart;
+use super::engine::Engine;
+use super::heart::{Heart, Said};
 use super::home::changed;
 use super::part::Part;
 use super::{Worker, leave_at};
@@ -33,8 +34,15 @@ pub(super) struct Begin {
     pub(super) late: Duration,
 }
 
-/// Waits for the start that was agreed on last.
-pub(super) async fn wait(worker: &Worker, heart: &mut Heart, part: &Part, terms: &Terms) -> Waited {
+/// Waits for the start that was agreed on last, and until the engine is set up.
+pub(super) async fn wait(
+    worker: &Worker,
+    heart: &mut Heart,
+    said: &Said,
+    part: &Part,
+    terms: &Terms,
+    engine: &mut Engine,
+) -> Waited {
     let every = Duration::from_millis(terms.beat_ms.max(1));
     let patience = Duration::from_millis(terms.patience_ms);
     let mut notice = worker.home.notice();
@@ -53,14 +61,24 @@ pub(super) async fn wait(worker: &Worker, heart: &mut Heart, part: &Part, terms:
         let start_at = word.command.start_at_ms.saturating_add(worker.job.from_ms);
         let left = word.until(start_at, &*worker.clock);
         let fresh = word.heard.elapsed() < every * BEATS;
-        if left <= 0 && fresh {
-            return begin(worker, part, Duration::from_millis(left.unsigned_abs()));
+        let late = Duration::from_millis(left.min(0).unsigned_abs());
+        let rest = part.until(worker).saturating_sub(worker.job.from() + late);
+        if left <= 0 && fresh && engine.is_set_up() {
+            return begin(worker, part, late);
         }
         let left = if left > 0 {
             Duration::from_millis(left.unsigned_abs())
+        } else if fresh {
+            // The others may have begun.
+            if rest.is_zero() {
+                let (now, until) = (worker.job.from() + late, part.until(worker));
+                return Waited::Failed(format!(
+                    "at {now:?} of the run it was not set up, and its part ends at {until:?}"
+                ));
+            }
+            rest
         } else {
             // The start may have been put off: wait for a word.
-            let late = Duration::from_millis(left.unsigned_abs());
             if late >= patience {
                 let words = format!(
                     "the fleet could not be reached at the start, nor for {} s after it: it may have been put off",
@@ -71,6 +89,10 @@ pub(super) async fn wait(worker: &Worker, heart: &mut Heart, part: &Part, terms:
             patience - late
         };
         tokio::select! {
+            set_up = engine.set_up(), if !engine.is_set_up() => match set_up {
+                Ok(()) => said.tell(|_, status| status.preparing = false),
+                Err(why) => return Waited::Failed(why),
+            },
             () = sleep(left) => {}
             Ok(()) = heart.word.changed() => {}
             () = changed(&mut notice) => {}

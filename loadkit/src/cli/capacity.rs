@@ -60,7 +60,7 @@ impl Client {
         let mut job = Job::whole(RunId(run::random()), plan, target, seed);
         job.shards = args.play.shards.unwrap_or(job.shards);
         let control = Control::new();
-        signals::listen(&control);
+        signals::obey(&control);
         let mut hunt =
             Hunt { scenario, job, objective, search, control, quiet: args.play.quiet, probes: Vec::new(), best: None };
         let started = run::unix_now().as_secs();

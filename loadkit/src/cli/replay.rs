@@ -105,7 +105,7 @@ fn check(scenario: &dyn AnyScenario, job: &Job, recorded: &Flight) -> Result<(),
 /// Plays; the player's flight, if it ended or was cut off, and how far the user has asked for an end.
 fn play(scenario: &dyn AnyScenario, job: &Job, recorded: &Flight) -> Result<(Option<Flight>, Stop), UseError> {
     let control = Control::new();
-    signals::listen(&control);
+    signals::obey(&control);
     let host: Arc<dyn Host> = Arc::new(Os);
     let mut landing = Landing { seat: recorded.seat, flight: None };
     scenario.run(job, &host, &control, &mut landing).map_err(|error| match error {

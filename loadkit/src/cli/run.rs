@@ -118,7 +118,7 @@ pub(super) fn check_rows(plan: &Plan) -> Result<(), UseError> {
 /// Runs the job to its end and judges it.
 fn play(scenario: &dyn AnyScenario, job: &Job, args: &RunArgs) -> Result<Report, UseError> {
     let control = Control::new();
-    signals::listen(&control);
+    signals::obey(&control);
     let facts = RunFacts::new(job, scenario.name(), unix_now().as_secs());
     let live = Live::new(job, &scenario.name(), &control, args.play.quiet);
     let mut live = sinks::beside(live, args, job, &scenario.name(), unix_now)?;

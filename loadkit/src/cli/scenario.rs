@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use loadkit_core::{Control, Ended, Host, Job, MetricSink, RunError, Scenario, Weights, WeightsError};
+use loadkit_core::{Control, Ended, Host, Job, MetricSink, RunError, Scenario, Weights, WeightsError, Window};
 
 /// A scenario, whatever its bots are.
 pub(super) trait AnyScenario: Send + Sync {
@@ -11,13 +11,25 @@ pub(super) trait AnyScenario: Send + Sync {
     fn about(&self) -> Cow<'static, str>;
     fn personas(&self) -> Result<Weights, WeightsError>;
     fn sockets_per_bot(&self) -> u32;
+    fn run_when(
+        &self,
+        job: &Job,
+        host: &Arc<dyn Host>,
+        control: &Control,
+        sink: &mut dyn MetricSink,
+        start: &mut dyn FnMut() -> Option<Window>,
+    ) -> Result<Ended, RunError>;
+
+    /// As [`loadkit_core::run`].
     fn run(
         &self,
         job: &Job,
         host: &Arc<dyn Host>,
         control: &Control,
         sink: &mut dyn MetricSink,
-    ) -> Result<Ended, RunError>;
+    ) -> Result<Ended, RunError> {
+        self.run_when(job, host, control, sink, &mut || Some(job.window))
+    }
 }
 
 /// A scenario that can be run.
@@ -46,13 +58,14 @@ impl<S: Scenario> AnyScenario for Named<S> {
         self.0.sockets_per_bot()
     }
 
-    fn run(
+    fn run_when(
         &self,
         job: &Job,
         host: &Arc<dyn Host>,
         control: &Control,
         sink: &mut dyn MetricSink,
+        start: &mut dyn FnMut() -> Option<Window>,
     ) -> Result<Ended, RunError> {
-        loadkit_core::run(&self.0, job, host, control, sink)
+        loadkit_core::run_when(&self.0, job, host, control, sink, start)
     }
 }

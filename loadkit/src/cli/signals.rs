@@ -1,41 +1,55 @@
 //! Ctrl-C and SIGTERM: the first asks the players to leave, the second ends at once.
 
+use std::io;
+use std::thread;
+
 use loadkit_core::{Control, Stop};
+use tokio::runtime::Builder;
 
 use super::say;
 
 /// Turns the process's signals into words to `control`, from now on.
 ///
-/// Without a thread or a runtime for it the signals keep their usual effect, and the run ends without a report.
-pub(super) fn listen(control: &Control) {
+/// Where nobody can listen for them they keep their usual effect, and the run ends without a report.
+pub(super) fn obey(control: &Control) {
     let control = control.clone();
-    let listening = std::thread::Builder::new().name("signals".into()).spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        if let Ok(runtime) = runtime {
-            runtime.block_on(obey(&control));
+    let mut words = [
+        (Stop::Drain, "stopping: the players are asked to leave; once more ends at once"),
+        (Stop::Now, "stopping at once"),
+    ]
+    .into_iter();
+    let obeying = listen(Box::new(move || match words.next() {
+        Some((stop, word)) => {
+            say::aside(word);
+            control.stop(stop);
         }
-    });
-    if let Err(error) = listening {
-        say::aside(format_args!("warning: Ctrl-C will end the run without a report: no thread to listen on: {error}"));
+        // Players that hang on even now are not waited for.
+        None => std::process::exit(i32::from(super::outcome::INVALID)),
+    }));
+    if let Err(error) = obeying {
+        say::aside(format_args!("warning: Ctrl-C will end the run without a report: {error}"));
     }
 }
 
-async fn obey(control: &Control) {
-    let mut signals = match Signals::listen() {
-        Ok(signals) => signals,
-        Err(error) => return say::aside(format_args!("warning: Ctrl-C will not stop the run: {error}")),
+/// Has `each` called at every signal that asks the process to end, from now on, on a thread of its own.
+///
+/// # Errors
+/// If the system gives no thread, or no signals: they keep their usual effect.
+pub(super) fn listen(mut each: Box<dyn FnMut() + Send>) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::listen()?
     };
-    for (stop, word) in [
-        (Stop::Drain, "stopping: the players are asked to leave; once more ends at once"),
-        (Stop::Now, "stopping at once"),
-    ] {
-        signals.next().await;
-        say::aside(word);
-        control.stop(stop);
-    }
-    // Players that hang on even now are not waited for.
-    signals.next().await;
-    std::process::exit(i32::from(super::outcome::INVALID));
+    let listening = move || {
+        runtime.block_on(async {
+            loop {
+                signals.next().await;
+                each();
+            }
+        });
+    };
+    thread::Builder::new().name("signals".into()).spawn(listening).map(drop)
 }
 
 /// Listens from beginning to end: a second signal that comes while the first is being obeyed is not lost.

@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use loadkit_core::{Control, Ended, Host, Job, MetricSink, Plan, RunError, Segment, Target};
+use loadkit_core::{Control, Ended, Host, Job, MetricSink, Plan, RunError, Segment, Target, Window};
 use loadkit_worker::life;
 
+#[cfg(any(feature = "worker", feature = "fargate"))]
+use super::signals;
 use super::{Client, room, run};
 use crate::host::{Os, free_descriptors};
 
@@ -39,7 +41,7 @@ pub(super) fn work(client: Client) -> ExitCode {
 /// As a task.
 #[cfg(feature = "fargate")]
 fn at_home(client: Arc<dyn life::Client>) -> ExitCode {
-    loadkit_runner_fargate::run(client)
+    loadkit_runner_fargate::run(client, signals::listen)
 }
 
 /// As a process of this machine.
@@ -48,7 +50,7 @@ fn at_home(client: Arc<dyn life::Client>) -> ExitCode {
     use loadkit_worker::http::HttpLine;
     use loadkit_worker::{Address, Line, process};
 
-    process::run(client, "process", |job| match &job.line {
+    process::run(client, "process", signals::listen, |job| match &job.line {
         Address::Http { url, token } => Ok(Arc::new(HttpLine::new(url, token)?) as Arc<dyn Line>),
         Address::Aws { .. } => Err("this client was built without the feature `fargate`, which knows AWS".into()),
     })
@@ -85,10 +87,16 @@ impl life::Client for Client {
         Ok(target)
     }
 
-    fn play(&self, job: &Job, control: &Control, sink: &mut dyn MetricSink) -> Result<Ended, RunError> {
+    fn play(
+        &self,
+        job: &Job,
+        control: &Control,
+        sink: &mut dyn MetricSink,
+        start: &mut dyn FnMut() -> Option<Window>,
+    ) -> Result<Ended, RunError> {
         let host: Arc<dyn Host> = Arc::new(Os);
         match self.find(job.plan.scenario()) {
-            Ok(scenario) => scenario.run(job, &host, control, sink),
+            Ok(scenario) => scenario.run_when(job, &host, control, sink, start),
             // Looked for and found before.
             Err(error) => Err(RunError::System(std::io::Error::other(error.to_string()))),
         }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::future::Future;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -131,17 +132,18 @@ impl Cloud {
         self.wait(self.client.call(&call))
     }
 
-    /// Deploys the template with these parameters, and the bucket's name.
+    /// Deploys the template with these parameters. Its zips are those of the same names that were uploaded, as
+    /// `aws cloudformation package` would say it.
     pub fn deploy(&mut self, template: &str, parameters: &[(&str, &str)]) {
-        let mut form = vec![("Action", "CreateStack".to_owned()), ("TemplateBody", template.to_owned())];
+        let template = template.replace("../../target/package/", &format!("s3://{BUCKET}/"));
+        let mut form = vec![("Action", "CreateStack".to_owned()), ("TemplateBody", template)];
         form.push(("StackName", "loadkit".into()));
-        let names: Vec<String> = (1..=parameters.len() + 1).map(|n| format!("Parameters.member.{n}")).collect();
+        let names: Vec<String> = (1..=parameters.len()).map(|n| format!("Parameters.member.{n}")).collect();
         let names: Vec<[String; 2]> =
             names.iter().map(|name| [format!("{name}.ParameterKey"), format!("{name}.ParameterValue")]).collect();
-        let all = parameters.iter().copied().chain([("CodeBucket", BUCKET)]);
-        for ([key_name, value_name], (key, value)) in names.iter().zip(all) {
-            form.push((key_name, key.to_owned()));
-            form.push((value_name, value.to_owned()));
+        for ([key_name, value_name], (key, value)) in names.iter().zip(parameters) {
+            form.push((key_name, (*key).to_owned()));
+            form.push((value_name, (*value).to_owned()));
         }
         form.push(("Capabilities.member.1", "CAPABILITY_IAM".into()));
         form.push(("Capabilities.member.2", "CAPABILITY_AUTO_EXPAND".into()));
@@ -186,9 +188,12 @@ impl Cloud {
 
     /// The status of the same request without a signature.
     pub fn status_unsigned(&self, path: &str) -> u16 {
-        let request = http::Request::get(format!("/_aws/execute-api/{}/$default{path}", self.output("ApiId")));
-        let request = request.header("host", self.at.to_string()).body(Default::default()).unwrap();
-        self.wait(loadkit_worker::http::exchange(&self.at.to_string(), request, 1 << 20)).unwrap().status
+        let path = format!("/_aws/execute-api/{}/$default{path}", self.output("ApiId"));
+        let mut stream = TcpStream::connect(self.at).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.at).unwrap();
+        let mut first = String::new();
+        BufReader::new(stream).read_line(&mut first).unwrap();
+        first.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     /// All that the workers of a run recorded, and how many of them there were, by their own files.

@@ -161,6 +161,7 @@ impl Line for FakeLine {
             seed: "1".into(),
             workers: 2,
             shards: None,
+            one_machine: false,
             client: String::new(),
             terms: Terms::default(),
         };

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use loadkit_worker::{Job, MemoryStore, Parcels, Terms, VirtualClock};
+use loadkit_worker::{Expect, Job, MemoryStore, Parcels, StopWord, Terms, VirtualClock, keys, put_json};
 
 use super::fake::{Answer, ask, launch};
 use crate::api::{Access, FleetService, router};
+use crate::crew::Crew;
 use crate::fleet::Fleet;
 use crate::guarded::Guarded;
+use crate::keeper::keep;
 use crate::launcher::{Home, Launcher, Quotas};
 use crate::notify::{Happening, Notifier};
 use crate::policy::Policy;
@@ -125,9 +127,15 @@ async fn refusals_are_happenings() {
     let many = ask(&router, "POST", "/v1/runs", &[], &plan("127.0.0.1:1", 50_000)).await;
     assert_eq!(many.status.as_u16(), 429, "{}", many.text);
     assert!(many.json()["rule"].as_str().unwrap().starts_with("quota: "), "{}", many.text);
-    // An estimate says what would be needed, and refuses nothing.
-    let estimate = ask(&router, "POST", "/v1/estimate", &[], &plan("127.0.0.1:1", 50_000)).await.json();
+    // An estimate says what would be needed, names all that would refuse it, and refuses nothing.
+    let estimate = ask(&router, "POST", "/v1/estimate", &[], &plan("93.184.216.34:1", 50_000)).await.json();
     assert_eq!((estimate["quotas"][0]["need"].as_u64(), estimate["quotas"][0]["have"].as_u64()), (Some(20), Some(4)));
+    let rules: Vec<&str> =
+        estimate["refusals"].as_array().unwrap().iter().map(|refusal| refusal["rule"].as_str().unwrap()).collect();
+    assert_eq!((rules.len(), Some(rules[0])), (2, far.json()["rule"].as_str()), "{rules:?}");
+    assert_eq!(Some(rules[1]), many.json()["rule"].as_str());
+    let fine = ask(&router, "POST", "/v1/estimate", &[], &launch()).await.json();
+    assert_eq!(fine["refusals"].as_array().map(Vec::len), Some(0));
     let bad = ask(&router, "POST", "/v1/runs", &[], "{\"plan\":\"bost = 1\"}").await;
     assert!(bad.error().contains("did you mean `bots`?"), "{}", bad.text);
     let names: Vec<&str> = told.0.lock().unwrap().iter().map(Happening::name).collect();
@@ -156,22 +164,107 @@ async fn a_list_goes_on_where_it_was_left() {
     assert_eq!((none["runs"].as_array().unwrap().len(), none.get("next")), (0, None));
 }
 
+/// The events of a stream: id, kind, data.
+fn events(text: &str) -> Vec<(String, String, serde_json::Value)> {
+    let field = |block: &str, name: &str| block.lines().find_map(|line| line.strip_prefix(name).map(str::to_owned));
+    let event = |block: &str| {
+        let data = serde_json::from_str(&field(block, "data: ")?).unwrap();
+        Some((field(block, "id: ")?, field(block, "event: ")?, data))
+    };
+    text.split("\n\n").filter_map(event).collect()
+}
+
 #[tokio::test(start_paused = true)]
-async fn live_events_follow_the_record() {
+async fn live_events_tell_what_happens_and_go_on_where_they_were_left() {
     let (router, fleet, _) = fleet("");
     let run = id(&ask(&router, "POST", "/v1/runs", &[], &launch()).await);
     let number = loadkit_core::RunId(u64::from_str_radix(&run, 16).unwrap());
     let path = format!("/v1/runs/{run}/events");
+    let crew = |claimed| Crew { workers: 1, claimed, ..Crew::default() };
+    let put = async |claimed| {
+        put_json(&**fleet.store(), keys::of_run(number, "crew"), &crew(claimed), Expect::Any).await.unwrap();
+    };
     let listening = ask(&router, "GET", &path, &[], "");
     let ending = async {
         tokio::time::sleep(Duration::from_secs(3)).await;
-        fleet.end(number, crate::Ending::Failed, |record| record.note(1, "nobody came")).await.unwrap();
+        put(0).await;
+        fleet.change(number, |record| record.note(7, "a cloud frowned")).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        put(1).await;
+        fleet.end(number, crate::Ending::Failed, |record| record.note(9, "nobody came")).await.unwrap();
     };
     let (heard, ()) = tokio::join!(listening, ending);
-    let events: Vec<&str> = heard.text.lines().filter(|line| line.starts_with("event: ")).collect();
-    assert_eq!(events, ["event: state", "event: ended"], "{}", heard.text);
-    assert!(heard.text.contains("nobody came") && !heard.text.contains("duration ="), "{}", heard.text);
-    let last = heard.text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap();
-    let again = ask(&router, "GET", &path, &[("last-event-id", last)], "").await;
-    assert_eq!(again.status.as_u16(), 204);
+    let told = events(&heard.text);
+    let kinds: Vec<&str> = told.iter().map(|(_, kind, _)| kind.as_str()).collect();
+    assert_eq!(kinds, ["state", "workers", "note", "workers", "note", "ended"], "{}", heard.text);
+    assert_eq!((told[1].2["claimed"].as_u64(), told[3].2["claimed"].as_u64()), (Some(0), Some(1)));
+    assert_eq!(told[2].2, serde_json::json!({ "at_ms": 7, "text": "a cloud frowned" }));
+    // What is told once is not in the record again.
+    assert_eq!(
+        (told[5].2["ending"].as_str(), told[5].2.get("notes"), told[5].2.get("request")),
+        (Some("failed"), None, None)
+    );
+    let ids: Vec<u64> = told.iter().map(|(id, ..)| id.parse().unwrap()).collect();
+    assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
+
+    // Whoever comes back hears what is behind the event, of what is still known: counts are the latest.
+    for (nth, rest) in
+        [(0, "workers note note ended"), (1, "workers note note ended"), (2, "workers note ended"), (4, "ended")]
+    {
+        let again = ask(&router, "GET", &path, &[("last-event-id", told[nth].0.as_str())], "").await;
+        let again = events(&again.text);
+        let kinds: Vec<&str> = again.iter().map(|(_, kind, _)| kind.as_str()).collect();
+        assert_eq!(kinds.join(" "), rest, "behind {nth}");
+        assert_eq!(again.last(), told.last());
+    }
+    let over = ask(&router, "GET", &path, &[("last-event-id", told[5].0.as_str())], "").await;
+    assert_eq!(over.status.as_u16(), 204);
+    // A run that never began has no report, and says where it is said why.
+    for what in ["/report", "/files", "/report/report.html"] {
+        let none = ask(&router, "GET", &format!("/v1/runs/{run}{what}"), &[], "").await;
+        assert_eq!((none.status.as_u16(), none.error().contains("it never began")), (404, true), "{}", none.text);
+    }
+}
+
+/// The start is put off for a worker whose set-up takes longer than usual, and the counts of workers are told.
+#[tokio::test(start_paused = true)]
+async fn a_run_waits_for_a_worker_that_is_not_set_up() {
+    let (router, fleet, _) = fleet("");
+    let run = id(&ask(&router, "POST", "/v1/runs", &[], &launch()).await);
+    let number = loadkit_core::RunId(u64::from_str_radix(&run, 16).unwrap());
+    let token = format!("Bearer {}", fleet.worker_token(number).await.unwrap());
+    let own = [("authorization", token.as_str())];
+    let say = async |call: &str, preparing: bool, phase: &str| {
+        let who = serde_json::json!({ "run": number, "worker": 0, "attempt": 0 });
+        let status = serde_json::json!({ "home": "local", "name": "w", "preparing": preparing });
+        let body = serde_json::json!({ "who": who, "status": status, "phase": phase }).to_string();
+        let answer = ask(&router, "POST", &format!("/v1/workers/{call}"), &own, &body).await;
+        assert_eq!(answer.status.as_u16(), 200, "{}", answer.text);
+        answer.json()["command"]["start_at_ms"].as_u64().unwrap()
+    };
+    let playing = async {
+        let mut start = say("claim", true, "waiting").await;
+        let first = start;
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            start = say("beat", true, "waiting").await;
+            assert_eq!(fleet.show(number).await.unwrap().state, crate::RunState::Assembling);
+        }
+        assert!(start > first + 15_000, "{first} {start}");
+        start = say("beat", false, "waiting").await;
+        while fleet.clock().now_ms() < start + 2_000 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            start = say("beat", false, "playing").await;
+        }
+        let record = fleet.show(number).await.unwrap();
+        assert_eq!((record.state, record.start_at_ms), (crate::RunState::Running, start));
+        fleet.stop(number, StopWord::Now, "a test").await.unwrap();
+    };
+    let keeping = keep(&fleet, number, Duration::from_secs(60));
+    let (kept, ()) = tokio::join!(keeping, playing);
+    kept.unwrap();
+    let told = ask(&router, "GET", &format!("/v1/runs/{run}/events?after=0"), &[], "").await;
+    let counts: Vec<serde_json::Value> =
+        events(&told.text).into_iter().filter(|(_, kind, _)| kind == "workers").map(|(.., data)| data).collect();
+    assert_eq!(counts.last().map(|crew| crew["workers"].clone()), Some(1.into()), "{}", told.text);
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
 use super::fake::{Fake, RUN, ask, launch, open, with_tokens};
-use crate::api::{Access, Door, DoorError, LiveEvent, LiveKind, MAX_REQUEST_BYTES, openapi_json, router};
+use crate::api::{Access, LiveEvent, LiveKind, MAX_REQUEST_BYTES, openapi_json, router};
 use crate::record::RunState;
 
 const ID: &str = "0000000000000abc";
@@ -78,6 +78,9 @@ async fn every_failure_has_its_status_and_words() {
         let answer = ask(&router, method, &path, &[], &body).await;
         assert_eq!(answer.status.as_u16(), status, "{method} {path}: {}", answer.text);
         assert!(answer.error().contains(part), "{method} {path}: {}", answer.text);
+        // Each says what to do.
+        let help = answer.json()["help"].as_str().map_or(0, str::len);
+        assert!(help > 15, "{method} {path}: {}", answer.text);
     }
     let refused = ask(&router, "POST", "/v1/runs", &[], &bots("93.184.216.34:1", 5)).await.json();
     assert!(refused["rule"].as_str().unwrap().contains("default"), "{refused}");
@@ -279,9 +282,9 @@ async fn the_document_describes_the_routes() {
     for reference in references {
         assert!(served.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
     }
-    for name in
-        ["RunRequest", "RunRecord", "Estimate", "Judgement", "ErrorBody", "Who", "RunLine", "WorkerStatus", "LiveEvent"]
-    {
+    let names = "RunRequest RunRecord Estimate Refusal Judgement ErrorBody Who RunLine WorkerStatus LiveEvent Crew Note Claim Beat \
+                 ClaimRequest BeatRequest ReportRequest ReportAnswer CloseRequest Order Command";
+    for name in names.split(' ') {
         assert!(served["components"]["schemas"][name].is_object(), "{name}");
     }
 }
@@ -295,38 +298,6 @@ fn collect(value: &serde_json::Value, into: &mut Vec<String>) {
         serde_json::Value::Array(list) => list.iter().for_each(|value| collect(value, into)),
         _ => {}
     }
-}
-
-#[tokio::test]
-async fn the_door_opens_to_loopback_or_to_tokens() {
-    let any = "0.0.0.0:0".parse().unwrap();
-    let refused = Door::open(any, Access::Open).await.unwrap_err();
-    assert!(matches!(refused, DoorError::Open(_)) && refused.to_string().contains("without tokens"), "{refused}");
-    let loopback = "127.0.0.1:0".parse().unwrap();
-    assert!(matches!(Door::open(loopback, Access::Gateway).await, Err(DoorError::Gateway)));
-
-    let door = Door::open(loopback, Access::Open).await.unwrap();
-    let addr = door.addr();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let fake = std::sync::Arc::new(Fake::new());
-    let serving = tokio::spawn(door.serve(fake, async move { drop(stopped.await) }));
-    let stream = tokio::net::TcpStream::connect(addr).await.unwrap();
-    let request = format!("GET /v1/health HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n");
-    stream.writable().await.unwrap();
-    assert_eq!(stream.try_write(request.as_bytes()).unwrap(), request.len());
-    let mut answer = String::new();
-    let mut buffer = [0; 4_096];
-    loop {
-        stream.readable().await.unwrap();
-        match stream.try_read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => answer.push_str(std::str::from_utf8(&buffer[..read]).unwrap()),
-            Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
-        }
-    }
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"ok\":true"), "{answer}");
-    stop.send(()).unwrap();
-    serving.await.unwrap().unwrap();
 }
 
 /// Runs that are stopped in the fake have ended.

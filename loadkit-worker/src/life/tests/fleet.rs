@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use loadkit_core as core;
 use loadkit_core::{
     Bot, Collector, Control, Cx, Ended, Host, Hz, Kind, MetricSink, Plan, Result as Played, RunError, RunId, RunInfo,
-    Scenario, Seat, Segment, Target,
+    Scenario, Seat, Segment, Target, Window,
 };
 
 use super::gate::Gate;
@@ -25,7 +25,7 @@ const EPOCH: Duration = Duration::from_secs(1_700_000_000);
 
 /// Walkers: each counts its ticks until it is asked to leave.
 pub(super) struct Stroll {
-    pub(super) setup: fn() -> Played,
+    setup: Box<dyn Fn() -> Played + Send + Sync>,
 }
 
 pub(super) struct Walker;
@@ -79,13 +79,20 @@ impl Client for Walk {
         self.cannot.clone().map_or_else(|| Ok(Target::new("mem:walk", Vec::new())), Err)
     }
 
-    fn play(&self, job: &core::Job, control: &Control, sink: &mut dyn MetricSink) -> Result<Ended, RunError> {
+    fn play(
+        &self,
+        job: &core::Job,
+        control: &Control,
+        sink: &mut dyn MetricSink,
+        start: &mut dyn FnMut() -> Option<Window>,
+    ) -> Result<Ended, RunError> {
         if let Some(instead) = &self.instead {
-            return instead(job, control, sink);
+            return start().map_or_else(|| Ok(Ended::default()), |_| instead(job, control, sink));
         }
-        self.gate.expect(job.shards as usize);
         let host: Arc<dyn Host> = Arc::new(self.gate.clone());
-        core::run(&self.scenario, job, &host, control, sink)
+        core::run_when(&self.scenario, job, &host, control, sink, &mut || {
+            start().inspect(|_| self.gate.expect(job.shards as usize))
+        })
     }
 }
 
@@ -178,6 +185,7 @@ impl Fleet {
             seed: "5".into(),
             workers: 2,
             shards: Some(1),
+            one_machine: false,
             client: "walk 1.2".into(),
             terms: Terms::default(),
         };
@@ -227,12 +235,12 @@ impl Fleet {
     }
 
     pub(super) fn walk(&self) -> Walk {
-        let scenario = Arc::new(Stroll { setup: || Ok(()) });
+        let scenario = Arc::new(Stroll { setup: Box::new(|| Ok(())) });
         Walk { scenario, gate: self.gate.clone(), cannot: None, instead: None }
     }
 
-    pub(super) fn walk_with(&self, setup: fn() -> Played) -> Walk {
-        Walk { scenario: Arc::new(Stroll { setup }), ..self.walk() }
+    pub(super) fn walk_with(&self, setup: impl Fn() -> Played + Send + Sync + 'static) -> Walk {
+        Walk { scenario: Arc::new(Stroll { setup: Box::new(setup) }), ..self.walk() }
     }
 
     pub(super) fn walk_unfit(&self, why: &str) -> Walk {

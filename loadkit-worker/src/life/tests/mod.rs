@@ -4,3 +4,4 @@ mod fleet;
 mod gate;
 mod lives;
 mod losses;
+mod set_up;
