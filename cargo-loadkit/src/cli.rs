@@ -2,9 +2,11 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::config::{self, ConfigArgs};
 use crate::exit::{CODES, Exit, Failure};
 use crate::new::{self, NewArgs};
 use crate::output::Output;
+use crate::package::{self, PackageArgs};
 
 /// A load client for every build of a game server: made, packaged, checked.
 #[derive(Debug, Parser)]
@@ -27,6 +29,12 @@ pub enum Command {
     /// Makes a load client beside a server: a crate that compiles and plays at once.
     #[command(after_help = new::HELP)]
     New(NewArgs),
+    /// Builds the load client and packages it: a Lambda zip, an OCI image, and a bill of materials.
+    #[command(after_help = package::HELP)]
+    Package(PackageArgs),
+    /// Prints all settings, and where each came from.
+    #[command(after_help = config::HELP)]
+    Config(ConfigArgs),
 }
 
 impl Cli {
@@ -37,6 +45,8 @@ impl Cli {
     pub fn run(&self, output: &Output) -> Result<Exit, Failure> {
         match &self.command {
             Command::New(args) => new::run(args, output),
+            Command::Package(args) => package::run(args, output),
+            Command::Config(args) => config::run(args, output),
         }
     }
 }

@@ -6,9 +6,12 @@
 //! - [`settings`]: `loadkit.toml`, profiles, environment and flags, resolved in one place.
 
 mod cli;
+pub mod config;
 mod exit;
 pub mod new;
 pub mod output;
+pub mod package;
+pub mod settings;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

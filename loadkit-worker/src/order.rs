@@ -18,7 +18,8 @@ pub struct Order {
     /// Shards of each worker; none for one a core.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<u32>,
-    /// The client that must play it, as `name version` or the build that it was stamped with; empty for any.
+    /// The client that must play it, as `name version`, the build that it was stamped with, or its whole stamp
+    /// ([`Stamp::id`](loadkit_core::Stamp::id)); empty for any.
     #[serde(default)]
     pub client: String,
     /// What has been agreed on times.

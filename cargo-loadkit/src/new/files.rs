@@ -80,6 +80,7 @@ pub(super) fn files(wish: &Wish<'_>) -> Result<Vec<(String, String)>, String> {
         .set("port", port)
         .set("scheme", transport.scheme())
         .set("dial", transport.dial())
+        .set("ask-imports", sorted(["Connection", "Protocol", transport.dial()]).join(", "))
         .set("server", if transport.is_stream() { "stream_server" } else { "server" })
         .set("transport-words", transport.words())
         .set("codec-words", codec.words())
@@ -212,7 +213,7 @@ fn header(transport: Transport, messages: &Messages<'_>) -> String {
         ),
     };
     ours.push("Codec");
-    ours.sort_unstable();
+    let ours = sorted(ours);
     let mut crates: Vec<String> = others.iter().map(|path| format!("use {path};")).collect();
     crates.push(format!("use loadkit::transport::{{{}}};", ours.join(", ")));
     if messages.is_enveloped() {
@@ -223,6 +224,12 @@ fn header(transport: Transport, messages: &Messages<'_>) -> String {
     let about = "//! A stub of the server: enough to play against, until your own takes its place.";
     let own = format!("use crate::wire::{};", messages.stub_imports());
     format!("{about}\n\n{}\n\n{}\n\n{own}\n", std.join("\n"), crates.join("\n"))
+}
+
+fn sorted<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = names.into_iter().collect();
+    names.sort_unstable();
+    names
 }
 
 fn loop_of(transport: Transport) -> &'static str {

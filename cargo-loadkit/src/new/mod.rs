@@ -12,6 +12,7 @@ mod workspace;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde::Serialize;
 
@@ -109,6 +110,7 @@ pub fn run(args: &NewArgs, output: &Output) -> Result<Exit, Failure> {
     let wish = Wish { name: &args.name, transport, codec, schema: schema.as_ref(), loadkit: &loadkit, folder: &folder };
     let files = files::files(&wish).map_err(Failure::missing)?;
     write(&folder, &files)?;
+    format(&folder, &files);
     let workspace = workspace::join(&folder)?;
     let made = Made {
         name: args.name.clone(),
@@ -181,6 +183,13 @@ fn check_empty(folder: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Failure::wrong_use(format!("{} cannot be the crate's folder: {error}", folder.display()))),
     }
+}
+
+/// As the team formats its code: by the rules that hold for the folder. Without a formatter it stays as it is.
+fn format(folder: &Path, files: &[(String, String)]) {
+    let code = files.iter().map(|(path, _)| path).filter(|path| path.ends_with(".rs"));
+    let formatter = Command::new("rustfmt").args(["--edition", "2024"]).args(code).current_dir(folder).output();
+    drop(formatter);
 }
 
 /// Writes all files, or none.

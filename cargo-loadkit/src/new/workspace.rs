@@ -32,14 +32,15 @@ pub(super) fn join(folder: &Path) -> Result<Option<PathBuf>, Failure> {
     Ok(None)
 }
 
-/// As the line before it is written.
+/// On a line of its own where the one before it is.
 fn push(members: &mut Array, member: &str) {
-    let decor = members.iter().last().map(|last| last.decor().clone());
-    let mut last = Value::from(member);
-    if let Some(decor) = decor {
-        *last.decor_mut() = decor;
-    }
-    members.push_formatted(last);
+    let before = members.iter().last().map(|last| last.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or(""));
+    let prefix = match before.map(|before| before.rsplit_once('\n')) {
+        Some(Some((_, indent))) => format!("\n{indent}"),
+        Some(None) => " ".to_owned(),
+        None => String::new(),
+    };
+    members.push_formatted(Value::from(member).decorated(prefix, ""));
 }
 
 /// Whether a list names a folder, by itself or by a pattern of folders.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use loadkit::transport::protobuf::Enveloped;
 use loadkit::transport::{{dial}};
+use loadkit::transport::protobuf::Enveloped;
 use loadkit::{Bot, Cx, Hz, Result, Scenario, Seat};
 
 use crate::wire::{{wire-names}};
@@ -25,11 +25,13 @@ impl Scenario for {{scenario}} {
 impl Bot for Player {
     async fn run(&mut self, cx: &Cx) -> Result {
         let game = cx.connect({{dial}}::new(Enveloped::<FromServer>::new())).await?;
-        cx.step("login", game.call({{login}})).await?;
+        let login = {{login}};
+        cx.step("login", game.call(login)).await?;
         // A tick carries the time at which it should have come: a late answer counts from there.
         let mut ticks = cx.ticks(Hz(10.0)).take_for(Duration::from_secs(60));
         while {{ticking}} {
-            cx.step("tick", game.call({{tick}})).await?;
+            let action = {{tick}};
+            cx.step("tick", game.call(action)).await?;
         }
         {{leave-step}}
         game.close().await

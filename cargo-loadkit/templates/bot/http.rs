@@ -26,11 +26,13 @@ impl Scenario for {{scenario}} {
 impl Bot for Player {
     async fn run(&mut self, cx: &Cx) -> Result {
         let game = cx.connect(Http::target()).await?;
-        cx.step("login", ask(&game, {{login}})).await?;
+        let login = {{login}};
+        cx.step("login", ask(&game, login)).await?;
         // A tick carries the time at which it should have come: a late answer counts from there.
         let mut ticks = cx.ticks(Hz(10.0)).take_for(Duration::from_secs(60));
         while {{ticking}} {
-            cx.step("tick", ask(&game, {{tick}})).await?;
+            let action = {{tick}};
+            cx.step("tick", ask(&game, action)).await?;
         }
         {{leave-step}}
         Ok(())

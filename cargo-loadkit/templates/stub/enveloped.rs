@@ -3,7 +3,7 @@ fn answer(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut codec = Enveloped::<FromClient>::new();
     let request = codec.decode(bytes).ok()?;
     let reply: Envelope<FromServer> = match request.body {
-{{answers}}
+        {{answers}}
         {{other}} => return None,
     };
     let mut out = Vec::new();

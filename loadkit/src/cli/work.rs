@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use loadkit_core::{Control, Ended, Host, Job, MetricSink, Plan, RunError, Segment, Target};
+use loadkit_core::{Control, Ended, Host, Job, MetricSink, Plan, RunError, Segment, Stamp, Target};
 use loadkit_worker::life;
 
 use super::{Client, room, run};
@@ -66,6 +66,10 @@ impl life::Client for Client {
 
     fn build(&self) -> Option<String> {
         self.build.map(str::to_owned)
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        Some(self.stamped())
     }
 
     fn scenario(&self, plan: &Plan) -> String {
