@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, ConfigArgs};
+use crate::doctor::{self, DoctorArgs};
 use crate::exit::{CODES, Exit, Failure};
 use crate::new::{self, NewArgs};
 use crate::output::Output;
@@ -35,6 +36,9 @@ pub enum Command {
     /// Prints all settings, and where each came from.
     #[command(after_help = config::HELP)]
     Config(ConfigArgs),
+    /// Looks whether this machine can play that many players and be believed, and says what mends it.
+    #[command(after_help = doctor::HELP)]
+    Doctor(DoctorArgs),
 }
 
 impl Cli {
@@ -47,6 +51,7 @@ impl Cli {
             Command::New(args) => new::run(args, output),
             Command::Package(args) => package::run(args, output),
             Command::Config(args) => config::run(args, output),
+            Command::Doctor(args) => doctor::run(args, output),
         }
     }
 }

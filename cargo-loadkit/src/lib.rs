@@ -7,6 +7,7 @@
 
 mod cli;
 pub mod config;
+pub mod doctor;
 mod exit;
 pub mod new;
 pub mod output;

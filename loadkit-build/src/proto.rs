@@ -11,8 +11,8 @@ use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, In
 
 use crate::describe::Description;
 use crate::error::Error;
-use crate::{fingerprint, generate};
 use crate::schema::Schema;
+use crate::{fingerprint, generate};
 
 /// `loadkit/options.proto`, for compilers of other languages.
 pub const OPTIONS_PROTO: &str = include_str!("../proto/loadkit/options.proto");

@@ -47,10 +47,9 @@ impl Stamp {
     }
 
     fn lines(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
-        let mut lines: Vec<String> =
-            ["LOADKIT_COMMIT", "LOADKIT_DIRTY", "LOADKIT_CLIENT_BUILD", "SOURCE_DATE_EPOCH"]
-                .map(|name| format!("rerun-if-env-changed={name}"))
-                .into();
+        let mut lines: Vec<String> = ["LOADKIT_COMMIT", "LOADKIT_DIRTY", "LOADKIT_CLIENT_BUILD", "SOURCE_DATE_EPOCH"]
+            .map(|name| format!("rerun-if-env-changed={name}"))
+            .into();
         for place in ["build.rs", "Cargo.toml", "src"].map(PathBuf::from).iter().chain(&self.protocol) {
             lines.push(format!("rerun-if-changed={}", place.display()));
         }
@@ -112,7 +111,9 @@ fn git(args: &[&str]) -> Option<String> {
 fn git_files() -> Vec<PathBuf> {
     let Some(folder) = git(&["rev-parse", "--absolute-git-dir"]) else { return Vec::new() };
     let mut files = vec![Path::new(&folder).join("HEAD")];
-    if let (Some(branch), Some(common)) = (git(&["symbolic-ref", "-q", "HEAD"]), git(&["rev-parse", "--git-common-dir"])) {
+    if let (Some(branch), Some(common)) =
+        (git(&["symbolic-ref", "-q", "HEAD"]), git(&["rev-parse", "--git-common-dir"]))
+    {
         files.push(Path::new(&common).join(branch));
     }
     files.retain(|file| file.exists());
@@ -137,7 +138,8 @@ mod tests {
             ("TARGET", "x86_64-unknown-linux-musl"),
             ("PROFILE", "release"),
         ]);
-        let text = "built=1700000000;commit=abc123;dirty=0;build=2.310;target=x86_64-unknown-linux-musl;profile=release";
+        let text =
+            "built=1700000000;commit=abc123;dirty=0;build=2.310;target=x86_64-unknown-linux-musl;profile=release";
         assert_eq!(Stamp::new().text(&said), text);
     }
 

@@ -36,7 +36,10 @@ fn warned(theirs: &'static str) -> Vec<String> {
 fn a_difference_is_said_with_both_fingerprints() {
     let warnings = warned("ffff000011112222}\n evil");
     let [warning] = &warnings[..] else { panic!("{warnings:?}") };
-    assert!(warning.contains("the server's fingerprint is ffff000011112222???evil, the client's 1a2b3c4d5e6f7081"), "{warning}");
+    assert!(
+        warning.contains("the server's fingerprint is ffff000011112222???evil, the client's 1a2b3c4d5e6f7081"),
+        "{warning}"
+    );
 }
 
 #[test]

@@ -33,8 +33,7 @@ pub enum Codec {
 
 impl Transport {
     /// All that there are.
-    pub const ALL: [Transport; 5] =
-        [Transport::Rudp, Transport::Tcp, Transport::Ws, Transport::Udp, Transport::Http];
+    pub const ALL: [Transport; 5] = [Transport::Rudp, Transport::Tcp, Transport::Ws, Transport::Udp, Transport::Http];
 
     /// As it is written on the command line.
     pub fn name(self) -> &'static str {

@@ -26,8 +26,7 @@ impl<'a> Messages<'a> {
 
     /// Whether they travel in envelopes, by their opcodes.
     pub(super) fn is_enveloped(&self) -> bool {
-        self.codec == Codec::Protobuf
-            && self.schema.is_none_or(|schema| matches!(schema.play, Play::Requests(_)))
+        self.codec == Codec::Protobuf && self.schema.is_none_or(|schema| matches!(schema.play, Play::Requests(_)))
     }
 
     /// The template of what the stub answers.
@@ -59,7 +58,10 @@ impl<'a> Messages<'a> {
         values
             .set("seat-arg", if has_seat { "seat" } else { "_" })
             .set("player-new", if has_seat { "Player { seat }" } else { "Player" })
-            .set("player-struct", if has_seat { "pub struct Player {\n    seat: Seat,\n}" } else { "pub struct Player;" });
+            .set(
+                "player-struct",
+                if has_seat { "pub struct Player {\n    seat: Seat,\n}" } else { "pub struct Player;" },
+            );
     }
 
     fn set_wire(&self, values: &mut Values) {
@@ -155,7 +157,9 @@ impl<'a> Messages<'a> {
                 FromClient::Move { x, y } => FromServer::Moved { x, y },\n    \
                 FromClient::Leave => FromServer::Goodbye,\n};"
                 .to_owned(),
-            Some((Play::Messages { .. }, _)) => "codec.decode(bytes).ok()?;\nlet reply = FromServer::default();".to_owned(),
+            Some((Play::Messages { .. }, _)) => {
+                "codec.decode(bytes).ok()?;\nlet reply = FromServer::default();".to_owned()
+            }
             Some((Play::Requests(_), has)) => {
                 let answer = |asked: &Asked| {
                     let reply = name_of(&asked.reply.rust, has);
@@ -214,9 +218,10 @@ fn includes(has: &Description, has_tables: bool) -> String {
     }
     let mut root = Module::default();
     for package in &has.packages {
-        let place = package.split('.').filter(|part| !part.is_empty()).fold(&mut root, |module, part| {
-            module.inner.entry(part.to_snake_case()).or_default()
-        });
+        let place = package
+            .split('.')
+            .filter(|part| !part.is_empty())
+            .fold(&mut root, |module, part| module.inner.entry(part.to_snake_case()).or_default());
         place.include = Some(include(package));
     }
     let mut text = String::new();

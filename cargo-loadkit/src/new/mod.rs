@@ -58,7 +58,7 @@ pub struct NewArgs {
     #[arg(long, value_name = "DIR", requires = "proto")]
     pub include: Vec<PathBuf>,
     /// Of .proto files without opcodes: the message that clients send, and the one that the server sends.
-    #[arg(long, value_name = "OUT,IN", requires = "proto", value_delimiter = ',', num_args = 2)]
+    #[arg(long, value_name = "OUT,IN", requires = "proto", value_delimiter = ',')]
     pub messages: Vec<String>,
     /// The repository of loadkit, to depend on; by default the one that this command was built from.
     #[arg(long, value_name = "DIR")]
@@ -101,6 +101,12 @@ pub fn run(args: &NewArgs, output: &Output) -> Result<Exit, Failure> {
         return Err(Failure::wrong_use("--proto is for the codec protobuf").mended_by("leave out --codec"));
     }
     let messages = &args.messages;
+    if !matches!(messages.len(), 0 | 2) {
+        return Err(Failure::wrong_use(
+            "--messages names two: the one that clients send, and the one that the server sends",
+        )
+        .mended_by("--messages ClientMessage,ServerMessage"));
+    }
     let schema = match &args.proto[..] {
         [] => None,
         files => Some(Schema::read(files, &args.include, messages)?),
@@ -165,9 +171,9 @@ fn source(args: &NewArgs) -> Result<Source, Failure> {
     let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(""));
     let root = args.path.as_deref().unwrap_or(built_from);
     let remedy = "name its repository: --path DIR, or --git URL";
-    let root = root
-        .canonicalize()
-        .map_err(|error| Failure::missing(format!("loadkit is not at {}: {error}", root.display())).mended_by(remedy))?;
+    let root = root.canonicalize().map_err(|error| {
+        Failure::missing(format!("loadkit is not at {}: {error}", root.display())).mended_by(remedy)
+    })?;
     if root.join("loadkit").join("Cargo.toml").is_file() {
         return Ok(Source::Path(root));
     }

@@ -14,20 +14,26 @@ const MAX_CHARS: usize = 64;
 /// # Errors
 /// Why not, in words, with a name that is one.
 pub(super) fn check(name: &str) -> Result<(), String> {
-    let why = if name.is_empty() {
-        "it is empty"
+    match fault(name) {
+        None => Ok(()),
+        Some(why) => Err(format!("{name:?} is no name for a crate: {why}; {:?} would be one", near(name))),
+    }
+}
+
+fn fault(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        Some("it is empty")
     } else if name.chars().count() > MAX_CHARS {
-        "it has more than 64 characters"
+        Some("it has more than 64 characters")
     } else if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        "it must begin with a letter"
+        Some("it must begin with a letter")
     } else if !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
-        "it can have letters, digits, `-` and `_` only"
+        Some("it can have letters, digits, `-` and `_` only")
     } else if TAKEN.split_whitespace().any(|taken| taken == name.replace('-', "_")) {
-        "it is taken: by Rust, by cargo or by loadkit"
+        Some("it is taken: by Rust, by cargo or by loadkit")
     } else {
-        return Ok(());
-    };
-    Err(format!("{name:?} is no name for a crate: {why}; {:?} would be one", near(name)))
+        None
+    }
 }
 
 /// The crate's name in Rust.
@@ -37,10 +43,15 @@ pub(super) fn ident(name: &str) -> String {
 
 /// A name near to this one.
 fn near(name: &str) -> String {
-    let kept: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let kept: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     let kept = kept.trim_matches('-').trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
     let kept: String = kept.chars().take(MAX_CHARS - 5).collect();
-    if kept.is_empty() { "mygame".to_owned() } else if check(&kept).is_ok() { kept } else { format!("{kept}-bots") }
+    match fault(&kept) {
+        _ if kept.is_empty() => "mygame".to_owned(),
+        None => kept,
+        Some(_) => format!("{kept}-bots"),
+    }
 }
 
 #[cfg(test)]

@@ -47,7 +47,8 @@ impl Schema {
     /// that of clients, and that of the server.
     pub(super) fn read(files: &[PathBuf], includes: &[PathBuf], messages: &[String]) -> Result<Schema, Failure> {
         let absolute = |path: &PathBuf| {
-            path.canonicalize().map_err(|error| Failure::wrong_use(format!("{} cannot be read: {error}", path.display())))
+            path.canonicalize()
+                .map_err(|error| Failure::wrong_use(format!("{} cannot be read: {error}", path.display())))
         };
         let files: Vec<PathBuf> = files.iter().map(absolute).collect::<Result<_, _>>()?;
         let mut folders: Vec<PathBuf> = includes.iter().map(absolute).collect::<Result<_, _>>()?;
@@ -81,9 +82,9 @@ impl Play {
         let known = || has.messages.iter().map(|message| message.full.as_str()).collect::<Vec<_>>().join(", ");
         let named = |name: &str| {
             let found = has.messages.iter().find(|message| message.full == name || message.variant == name);
-            found.cloned().ok_or_else(|| {
-                Failure::wrong_use(format!("the schema has no message {name:?}; there are {}", known()))
-            })
+            found
+                .cloned()
+                .ok_or_else(|| Failure::wrong_use(format!("the schema has no message {name:?}; there are {}", known())))
         };
         if let [out, back] = messages {
             return Ok(Play::Messages { out: named(out)?, back: named(back)? });

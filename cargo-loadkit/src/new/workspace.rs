@@ -20,7 +20,8 @@ pub(super) fn join(folder: &Path) -> Result<Option<PathBuf>, Failure> {
         if is_named(workspace.get("members"), &member) || is_named(workspace.get("exclude"), &member) {
             return Ok(None);
         }
-        let members = workspace.as_table_like_mut().map(|table| table.entry("members").or_insert_with(|| value(Array::new())));
+        let members =
+            workspace.as_table_like_mut().map(|table| table.entry("members").or_insert_with(|| value(Array::new())));
         let Some(members) = members.and_then(Item::as_array_mut) else { return Ok(None) };
         push(members, &member);
         fs::write(&manifest, document.to_string()).map_err(|error| {
@@ -34,7 +35,8 @@ pub(super) fn join(folder: &Path) -> Result<Option<PathBuf>, Failure> {
 
 /// On a line of its own where the one before it is.
 fn push(members: &mut Array, member: &str) {
-    let before = members.iter().last().map(|last| last.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or(""));
+    let before =
+        members.iter().last().map(|last| last.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or(""));
     let prefix = match before.map(|before| before.rsplit_once('\n')) {
         Some(Some((_, indent))) => format!("\n{indent}"),
         Some(None) => " ".to_owned(),
@@ -47,7 +49,9 @@ fn push(members: &mut Array, member: &str) {
 fn is_named(list: Option<&Item>, folder: &str) -> bool {
     let names = list.and_then(Item::as_array).into_iter().flatten().filter_map(Value::as_str);
     names.map(|name| name.trim_end_matches('/')).any(|name| match name.strip_suffix("/*") {
-        Some(parent) => folder.strip_prefix(parent).and_then(|rest| rest.strip_prefix('/')).is_some_and(|rest| !rest.contains('/')),
+        Some(parent) => {
+            folder.strip_prefix(parent).and_then(|rest| rest.strip_prefix('/')).is_some_and(|rest| !rest.contains('/'))
+        }
         None => name == folder || name == "*" && !folder.contains('/'),
     })
 }
@@ -60,7 +64,8 @@ mod tests {
     fn the_workspace_takes_it_in_once() {
         let folder = tempfile::tempdir().unwrap();
         let manifest = folder.path().join("Cargo.toml");
-        let before = "[workspace]\nmembers = [\n    \"server\",  # ours\n    \"tools/*\",\n]\n\n[profile.dev]\ndebug = 1\n";
+        let before =
+            "[workspace]\nmembers = [\n    \"server\",  # ours\n    \"tools/*\",\n]\n\n[profile.dev]\ndebug = 1\n";
         fs::write(&manifest, before).unwrap();
         assert_eq!(join(&folder.path().join("bots")).unwrap(), Some(manifest.clone()));
         let after = fs::read_to_string(&manifest).unwrap();

@@ -144,7 +144,17 @@ pub(super) fn build(project: &Project, order: &Order<'_>, output: &Output) -> Re
     let Order { triple, features, profile, build, source } = order;
     let Project { package, bin, metadata } = project;
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--package", package.name.as_str(), "--bin", bin, "--profile", profile, "--target", &triple.name]);
+    cargo.args([
+        "build",
+        "--package",
+        package.name.as_str(),
+        "--bin",
+        bin,
+        "--profile",
+        profile,
+        "--target",
+        &triple.name,
+    ]);
     if !features.is_empty() {
         cargo.args(["--features", &features.join(",")]);
     }
@@ -186,8 +196,11 @@ fn flags(workspace: &Path) -> OsString {
     let of_home = |variable: &str, folder: &str| {
         env::var_os(variable).map(PathBuf::from).or_else(|| home.as_ref().map(|home| home.join(folder)))
     };
-    let places =
-        [(Some(workspace.to_owned()), "/src"), (of_home("CARGO_HOME", ".cargo"), "/cargo"), (of_home("RUSTUP_HOME", ".rustup"), "/rustup")];
+    let places = [
+        (Some(workspace.to_owned()), "/src"),
+        (of_home("CARGO_HOME", ".cargo"), "/cargo"),
+        (of_home("RUSTUP_HOME", ".rustup"), "/rustup"),
+    ];
     for (place, name) in places {
         if let Some(place) = place {
             let mut flag = OsString::from("--remap-path-prefix=");

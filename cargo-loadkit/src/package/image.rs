@@ -214,10 +214,16 @@ mod tests {
         assert_eq!(index["manifests"][0]["digest"], image.digest);
         assert_eq!(index["manifests"][0]["platform"]["architecture"], "arm64");
         let manifest = read(&format!("blobs/sha256/{}", image.digest.trim_start_matches("sha256:")));
-        let config = read(&format!("blobs/sha256/{}", manifest["config"]["digest"].as_str().unwrap().trim_start_matches("sha256:")));
+        let config = read(&format!(
+            "blobs/sha256/{}",
+            manifest["config"]["digest"].as_str().unwrap().trim_start_matches("sha256:")
+        ));
         assert_eq!(config["config"]["Entrypoint"], json!(["/client"]));
         assert_eq!(config["created"], "2023-11-14T22:13:20Z");
-        let layer = &image.files[&format!("blobs/sha256/{}", manifest["layers"][0]["digest"].as_str().unwrap().trim_start_matches("sha256:"))];
+        let layer = &image.files[&format!(
+            "blobs/sha256/{}",
+            manifest["layers"][0]["digest"].as_str().unwrap().trim_start_matches("sha256:")
+        )];
         let mut tar = Vec::new();
         io::Read::read_to_end(&mut flate2::read::GzDecoder::new(layer.as_slice()), &mut tar).unwrap();
         assert_eq!(config["rootfs"]["diff_ids"], json!([format!("sha256:{}", sha256(&tar))]));

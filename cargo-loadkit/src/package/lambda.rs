@@ -45,7 +45,10 @@ mod tests {
         assert_eq!(zipped, zip(&binary).unwrap());
         let mut archive = zip::ZipArchive::new(Cursor::new(&zipped)).unwrap();
         let file = archive.by_index(0).unwrap();
-        assert_eq!((file.name(), file.unix_mode().map(|mode| mode & 0o777), file.size()), ("bootstrap", Some(0o755), 100_000));
+        assert_eq!(
+            (file.name().unwrap().as_ref(), file.unix_mode().map(|mode| mode & 0o777), file.size()),
+            ("bootstrap", Some(0o755), 100_000)
+        );
         assert_eq!(too_large(MAX_ZIP, MAX_UNPACKED), None);
         assert!(too_large(60 << 20, 100 << 20).unwrap().contains("the zip has 60.0 MiB, and Lambda takes 50 at most"));
         assert!(too_large(1, 300 << 20).unwrap().contains("the binary has 300.0 MiB, and Lambda unpacks 250 at most"));

@@ -121,7 +121,13 @@ pub fn run(args: &PackageArgs, output: &Output) -> Result<Exit, Failure> {
     triple.check()?;
     let folder = project.package.manifest_path.parent().map_or(Path::new("."), |folder| folder.as_std_path());
     let source = Source::of(folder);
-    let order = Order { triple: &triple, features: &features, profile: &args.cargo_profile, build: settings.text("build"), source: &source };
+    let order = Order {
+        triple: &triple,
+        features: &features,
+        profile: &args.cargo_profile,
+        build: settings.text("build"),
+        source: &source,
+    };
     let path = build::build(&project, &order, output)?;
     let binary = fs::read(&path).map_err(|error| unreadable(&path, &error))?;
     let sbom = Sbom::of(&project, &features, &triple.name, source.time, &image::sha256(&binary))?;
@@ -130,7 +136,11 @@ pub fn run(args: &PackageArgs, output: &Output) -> Result<Exit, Failure> {
     packages.check(binary.len() as u64, args.at_most)?;
     let mut written = packages.write(&out, &project.bin, triple.machine.lambda())?;
     let bill = serde_json::to_vec_pretty(&sbom.json).unwrap_or_default();
-    written.push(write("bill of materials", &out.join(format!("{}-{}.cdx.json", project.bin, triple.machine.lambda())), &bill)?);
+    written.push(write(
+        "bill of materials",
+        &out.join(format!("{}-{}.cdx.json", project.bin, triple.machine.lambda())),
+        &bill,
+    )?);
     let packaged = Packaged {
         client: format!("{} {}", project.package.name, project.package.version),
         triple: triple.name,
@@ -156,7 +166,13 @@ struct Packages {
     image: Option<Image>,
 }
 
-fn pack(project: &Project, binary: &[u8], triple: &Triple, source: &Source, only: Option<Form>) -> Result<Packages, Failure> {
+fn pack(
+    project: &Project,
+    binary: &[u8],
+    triple: &Triple,
+    source: &Source,
+    only: Option<Form>,
+) -> Result<Packages, Failure> {
     let wants = |form: Form| only.is_none_or(|only| only == form);
     let unpacked = |error: &dyn std::fmt::Display| Failure::missing(format!("the client cannot be packed: {error}"));
     let about = About {
@@ -180,7 +196,10 @@ impl Packages {
         {
             return Err(Failure::failed(why).mended_by(remedy));
         }
-        let sizes = [("zip", self.zip.as_ref().map(|zip| zip.len() as u64)), ("image", self.image.as_ref().map(|image| image.layer))];
+        let sizes = [
+            ("zip", self.zip.as_ref().map(|zip| zip.len() as u64)),
+            ("image", self.image.as_ref().map(|image| image.layer)),
+        ];
         for (what, size) in sizes {
             let (size, limit) = (size.unwrap_or(0), at_most.unwrap_or(u64::MAX >> 20));
             if size > limit << 20 {
@@ -198,7 +217,8 @@ impl Packages {
         }
         if let Some(image) = &self.image {
             let layout = out.join(format!("{name}-image-{arch}"));
-            let unwritten = |error: std::io::Error| Failure::missing(format!("{} cannot be written: {error}", layout.display()));
+            let unwritten =
+                |error: std::io::Error| Failure::missing(format!("{} cannot be written: {error}", layout.display()));
             image.write_layout(&layout).map_err(unwritten)?;
             let tar = image.tar().map_err(unwritten)?;
             written.push(write("image", &out.join(format!("{name}-image-{arch}.tar")), &tar)?);

@@ -25,7 +25,8 @@ impl Project {
         let package = find(&metadata, name)?.clone();
         let bins: Vec<&str> =
             package.targets.iter().filter(|target| target.is_bin()).map(|target| target.name.as_str()).collect();
-        let own = package.default_run.as_deref().or_else(|| bins.iter().copied().find(|bin| *bin == package.name.as_str()));
+        let own =
+            package.default_run.as_deref().or_else(|| bins.iter().copied().find(|bin| *bin == package.name.as_str()));
         let bin = match (own, &bins[..]) {
             (Some(bin), _) => bin.to_owned(),
             (None, [bin]) => (*bin).to_owned(),
@@ -44,8 +45,11 @@ impl Project {
     /// Which of these homes the crate has a feature for.
     pub(super) fn features<'a>(&self, homes: impl IntoIterator<Item = &'a str>) -> Result<Vec<&'a str>, Failure> {
         let missing = |home: &str| {
-            Failure::wrong_use(format!("{} has no feature {home:?}, with which it would be built for that home", self.package.name))
-                .mended_by(format!("write into its Cargo.toml under [features]: {home} = [\"loadkit/{home}\"]"))
+            Failure::wrong_use(format!(
+                "{} has no feature {home:?}, with which it would be built for that home",
+                self.package.name
+            ))
+            .mended_by(format!("write into its Cargo.toml under [features]: {home} = [\"loadkit/{home}\"]"))
         };
         let homes = homes.into_iter().map(|home| match self.package.features.contains_key(home) {
             true => Ok(home),
@@ -76,7 +80,10 @@ fn find<'a>(metadata: &'a Metadata, name: Option<&str>) -> Result<&'a Package, F
     let clients: Vec<&&Package> = members.iter().filter(is_client).collect();
     match clients[..] {
         [client] => Ok(client),
-        _ => Err(Failure::wrong_use(format!("which crate is the load client? {} of the workspace depend on loadkit", clients.len()))
-            .mended_by("name it: --set package=NAME, or in loadkit.toml")),
+        _ => Err(Failure::wrong_use(format!(
+            "which crate is the load client? {} of the workspace depend on loadkit",
+            clients.len()
+        ))
+        .mended_by("name it: --set package=NAME, or in loadkit.toml")),
     }
 }

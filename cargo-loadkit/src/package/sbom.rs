@@ -19,19 +19,35 @@ pub(super) struct Sbom {
 
 impl Sbom {
     /// Of the client as it is built with these features for this target.
-    pub(super) fn of(project: &Project, features: &[&str], triple: &str, time: u64, sha256: &str) -> Result<Sbom, Failure> {
+    pub(super) fn of(
+        project: &Project,
+        features: &[&str],
+        triple: &str,
+        time: u64,
+        sha256: &str,
+    ) -> Result<Sbom, Failure> {
         let mut command = MetadataCommand::new();
         command.manifest_path(&project.package.manifest_path);
         command.other_options(["--filter-platform".to_owned(), triple.to_owned()]);
-        command.features(cargo_metadata::CargoOpt::SomeFeatures(features.iter().map(|feature| (*feature).to_owned()).collect()));
-        let metadata = command.exec().map_err(|error| Failure::missing(format!("cargo tells no dependencies: {error}")))?;
+        command.features(cargo_metadata::CargoOpt::SomeFeatures(
+            features.iter().map(|feature| (*feature).to_owned()).collect(),
+        ));
+        let metadata =
+            command.exec().map_err(|error| Failure::missing(format!("cargo tells no dependencies: {error}")))?;
         let linked = linked(&metadata, &project.package.id);
         let root = &project.package;
-        let packages: BTreeMap<&PackageId, &Package> =
-            metadata.packages.iter().filter(|package| linked.contains_key(&package.id)).map(|package| (&package.id, package)).collect();
+        let packages: BTreeMap<&PackageId, &Package> = metadata
+            .packages
+            .iter()
+            .filter(|package| linked.contains_key(&package.id))
+            .map(|package| (&package.id, package))
+            .collect();
         let reference = |id: &PackageId| packages.get(id).map(|package| purl(package)).unwrap_or_default();
-        let mut components: Vec<Value> =
-            packages.values().filter(|package| package.id != root.id).map(|package| component(package, "library")).collect();
+        let mut components: Vec<Value> = packages
+            .values()
+            .filter(|package| package.id != root.id)
+            .map(|package| component(package, "library"))
+            .collect();
         components.sort_by_key(|component| component["bom-ref"].to_string());
         let mut dependencies: Vec<Value> = linked
             .iter()

@@ -28,9 +28,8 @@ type Entry<'t> = (&'t Spanned<std::borrow::Cow<'t, str>>, &'t Spanned<DeValue<'t
 impl File {
     /// Reads the file at `path`, which is shown as `shown`.
     pub(super) fn read(path: &Path, shown: &Path) -> Result<File, Failure> {
-        let unread = |why: &dyn std::fmt::Display| {
-            Failure::wrong_use(format!("{} cannot be read: {why}", shown.display()))
-        };
+        let unread =
+            |why: &dyn std::fmt::Display| Failure::wrong_use(format!("{} cannot be read: {why}", shown.display()));
         if std::fs::metadata(path).map_err(|error| unread(&error))?.len() > MAX_BYTES {
             return Err(unread(&"it has more than a MiB"));
         }
@@ -44,8 +43,7 @@ impl File {
         if let Some(error) = errors.first() {
             return Err(reader.wrong(error.span().map_or(0, |span| span.start), error.message()));
         }
-        let mut file =
-            File { path: shown.to_owned(), profile: None, top: BTreeMap::new(), profiles: BTreeMap::new() };
+        let mut file = File { path: shown.to_owned(), profile: None, top: BTreeMap::new(), profiles: BTreeMap::new() };
         for (key, value) in table.get_ref() {
             match (key.get_ref().as_ref(), value.get_ref()) {
                 ("profile", _) => file.profile = Some(reader.plain((key, value), None)?),

@@ -38,7 +38,13 @@ pub enum Kind {
     Secret,
 }
 
-const fn key(name: &'static str, env: &'static str, kind: Kind, default: Option<&'static str>, about: &'static str) -> Key {
+const fn key(
+    name: &'static str,
+    env: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    about: &'static str,
+) -> Key {
     Key { name, env, about, kind, default }
 }
 
@@ -57,10 +63,28 @@ pub const KEYS: &[Key] = &[
     key("fleet", "LOADKIT_FLEET", Kind::Url, None, "the fleet service; else one of this machine"),
     key("token", "LOADKIT_TOKEN", Kind::Secret, None, "what opens the fleet service; else AWS credentials"),
     key("region", "AWS_REGION", Kind::Text, None, "the region of the fleet"),
-    key("runner", "LOADKIT_RUNNER", Kind::Word(&["auto", "local", "lambda", "fargate"]), Some("auto"), "where workers run"),
+    key(
+        "runner",
+        "LOADKIT_RUNNER",
+        Kind::Word(&["auto", "local", "lambda", "fargate"]),
+        Some("auto"),
+        "where workers run",
+    ),
     key("workers", "LOADKIT_WORKERS", Kind::Whole, None, "how many; else as many as is usual there"),
-    key("homes", "LOADKIT_HOMES", Kind::Words(&["worker", "lambda", "fargate"]), Some("lambda,fargate"), "what the client is packaged for"),
-    key("triple", "LOADKIT_TRIPLE", Kind::Text, None, "the target that it is packaged for; else a static one of this machine"),
+    key(
+        "homes",
+        "LOADKIT_HOMES",
+        Kind::Words(&["worker", "lambda", "fargate"]),
+        Some("lambda,fargate"),
+        "what the client is packaged for",
+    ),
+    key(
+        "triple",
+        "LOADKIT_TRIPLE",
+        Kind::Text,
+        None,
+        "the target that it is packaged for; else a static one of this machine",
+    ),
 ];
 
 /// What comes with each profile.
@@ -108,7 +132,9 @@ impl Kind {
                 is(false, "a whole number of at least 1")
             }
             Kind::Time => parse_duration(value).map(|_| value.to_owned()).map_err(|error| error.to_string()),
-            Kind::Url => is(["http://", "https://"].iter().any(|scheme| value.starts_with(scheme)), "http://… or https://…"),
+            Kind::Url => {
+                is(["http://", "https://"].iter().any(|scheme| value.starts_with(scheme)), "http://… or https://…")
+            }
             Kind::Word(words) => is(words.contains(&value), &words.join(", ")),
             Kind::Words(words) => {
                 let all: Vec<&str> = value.split(',').map(str::trim).collect();

@@ -122,7 +122,8 @@ impl Settings {
         if let Some(profile) = &profile {
             check_profile(profile, file.as_ref())?;
         }
-        let mut settings = Settings { values: BTreeMap::new(), file: file.as_ref().map(|file| file.path.clone()), profile };
+        let mut settings =
+            Settings { values: BTreeMap::new(), file: file.as_ref().map(|file| file.path.clone()), profile };
         settings.take_defaults();
         settings.take_file(file.as_ref());
         for key in KEYS {
@@ -152,7 +153,9 @@ impl Settings {
             let origin = Origin::Profile(profile.clone());
             self.values.insert(name, Setting { value: (*value).to_owned(), origin });
         }
-        self.values.extend(file.and_then(|file| file.profiles.get(&profile)).into_iter().flatten().map(|(k, v)| (*k, v.clone())));
+        self.values.extend(
+            file.and_then(|file| file.profiles.get(&profile)).into_iter().flatten().map(|(k, v)| (*k, v.clone())),
+        );
     }
 
     fn take_flags(&mut self, args: &SettingArgs) -> Result<(), Failure> {
@@ -175,7 +178,8 @@ impl Settings {
     }
 
     fn take(&mut self, key: &Key, value: String, origin: Origin) -> Result<(), Failure> {
-        let value = key.kind.check(&value).map_err(|why| Failure::wrong_use(format!("{origin}: {}: {why}", key.name)))?;
+        let value =
+            key.kind.check(&value).map_err(|why| Failure::wrong_use(format!("{origin}: {}: {why}", key.name)))?;
         self.values.insert(key.name, Setting { value, origin });
         Ok(())
     }

@@ -7,8 +7,11 @@ use super::outcome::UseError;
 use super::{Client, say};
 
 /// The homes that it was built for, beside the shell.
-const HOMES: [(&str, bool); 3] =
-    [("worker", cfg!(feature = "worker")), ("lambda", cfg!(feature = "lambda")), ("fargate", cfg!(feature = "fargate"))];
+const HOMES: [(&str, bool); 3] = [
+    ("worker", cfg!(feature = "worker")),
+    ("lambda", cfg!(feature = "lambda")),
+    ("fargate", cfg!(feature = "fargate")),
+];
 
 impl Client {
     /// Prints the stamp, the homes and the scenarios.
