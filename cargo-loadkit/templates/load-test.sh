@@ -8,7 +8,9 @@ cargo build --release --bins --message-format short
 
 # The server under test. Put yours in place of the stub.
 bin="${CARGO_TARGET_DIR:-$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')}/release"
-"$bin/{{name}}-server" & server=$!
-trap 'kill $server' EXIT
+log=$(mktemp)
+"$bin/{{name}}-server" > "$log" & server=$!
+trap 'kill $server; rm "$log"' EXIT
+until grep -q "listens on" "$log"; do kill -0 $server; sleep 0.1; done
 
 "$bin/{{name}}" run plan.toml --build "${BUILD_NUMBER:-${GITHUB_SHA:-local}}" --duration "${DURATION:-30s}"
