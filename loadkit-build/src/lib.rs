@@ -63,24 +63,50 @@
 //!
 //! Games need no `prost` of their own: the generated code finds it in `loadkit`.
 //!
+//! # The build's stamp
+//! [`Stamp`] tells the binary which commit it is of, and the schema's fingerprint comes with its messages: see
+//! [`Proto::fingerprint`]. For a client whose messages are not Protobuf this is all that it needs of this crate: without
+//! its feature `proto` it compiles in no time.
+//!
 //! # Other languages
 //! `docs/protobuf.md` of the repository tells how to write a schema for all of them, and what it looks like there.
 //!
 //! [`prost`]: https://docs.rs/prost
 
+#[cfg(feature = "proto")]
+mod describe;
+mod digest;
+#[cfg(feature = "proto")]
 mod edit;
+#[cfg(feature = "proto")]
 mod emit;
+#[cfg(feature = "proto")]
 mod error;
+#[cfg(feature = "proto")]
+mod fingerprint;
+#[cfg(feature = "proto")]
 mod generate;
+#[cfg(feature = "proto")]
 mod message_impl;
+#[cfg(feature = "proto")]
 mod names;
+#[cfg(feature = "proto")]
 mod proto;
+#[cfg(feature = "proto")]
 mod schema;
+#[cfg(feature = "proto")]
 mod sides;
+mod stamp;
+#[cfg(feature = "proto")]
 mod types;
 
+#[cfg(feature = "proto")]
+pub use describe::{Asked, Description, Named};
+#[cfg(feature = "proto")]
 pub use error::Error;
+#[cfg(feature = "proto")]
 pub use proto::{GENERICS_PROTO, OPTIONS_PROTO, Proto};
+pub use stamp::Stamp;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "proto"))]
 mod tests;

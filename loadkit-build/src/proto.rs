@@ -9,9 +9,10 @@ use prost_reflect::DescriptorPool;
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver};
 
+use crate::describe::Description;
 use crate::error::Error;
-use crate::generate;
 use crate::schema::Schema;
+use crate::{fingerprint, generate};
 
 /// `loadkit/options.proto`, for compilers of other languages.
 pub const OPTIONS_PROTO: &str = include_str!("../proto/loadkit/options.proto");
@@ -80,6 +81,40 @@ impl Proto {
         let out_dir = out_dir.ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, "there is no OUT_DIR: this runs in a build.rs, or with `out_dir`")
         })?;
+        let Opened { mut compiler, pool, root } = self.open(files)?;
+        let schema = Schema::read(&pool)?;
+        for (name, code) in generate::generate(&schema, &pool, root.as_deref(), &self.runtime)? {
+            write_if_changed(&out_dir.join(name), code.as_bytes())?;
+        }
+        println!("cargo::rustc-env=LOADKIT_PROTOCOL={}", fingerprint::of(&pool));
+        if let Some(name) = &self.descriptors {
+            compiler.include_source_info(false);
+            write_if_changed(&out_dir.join(name), &compiler.encode_file_descriptor_set())?;
+        }
+        Ok(())
+    }
+
+    /// What the schema has. It writes nothing.
+    ///
+    /// # Errors
+    /// As [`Proto::compile`].
+    pub fn describe<P: AsRef<Path>>(&self, files: &[P]) -> Result<Description, Error> {
+        let Opened { pool, root, .. } = self.open(files)?;
+        Ok(Description::of(&Schema::read(&pool)?, &pool, root.as_deref()))
+    }
+
+    /// The schema's fingerprint, 16 hexadecimal digits: the same for schemas that say the same on the wire, wherever their
+    /// files are and whatever else stands in them. A crate whose `build.rs` calls [`Proto::compile`] has it as
+    /// `env!("LOADKIT_PROTOCOL")`: its server can tell it at log-in, and the bot hand it to loadkit's `Cx::protocols`, so
+    /// that the report says when the two differ.
+    ///
+    /// # Errors
+    /// As [`Proto::compile`].
+    pub fn fingerprint<P: AsRef<Path>>(&self, files: &[P]) -> Result<String, Error> {
+        self.open(files).map(|opened| fingerprint::of(&opened.pool))
+    }
+
+    fn open<P: AsRef<Path>>(&self, files: &[P]) -> Result<Opened, Error> {
         let mut compiler = Compiler::with_file_resolver(self.resolver());
         compiler.include_imports(true).include_source_info(true);
         for (name, _) in SHIPPED {
@@ -90,15 +125,7 @@ impl Proto {
         // Options of one's own survive in the encoded form only.
         let encoded = compiler.encode_file_descriptor_set();
         let pool = DescriptorPool::decode(encoded.as_slice()).map_err(|error| Error::Generated(error.to_string()))?;
-        let schema = Schema::read(&pool)?;
-        for (name, code) in generate::generate(&schema, &pool, root.as_deref(), &self.runtime)? {
-            write_if_changed(&out_dir.join(name), code.as_bytes())?;
-        }
-        if let Some(name) = &self.descriptors {
-            compiler.include_source_info(false);
-            write_if_changed(&out_dir.join(name), &compiler.encode_file_descriptor_set())?;
-        }
-        Ok(())
+        Ok(Opened { compiler, pool, root })
     }
 
     fn resolver(&self) -> ChainFileResolver {
@@ -110,6 +137,14 @@ impl Proto {
         resolver.add(Shipped);
         resolver
     }
+}
+
+/// A schema, read.
+struct Opened {
+    compiler: Compiler,
+    pool: DescriptorPool,
+    /// The first file.
+    root: Option<String>,
 }
 
 /// The files that come with this crate. A game's own of the same name goes first.

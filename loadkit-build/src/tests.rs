@@ -239,3 +239,47 @@ fn the_schemas_of_the_documents_are_right() {
         assert!(made[name].contains("impl ::loadkit::transport::protobuf::Opcodes for FromServer"), "{sample}");
     }
 }
+
+#[test]
+fn a_fingerprint_is_of_what_goes_over_the_wire() {
+    let of = |files: &[(&str, String)]| {
+        let sources = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(sources.path().join(name), text).unwrap();
+        }
+        Proto::new().include(sources.path()).fingerprint(&[files.last().unwrap().0]).unwrap()
+    };
+    let body =
+        "message Move { option (lk.opcode) = 3; option (lk.from) = CLIENT; sint32 dx = 1; }\nenum Why { NONE = 0; }\n";
+    let first = of(&[("game.proto", schema(body))]);
+    assert!(first.len() == 16 && first.chars().all(|c| c.is_ascii_hexdigit()), "{first}");
+    let turned = body.lines().rev().collect::<Vec<_>>().join("\n// A comment.\n");
+    assert_eq!(of(&[("other.proto", schema(&turned))]), first, "names of files, comments and order do not count");
+    for (what, changed) in [
+        ("a number", body.replace("dx = 1", "dx = 2")),
+        ("a type", body.replace("sint32", "int32")),
+        ("presence", body.replace("sint32", "optional sint32")),
+        ("an opcode", body.replace("= 3", "= 4")),
+        ("a value", body.replace("NONE = 0;", "NONE = 0; TIRED = 1;")),
+        ("a channel", body.replace("option (lk.from)", "option (lk.channel) = UNORDERED; option (lk.from)")),
+    ] {
+        assert_ne!(of(&[("game.proto", schema(&changed))]), first, "{what}");
+    }
+}
+
+#[test]
+fn a_schema_is_described_for_who_writes_code_for_it() {
+    let sources = tempfile::tempdir().unwrap();
+    let body = "message Enter { option (lk.opcode) = 1; option (lk.reply) = \"Entered\"; uint32 version = 1; string user_name = 2; }
+        message Entered { option (lk.opcode) = 2; }
+        message Box { option (lk.params) = \"T\"; bytes it = 1 [(lk.of) = \"T\"]; }
+        message News { option (lk.opcode) = 3; option (lk.from) = SERVER; }";
+    fs::write(sources.path().join("game.proto"), schema(body)).unwrap();
+    let has = Proto::new().include(sources.path()).describe(&["game.proto"]).unwrap();
+    assert_eq!((has.packages, has.root.as_str()), (vec!["game".to_owned()], "game"));
+    let [asked] = &has.requests[..] else { panic!("{:?}", has.requests) };
+    assert_eq!((asked.request.rust.as_str(), asked.reply.variant.as_str()), ("Enter", "Entered"));
+    assert_eq!((asked.text.as_deref(), asked.fields), (Some("user_name"), 2));
+    let names: Vec<&str> = has.messages.iter().map(|message| message.full.as_str()).collect();
+    assert_eq!(names, ["game.Enter", "game.Entered", "game.News"], "generic messages are none by themselves");
+}

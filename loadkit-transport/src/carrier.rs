@@ -19,6 +19,13 @@ pub(crate) enum Speech {
     Quic,
 }
 
+impl Speech {
+    /// Whether it goes over a stream of bytes, wherever there is a choice.
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, Speech::Frames | Speech::WebSocket)
+    }
+}
+
 /// The carrier to a target with this scheme.
 pub(crate) fn of(scheme: Option<&str>, speech: Speech) -> Result<Carrier, Failure> {
     use Speech::{Datagrams, Frames, Quic, WebSocket};

@@ -265,6 +265,11 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
             true => Wire::Tls(Box::new(tls::connect(cx, stream, &self.security, &[]).await?)),
             _ => Wire::Tcp(stream),
         };
+        self.over_wire(cx, wire).await
+    }
+
+    /// What keeps messages apart in a stream.
+    async fn over_wire(&self, cx: &Cx, wire: Wire) -> io::Result<AnyLink> {
         #[cfg(feature = "ws")]
         if let Some(upgrade) = self.speak.upgrade() {
             let link = WebSocket::open(wire, upgrade, &Address::parse(cx.target().name())).await?;
@@ -337,6 +342,11 @@ impl<S: Speak, C: Codec + 'static> Inner<S, C> {
                         AnyLink::Shared(Box::new(link))
                     }),
                     (Way::Udp(to), None) => Udp::connect(from, to, self.buffers).map(AnyLink::Udp),
+                    (Way::Mem(name), _) if speech.is_stream() && mem::has_streams(&name) => {
+                        let stream = mem::connect_stream(&name).map(|stream| Wire::Mem(Box::new(stream)));
+                        let link = async { self.over_wire(cx, stream?).await };
+                        tokio::time::timeout_at(until, link).await.map_err(|_| silent(&shown, self.time_out))?
+                    }
                     (Way::Mem(name), _) => Mem::connect(&name).map(|link| AnyLink::Mem(Box::new(link))),
                     (Way::Stream { to, is_secure }, _) => {
                         let stream = self.stream(cx, from, to, is_secure);

@@ -1,6 +1,8 @@
-//! Datagrams in memory, on one thread: bots and server in one process, also in virtual time.
+//! Datagrams and streams in memory, on one thread: bots and server in one process, also in virtual time.
 //!
 //! A target is written `mem://NAME`, or `mem:NAME` for short. Names belong to a thread, as shards do: each shard of a simulation has its own server of that name.
+
+mod streams;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -12,6 +14,8 @@ use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
 use crate::link::{Link, MAX_DATAGRAM, Received};
+
+pub(crate) use streams::{MemStreams, connect_stream, has_streams, listen_streams};
 
 /// Datagrams that wait for a listener, at most. What comes then is lost and counted, as in a kernel's buffer.
 const LISTENER_QUEUE: usize = 16_384;

@@ -1,10 +1,12 @@
-//! `bytes <-> TCP`: a stream that never blocks, in the clear or under TLS.
+//! `bytes <-> TCP`: a stream that never blocks, in the clear or under TLS; or one in memory.
 
 use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
 #[cfg(feature = "tls")]
@@ -31,6 +33,7 @@ pub(crate) enum Wire {
     Tcp(TcpStream),
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream>),
+    Mem(Box<DuplexStream>),
 }
 
 /// Connects from `from` (any address if there is none) to `to`.
@@ -53,6 +56,7 @@ impl Wire {
             Wire::Tcp(_) => clear,
             #[cfg(feature = "tls")]
             Wire::Tls(_) => secure,
+            Wire::Mem(_) => "mem",
         }
     }
 
@@ -62,6 +66,11 @@ impl Wire {
             Wire::Tcp(stream) => poll_read(stream, cx, buf),
             #[cfg(feature = "tls")]
             Wire::Tls(stream) => stream.poll_read(cx, buf),
+            Wire::Mem(stream) => {
+                let mut buf = ReadBuf::new(buf);
+                ready!(Pin::new(stream.as_mut()).poll_read(cx, &mut buf))?;
+                Poll::Ready(Ok(buf.filled().len()))
+            }
         }
     }
 
@@ -71,13 +80,14 @@ impl Wire {
             Wire::Tcp(stream) => poll_write(stream, cx, bytes),
             #[cfg(feature = "tls")]
             Wire::Tls(stream) => stream.poll_write(cx, bytes),
+            Wire::Mem(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
         }
     }
 
     /// Moves on what was taken and is still here.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Wire::Tcp(_) => {
+            Wire::Tcp(_) | Wire::Mem(_) => {
                 let _ = cx;
                 Poll::Ready(Ok(()))
             }
@@ -89,7 +99,7 @@ impl Wire {
     /// Bytes that were taken and are still here.
     pub(crate) fn queued(&self) -> usize {
         match self {
-            Wire::Tcp(_) => 0,
+            Wire::Tcp(_) | Wire::Mem(_) => 0,
             #[cfg(feature = "tls")]
             Wire::Tls(stream) => stream.queued(),
         }
@@ -98,7 +108,7 @@ impl Wire {
     /// Queues the stream's own goodbye, where it has one.
     pub(crate) fn close(&mut self) {
         match self {
-            Wire::Tcp(_) => {}
+            Wire::Tcp(_) | Wire::Mem(_) => {}
             #[cfg(feature = "tls")]
             Wire::Tls(stream) => stream.close(),
         }

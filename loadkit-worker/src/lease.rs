@@ -1,5 +1,6 @@
 //! Who plays a segment: one attempt at a time holds its lease, and shows in it that it lives.
 
+use loadkit_core::Stamp;
 use serde::{Deserialize, Serialize};
 
 use crate::job::Job;
@@ -130,6 +131,9 @@ pub struct WorkerStatus {
     /// The scenario that the client plays for this plan.
     #[serde(default)]
     pub scenario: String,
+    /// Which build the client is. Workers of one run have the same [`Stamp::id`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Stamp>,
 }
 
 /// How an attempt ended.

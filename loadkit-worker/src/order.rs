@@ -21,7 +21,8 @@ pub struct Order {
     /// All workers are on one machine: the first of them counts what the machine does, so that it counts once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub one_machine: bool,
-    /// The client that must play it, as `name version` or the build that it was stamped with; empty for any.
+    /// The client that must play it, as `name version`, the build that it was stamped with, or its whole stamp
+    /// ([`Stamp::id`](loadkit_core::Stamp::id)); empty for any.
     #[serde(default)]
     pub client: String,
     /// What has been agreed on times.

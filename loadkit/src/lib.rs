@@ -69,6 +69,7 @@ macro_rules! main {
         fn main() -> ::std::process::ExitCode {
             $crate::cli::Client::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
                 .build(option_env!("LOADKIT_CLIENT_BUILD"))
+                .stamp(option_env!("LOADKIT_STAMP"), option_env!("LOADKIT_PROTOCOL"))
                 $(.scenario($scenario))+
                 .main()
         }

@@ -67,7 +67,7 @@ use loadkit_core::{
     Conditions, Control, Host, Job, Judge, MetricSink, Plan, Report, Result, RunError, RunFacts, RunId, RunInfo,
     Scenario, Seat, Seed, Target, Totals, Virtual, Weights, WeightsError, run,
 };
-use loadkit_transport::Endpoint;
+use loadkit_transport::{Endpoint, Listener};
 
 /// The name under which the server listens in memory.
 const NAME: &str = "simulated";
@@ -82,8 +82,8 @@ pub struct Simulation<S> {
     shards: u32,
 }
 
-/// Starts a server at its endpoint.
-type Serve = dyn Fn(Endpoint) -> Pin<Box<dyn Future<Output = ()>>> + Send + Sync;
+/// Starts a server at its end, if the name is free.
+type Serve = dyn Fn() -> Option<Pin<Box<dyn Future<Output = ()>>>> + Send + Sync;
 
 /// What came of a simulation.
 #[derive(Clone, Debug)]
@@ -107,7 +107,16 @@ impl<S: Scenario> Simulation<S> {
         mut self,
         serve: impl Fn(Endpoint) -> F + Send + Sync + 'static,
     ) -> Simulation<S> {
-        self.server = Some(Arc::new(move |endpoint| Box::pin(serve(endpoint))));
+        self.server = Some(Arc::new(move || Some(Box::pin(serve(Endpoint::listen_mem(NAME).ok()?)))));
+        self
+    }
+
+    /// As [`Simulation::server`], against a server of streams: frames over TCP, WebSockets, HTTP.
+    pub fn stream_server<F: Future<Output = ()> + 'static>(
+        mut self,
+        serve: impl Fn(Listener) -> F + Send + Sync + 'static,
+    ) -> Simulation<S> {
+        self.server = Some(Arc::new(move || Some(Box::pin(serve(Listener::listen_mem(NAME).ok()?)))));
         self
     }
 
@@ -208,9 +217,9 @@ impl<S: Scenario> Scenario for WithServer<S> {
     fn shard(&self, run: &RunInfo) {
         // The name is free: this is the thread's first server, and nobody else's name.
         if let Some(serve) = &self.server
-            && let Ok(endpoint) = Endpoint::listen_mem(NAME)
+            && let Some(serving) = serve()
         {
-            tokio::task::spawn_local(serve(endpoint));
+            tokio::task::spawn_local(serving);
         }
         self.scenario.shard(run);
     }

@@ -10,7 +10,7 @@ use loadkit::{Bot, Cx, Hz, Result, Scenario, Seat, Think};
 use tokio::time::Instant;
 
 use crate::game::{ITEMS, SIDE, STRIDE};
-use crate::wire::{Buy, FindMatch, FromServer, Leave, Login, MatchFound, MatchOver, Move, Snapshot};
+use crate::wire::{self, Buy, FindMatch, FromServer, Leave, Login, MatchFound, MatchOver, Move, Snapshot};
 
 /// The scenario: makes players.
 pub struct Arena;
@@ -57,6 +57,7 @@ impl Bot for Player {
     async fn run(&mut self, cx: &Cx) -> Result {
         let game = cx.connect(Rudp::new(Enveloped::<FromServer>::new())).await?;
         let me = cx.step("login", game.call(Login { account: self.seat.account() })).await?;
+        cx.protocols(wire::PROTOCOL, &me.protocol);
         for _ in 0..MATCHES {
             if cx.stopping() {
                 break;

@@ -166,7 +166,7 @@ impl Game {
             self.online.insert(player, peer);
         }
         let gold = self.accounts.gold(player);
-        Ok(wire::Welcome { player, gold })
+        Ok(wire::Welcome { player, gold, protocol: wire::PROTOCOL.to_owned() })
     }
 
     fn find_match(&mut self, peer: Peer, request: u64, wish: &wire::FindMatch, now: Instant) -> Result<(), Reason> {

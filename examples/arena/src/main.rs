@@ -9,7 +9,7 @@ use loadkit::cli::Client;
 
 fn main() -> ExitCode {
     let client = Client::new("arena", env!("CARGO_PKG_VERSION")).build(option_env!("LOADKIT_CLIENT_BUILD"));
-    let client = client.scenario(Arena);
+    let client = client.stamp(option_env!("LOADKIT_STAMP"), option_env!("LOADKIT_PROTOCOL")).scenario(Arena);
     if Client::is_worker() {
         return client.main();
     }

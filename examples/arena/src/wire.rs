@@ -2,6 +2,9 @@
 
 use loadkit::{Failure, Kind};
 
+/// The fingerprint of these messages, by which client and server know whether they speak the same.
+pub const PROTOCOL: &str = env!("LOADKIT_PROTOCOL");
+
 include!(concat!(env!("OUT_DIR"), "/arena.rs"));
 
 impl From<Refused> for Failure {

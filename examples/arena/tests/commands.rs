@@ -70,6 +70,22 @@ fn sixty_bots_and_the_server_count_the_same() {
     assert!(comparison.agrees(), "{comparison}");
     assert_eq!((counts.logins, counts.leaves), (report.players.started, report.players.started), "{counts}");
     assert!(counts.logins >= 60 && counts.matches >= 6 && counts.moves > 1_000, "{counts}");
+    let stamp = report.run.stamp.unwrap();
+    assert_eq!((stamp.protocol.as_str(), stamp.client.starts_with("arena ")), (arena::wire::PROTOCOL, true));
+    let differs = report.judgement.warnings.iter().find(|warning| warning.contains("protocol"));
+    assert_eq!(differs, None, "the server tells the same");
+}
+
+#[test]
+fn the_client_says_which_build_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let words = arena(folder.path(), &["info"]).wait(LIMIT);
+    assert!(words.out.contains(&format!("protocol   {}\n", arena::wire::PROTOCOL)), "{words:?}");
+    let output = arena(folder.path(), &["info", "--json"]).wait(LIMIT);
+    let info: serde_json::Value = serde_json::from_str(&output.out).unwrap();
+    assert_eq!((&info["schema"], &info["scenarios"][0]), (&"loadkit.info/1".into(), &"Arena".into()), "{info}");
+    assert_eq!(info["stamp"]["loadkit"], env!("CARGO_PKG_VERSION"));
+    assert!(info["stamp"]["built_at_unix_s"].as_u64().unwrap() > 1_700_000_000, "{info}");
 }
 
 #[test]

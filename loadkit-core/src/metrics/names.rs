@@ -54,6 +54,8 @@ pub const MEMORY: &str = "loadkit.memory";
 pub const DIAL: &str = "loadkit.dial";
 /// Count: shards without a sharp timer; their ticks and response times can be up to 1 ms late by the kit's own fault.
 pub const COARSE_TIMERS: &str = "loadkit.coarse_timers";
+/// Count: log-ins at a server that told another protocol than the client has.
+pub const PROTOCOL_DIFFERS: &str = "loadkit.protocol_differs";
 
 /// Whether a figure is one of the kit's own, of itself or of its connections, and not a part of one.
 pub(crate) fn is_kits_own(name: &str) -> bool {

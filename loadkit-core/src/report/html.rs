@@ -20,6 +20,7 @@ use super::charts::{Chart, Charts, charts};
 use super::failures::failure_rows;
 use super::{Report, format, plot};
 use crate::plan::format_duration;
+use crate::stamp::Stamp;
 use crate::verdict::{Check, Verdict};
 
 /// At most so many rows are in a table; the page says how many there are more.
@@ -159,10 +160,11 @@ fn facts(report: &Report) -> Markup {
     let networks = (!networks.is_empty()).then(|| ("Networks", networks.join("; ")));
     let named =
         |text: &str, none: &str| if text.is_empty() { none.to_owned() } else { format::fit(text, MAX_NAME_CHARS) };
+    let client = run.stamp.as_ref().map_or_else(|| run.client.clone(), Stamp::id);
     let rows = [
         ("Server", named(&run.target, "–")),
         ("Build", named(&run.build, "not named (--build NAME names it)")),
-        ("Client", format!("{}, scenario {}", named(&run.client, "–"), format::name(&run.scenario, MAX_NAME_CHARS))),
+        ("Client", format!("{}, scenario {}", named(&client, "–"), format::name(&run.scenario, MAX_NAME_CHARS))),
         ("Players", ended),
         ("At most at once", at_once),
         ("Load", run.plan.stages.iter().take(20).cloned().collect::<Vec<_>>().join(", then ") + &parties),

@@ -41,6 +41,7 @@ use crate::gate::Gate;
 use crate::metrics::{FailureSample, TrendUnit};
 use crate::network::{Networks, Profile};
 use crate::plan::Plan;
+use crate::stamp::Stamp;
 use crate::verdict::Judgement;
 
 pub use compare::{Beside, Change, StepBeside};
@@ -126,6 +127,9 @@ pub struct RunFacts {
     /// The build of the server under test, as the user named it; empty if it was not named.
     #[serde(default)]
     pub build: String,
+    /// Which build the client is, if it carries a stamp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Stamp>,
 }
 
 impl RunFacts {
@@ -143,6 +147,7 @@ impl RunFacts {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             client: String::new(),
             build: String::new(),
+            stamp: None,
         }
     }
 }

@@ -102,6 +102,7 @@ pub(super) fn report_of(collector: &Collector, thresholds: &[&str]) -> Report {
         version: "0.1.0".into(),
         client: "arena-bots 1.4.0".into(),
         build: String::new(),
+        stamp: Some(Stamp { commit: "0123456789abcdef".into(), ..Stamp::default() }),
     };
     Report::new(facts, collector, judgement)
 }

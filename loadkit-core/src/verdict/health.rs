@@ -7,6 +7,7 @@ use crate::cx::{CONNECT, LONG_TURN};
 use crate::engine::Stop;
 use crate::failure::Kind;
 use crate::metrics::{Totals, names};
+use crate::protocols;
 use crate::report::format;
 
 /// Ticks may be so late in the 99th percentile. It is half the time between two ticks at 50 Hz, the fastest that
@@ -174,6 +175,7 @@ fn warn(totals: &Totals, conditions: &Conditions, warnings: &mut Vec<String>) {
             "{records} were left out: there are more metric names than the kit keeps{names}; use fewer names"
         ));
     }
+    warnings.extend(protocols::difference(totals));
     let unverified = totals.count(names::TLS_UNVERIFIED);
     if unverified > 0 {
         let connections = format::counted(unverified, "connection was", "connections were");

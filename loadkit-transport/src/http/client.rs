@@ -22,10 +22,17 @@ use crate::call::FOR_EVER;
 #[cfg(feature = "tls")]
 use crate::tls;
 use crate::wire::{self, Wire};
-use crate::{failures, status};
+use crate::{failures, mem, status};
 
 /// Who asks, unless a header says otherwise.
 const AGENT: &str = concat!("loadkit/", env!("CARGO_PKG_VERSION"));
+
+/// Where a service is.
+enum To {
+    Addr(SocketAddr),
+    /// In memory, under this name.
+    Mem(String),
+}
 
 /// A bot's client of a service, made by connecting [`Http`](super::Http). It lives on its bot's task.
 pub struct HttpClient {
@@ -33,7 +40,7 @@ pub struct HttpClient {
     service: Service,
     /// As it stands in failures.
     url: String,
-    addr: SocketAddr,
+    to: To,
     headers: RefCell<HeaderMap>,
     idle: RefCell<Option<Box<Io>>>,
     /// Its number on the bot's flight recorder.
@@ -48,16 +55,21 @@ impl HttpClient {
         let began = Instant::now();
         let until = began + service.time_out.min(FOR_EVER);
         let address = Address::parse(&url);
-        let addr = match (&service.url, check(&address, &url)?) {
-            (None, _) => cx.target().addr(cx.seat().index())?,
-            (Some(_), port) => {
+        let to = match (&service.url, mem::name_in(&url)) {
+            (_, Some(name)) => To::Mem(name.to_owned()),
+            (None, None) => {
+                check(&address, &url)?;
+                To::Addr(cx.target().addr(cx.seat().index())?)
+            }
+            (Some(_), None) => {
+                let port = check(&address, &url)?;
                 let silent = || Failure::new(Kind::TIMED_OUT, format!("the name in {url} was not resolved in time"));
                 let addrs = within(&cx, until, resolve(address.host, port)).await.ok_or_else(silent)?;
                 let addrs =
                     addrs.map_err(|error| Failure::new(Kind::TARGET, format!("{url} does not resolve: {error}")))?;
                 let turn = cx.seat().index() % addrs.len().max(1) as u64;
                 let found = usize::try_from(turn).ok().and_then(|turn| addrs.get(turn).copied());
-                found.ok_or_else(|| Failure::new(Kind::TARGET, format!("{url} has no address")))?
+                To::Addr(found.ok_or_else(|| Failure::new(Kind::TARGET, format!("{url} has no address")))?)
             }
         };
         let mut headers = HeaderMap::new();
@@ -78,7 +90,7 @@ impl HttpClient {
             cx: cx.clone(),
             service,
             url,
-            addr,
+            to,
             headers,
             idle: RefCell::new(None),
             number: 0,
@@ -242,7 +254,11 @@ impl HttpClient {
         let pool = self.service.sources.as_ref().or_else(|| self.cx.run().plan().sources());
         let source = pool.map(|pool| pool.addr(self.cx.seat().index()));
         let opened = async {
-            let stream = wire::connect(source, self.addr).await?;
+            let addr = match &self.to {
+                To::Addr(addr) => *addr,
+                To::Mem(name) => return Ok(Wire::Mem(Box::new(mem::connect_stream(name)?))),
+            };
+            let stream = wire::connect(source, addr).await?;
             #[cfg(feature = "tls")]
             if self.url.starts_with("https://") {
                 let stream = tls::connect(&self.cx, stream, &self.service.security, &[b"http/1.1"]).await?;

@@ -1,7 +1,7 @@
 //! What a worker asks of the client binary that it is part of.
 
 use loadkit_core as core;
-use loadkit_core::{Control, Ended, MetricSink, Plan, RunError, Segment, Target, Window};
+use loadkit_core::{Control, Ended, MetricSink, Plan, RunError, Segment, Stamp, Target, Window};
 
 /// The client's half of a worker: the scenarios, the engine, and the machine under them.
 pub trait Client: Send + Sync {
@@ -10,6 +10,11 @@ pub trait Client: Send + Sync {
 
     /// The build that it was stamped with when it was compiled, if it was.
     fn build(&self) -> Option<String> {
+        None
+    }
+
+    /// Which build it is, if it carries a stamp.
+    fn stamp(&self) -> Option<Stamp> {
         None
     }
 

@@ -121,6 +121,7 @@ fn first_status(worker: &Worker) -> WorkerStatus {
         descriptors: worker.client.descriptors(),
         cores: cores(),
         client: worker.client.id(),
+        stamp: worker.client.stamp(),
         ..WorkerStatus::default()
     }
 }

@@ -88,10 +88,12 @@ impl Part {
 /// The client must be the one that the run asks for.
 fn check_client(worker: &Worker, wanted: &str) -> Result<(), String> {
     let (id, build) = (worker.client.id(), worker.client.build());
-    if wanted.is_empty() || wanted == id || build.as_deref() == Some(wanted) {
+    let stamp = worker.client.stamp().map(|stamp| stamp.id());
+    if wanted.is_empty() || wanted == id || [&build, &stamp].into_iter().any(|own| own.as_deref() == Some(wanted)) {
         return Ok(());
     }
     let build = build.map_or_else(String::new, |build| format!(", build {build:?}"));
+    let id = stamp.unwrap_or(id);
     Err(format!(
         "the run asks for the client {wanted:?}, and this is {id:?}{build}: deploy the client that the run asks for, or \
          launch the run for this one"

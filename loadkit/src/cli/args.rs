@@ -65,6 +65,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Lists what can be played.
     Scenarios,
+    /// Says which build this is, and where it can run.
+    Info(InfoArgs),
     /// Compares the report of a new build with those of an old one: is it worse, by more than noise?
     #[command(after_help = gate::EXAMPLES)]
     Gate(Box<GateArgs>),
@@ -97,6 +99,14 @@ pub struct ReplayArgs {
     /// Addresses of this machine to connect from, instead of those of the plan.
     #[arg(long, value_parser = sources, value_name = "ADDRS")]
     pub sources: Option<SourcePool>,
+}
+
+/// The arguments of `info`.
+#[derive(Debug, clap::Args)]
+pub struct InfoArgs {
+    /// Prints it as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The arguments of `check`.

@@ -5,6 +5,7 @@
 mod args;
 mod capacity;
 mod gate;
+mod info;
 mod live;
 mod outcome;
 mod replay;
@@ -22,8 +23,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
+use loadkit_core::Stamp;
 
-pub use args::{Args, CheckArgs, Command, PlayArgs, ReplayArgs, RunArgs};
+pub use args::{Args, CheckArgs, Command, InfoArgs, PlayArgs, ReplayArgs, RunArgs};
 pub use capacity::{CapacityArgs, Searched};
 pub use gate::GateArgs;
 pub use outcome::{Finished, UseError};
@@ -37,13 +39,14 @@ pub struct Client {
     name: &'static str,
     version: &'static str,
     build: Option<&'static str>,
+    told: [Option<&'static str>; 2],
     scenarios: Vec<Box<dyn AnyScenario>>,
 }
 
 impl Client {
     /// A client of this name and version, without scenarios yet.
     pub fn new(name: &'static str, version: &'static str) -> Client {
-        Client { name, version, build: None, scenarios: Vec::new() }
+        Client { name, version, build: None, told: [None; 2], scenarios: Vec::new() }
     }
 
     /// Adds a scenario. The first is played when neither the plan nor the command line names one.
@@ -57,6 +60,23 @@ impl Client {
     #[must_use]
     pub fn build(self, build: Option<&'static str>) -> Client {
         Client { build, ..self }
+    }
+
+    /// What its `build.rs` has told the compiler of this build: `option_env!("LOADKIT_STAMP")` of the commit and how it was
+    /// built, `option_env!("LOADKIT_PROTOCOL")` of what goes over the wire. `info` shows it, and each report has it.
+    #[must_use]
+    pub fn stamp(self, told: Option<&'static str>, protocol: Option<&'static str>) -> Client {
+        Client { told: [told, protocol], ..self }
+    }
+
+    /// Which build this is.
+    pub fn stamped(&self) -> Stamp {
+        let [told, protocol] = self.told;
+        let mut stamp = Stamp::new(format!("{} {}", self.name, self.version), told, protocol);
+        if let Some(build) = self.build.filter(|build| !build.is_empty()) {
+            stamp.build = build.to_owned();
+        }
+        stamp
     }
 
     /// Whether the environment says that this process is a worker of a fleet: with the feature `lambda`, one with
@@ -94,6 +114,7 @@ impl Client {
             Command::Capacity(args) => self.capacity(&args).map(|searched| searched.exit_code()),
             Command::Replay(args) => self.replay(&args),
             Command::Scenarios => self.list(),
+            Command::Info(args) => self.info(&args),
             Command::Check(args) => self.check(&args),
             Command::Gate(args) => gate::gate(&args),
             Command::Completions { shell } => {

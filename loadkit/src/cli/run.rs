@@ -49,6 +49,7 @@ impl Client {
         job.shards = args.play.shards.unwrap_or(job.shards);
         let mut report = play(scenario, &job, args)?;
         report.run.client = self.title();
+        report.run.stamp = Some(self.stamped());
         report.run.build = args.build.clone().or_else(|| std::env::var(BUILD).ok()).unwrap_or_default();
         if let Some(baseline) = &baseline {
             report.compare_with(baseline);

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use loadkit_core::{Control, Ended, Host, Job, MetricSink, Plan, RunError, Segment, Target, Window};
+use loadkit_core::{Control, Ended, Host, Job, MetricSink, Plan, RunError, Segment, Stamp, Target, Window};
 use loadkit_worker::life;
 
 #[cfg(any(feature = "worker", feature = "fargate"))]
@@ -68,6 +68,10 @@ impl life::Client for Client {
 
     fn build(&self) -> Option<String> {
         self.build.map(str::to_owned)
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        Some(self.stamped())
     }
 
     fn scenario(&self, plan: &Plan) -> String {

@@ -93,7 +93,8 @@ fn nothing_goes_without_a_login_and_one_is_enough() {
         assert_eq!(world.ask(0, ask), refused(Reason::NotLoggedIn));
     }
     assert_eq!(world.ask(0, login("")), refused(Reason::BadAccount));
-    assert_eq!(world.ask(0, login("ann")), Some(Say::Welcome(wire::Welcome { player: 0, gold: 20 })));
+    let welcome = wire::Welcome { player: 0, gold: 20, protocol: wire::PROTOCOL.to_owned() };
+    assert_eq!(world.ask(0, login("ann")), Some(Say::Welcome(welcome)));
     assert_eq!(world.ask(0, login("ann")), refused(Reason::AlreadyLoggedIn));
     assert_eq!(world.ask(9, login("bob")), refused(Reason::NotLoggedIn), "a peer that never connected");
     assert_eq!(world.ask(0, Ask::Unknown(Bytes::from_static(b"?"))), refused(Reason::NotUnderstood));

@@ -1,0 +1,43 @@
+//! `cargo loadkit COMMAND -> what a build engineer needs`: a load client made, packaged and checked on every build.
+//!
+//! Each command is a module: its arguments, `run(&args, &output) -> Result<Exit, Failure>`, and a result that is printed as
+//! words or, with `--json`, as one JSON object that names its schema. What commands have in common is
+//! - [`output`]: where words and results go, and the [exit codes](Exit);
+//! - [`settings`]: `loadkit.toml`, profiles, environment and flags, resolved in one place.
+
+mod cli;
+pub mod config;
+pub mod doctor;
+mod exit;
+pub mod new;
+pub mod output;
+pub mod package;
+pub mod settings;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use cli::{Cli, Command};
+pub use exit::{Exit, Failure};
+use output::Output;
+
+/// Does what these arguments say; the first is the program's own name, and the second `loadkit` where cargo started it.
+pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    if args.get(1).is_some_and(|arg| arg == "loadkit") {
+        args.remove(1);
+    }
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap knows which of its messages go where, and that help is no error.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::WrongUse } else { Exit::Done }.into();
+        }
+    };
+    let output = Output::new(cli.json, cli.quiet);
+    let done = cli.run(&output);
+    done.unwrap_or_else(|failure| output.failed(&failure)).into()
+}

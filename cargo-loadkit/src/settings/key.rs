@@ -1,0 +1,148 @@
+//! What can be set, and what each value must be.
+
+use loadkit_core::{parse_duration, suggest};
+
+/// Something that can be set.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name in `loadkit.toml`.
+    pub name: &'static str,
+    /// Its variable.
+    pub env: &'static str,
+    /// What it is, in a line.
+    pub about: &'static str,
+    /// What its values are.
+    pub kind: Kind,
+    /// What holds when nobody says anything.
+    pub default: Option<&'static str>,
+}
+
+/// What values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A file or a folder; in the file it is seen from there.
+    Path,
+    /// A whole number of at least one.
+    Whole,
+    /// A time: `90s`, `1h30m`.
+    Time,
+    /// A URL of HTTP.
+    Url,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Words with commas between, of these.
+    Words(&'static [&'static str]),
+    /// What opens doors: not in files, and never shown.
+    Secret,
+}
+
+const fn key(
+    name: &'static str,
+    env: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    about: &'static str,
+) -> Key {
+    Key { name, env, about, kind, default }
+}
+
+/// All that can be set, in the order in which it is shown.
+pub const KEYS: &[Key] = &[
+    key("package", "LOADKIT_PACKAGE", Kind::Text, None, "the load client's crate"),
+    key("build", "LOADKIT_BUILD", Kind::Text, None, "the build of the server under test"),
+    key("target", "LOADKIT_TARGET", Kind::Text, None, "the server under test; else the plan's"),
+    key("plan", "LOADKIT_PLAN", Kind::Path, None, "the plan"),
+    key("scenario", "LOADKIT_SCENARIO", Kind::Text, None, "what is played; else the client's first"),
+    key("bots", "LOADKIT_BOTS", Kind::Whole, None, "players; else the plan's"),
+    key("ramp", "LOADKIT_RAMP", Kind::Time, None, "until all are connected; else the plan's"),
+    key("duration", "LOADKIT_DURATION", Kind::Time, None, "how long; else the plan's"),
+    key("report", "LOADKIT_REPORT", Kind::Path, Some("report"), "where the report goes"),
+    key("baseline", "LOADKIT_BASELINE", Kind::Path, None, "the report of the build before"),
+    key("fleet", "LOADKIT_FLEET", Kind::Url, None, "the fleet service; else one of this machine"),
+    key("token", "LOADKIT_TOKEN", Kind::Secret, None, "what opens the fleet service; else AWS credentials"),
+    key("region", "AWS_REGION", Kind::Text, None, "the region of the fleet"),
+    key(
+        "runner",
+        "LOADKIT_RUNNER",
+        Kind::Word(&["auto", "local", "lambda", "fargate"]),
+        Some("auto"),
+        "where workers run",
+    ),
+    key("workers", "LOADKIT_WORKERS", Kind::Whole, None, "how many; else as many as is usual there"),
+    key(
+        "homes",
+        "LOADKIT_HOMES",
+        Kind::Words(&["worker", "lambda", "fargate"]),
+        Some("lambda,fargate"),
+        "what the client is packaged for",
+    ),
+    key(
+        "triple",
+        "LOADKIT_TRIPLE",
+        Kind::Text,
+        None,
+        "the target that it is packaged for; else a static one of this machine",
+    ),
+];
+
+/// What comes with each profile.
+pub const PROFILES: &[(&str, &[(&str, &str)])] = &[
+    ("smoke", &[("bots", "10"), ("ramp", "2s"), ("duration", "20s"), ("runner", "local")]),
+    ("ci", &[("bots", "200"), ("ramp", "20s"), ("duration", "3m")]),
+    ("launch-day", &[("bots", "100000"), ("ramp", "15m"), ("duration", "1h")]),
+    ("soak", &[("bots", "1000"), ("ramp", "5m"), ("duration", "24h")]),
+];
+
+impl Key {
+    /// The key of this name.
+    ///
+    /// # Errors
+    /// That there is none, with the nearest.
+    pub fn find(name: &str) -> Result<&'static Key, String> {
+        KEYS.iter().find(|key| key.name == name).ok_or_else(|| {
+            let names = || KEYS.iter().map(|key| key.name);
+            match suggest(name, names()) {
+                Some(near) => format!("there is no setting {name:?}; did you mean {near:?}?"),
+                None => format!("there is no setting {name:?}; there are {}", names().collect::<Vec<_>>().join(", ")),
+            }
+        })
+    }
+}
+
+impl Kind {
+    /// The value, if it is one.
+    ///
+    /// # Errors
+    /// In words: what would be one.
+    pub fn check(self, value: &str) -> Result<String, String> {
+        let value = value.trim();
+        let is = |fine: bool, wanted: &str| match fine {
+            true => Ok(value.to_owned()),
+            false => Err(format!("{value:?} is none; write {wanted}")),
+        };
+        match self {
+            Kind::Text | Kind::Path | Kind::Secret => is(!value.is_empty(), "something, or leave it out"),
+            Kind::Whole => {
+                let plain: String = value.chars().filter(|c| *c != '_').collect();
+                if plain.parse::<u64>().is_ok_and(|number| number > 0) {
+                    return Ok(plain);
+                }
+                is(false, "a whole number of at least 1")
+            }
+            Kind::Time => parse_duration(value).map(|_| value.to_owned()).map_err(|error| error.to_string()),
+            Kind::Url => {
+                is(["http://", "https://"].iter().any(|scheme| value.starts_with(scheme)), "http://… or https://…")
+            }
+            Kind::Word(words) => is(words.contains(&value), &words.join(", ")),
+            Kind::Words(words) => {
+                let all: Vec<&str> = value.split(',').map(str::trim).collect();
+                if all.iter().all(|word| words.contains(word)) {
+                    return Ok(all.join(","));
+                }
+                is(false, &format!("some of {}, with commas between", words.join(", ")))
+            }
+        }
+    }
+}

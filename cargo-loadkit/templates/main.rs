@@ -1,0 +1,3 @@
+//! The load client: `{{name}} run plan.toml`, `{{name}} --help`.
+
+loadkit::main!({{ident}}::{{scenario}});

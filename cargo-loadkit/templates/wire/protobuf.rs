@@ -1,0 +1,3 @@
+//! What goes over the wire: the messages of `proto`, made by `build.rs`.
+
+{{includes}}
