@@ -1,9 +1,8 @@
 //! HdrHistogram with an exact sum, minimum and maximum beside it, and deltas that merge exactly.
 
 use hdrhistogram::Histogram as Hdr;
-use serde::{Deserialize, Serialize};
 
-use super::interval::ROOMY;
+use super::interval::{ROOMY, highest_of, index_of};
 
 /// Significant decimal digits: a bucket is at most 0.1 % wide.
 const DIGITS: u8 = 3;
@@ -25,7 +24,9 @@ pub struct Histogram {
 }
 
 /// What a histogram gained since the last delta: its non-empty buckets, and exact sum, minimum and maximum.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Where machines read, as in MessagePack, it is packed: some one and a half bytes a bucket. Both forms are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistogramDelta {
     /// `(a value in the bucket, how many)`, ascending.
     pub buckets: Vec<(u64, u64)>,
@@ -163,6 +164,15 @@ impl HistogramDelta {
             }
         }
         self.max
+    }
+
+    /// Whether it is one that a recorder makes, and so comes out of its packed form as it was.
+    pub(super) fn can_be_packed(&self) -> bool {
+        let is_bucket = |&(value, count): &(u64, u64)| count > 0 && highest_of(index_of(value.min(LARGEST))) == value;
+        let is_nothing = self.buckets.is_empty() && (self.sum, self.min, self.max) == (0, 0, 0);
+        let is_some = !self.buckets.is_empty() && self.min <= self.max;
+        let ascends = self.buckets.is_sorted_by(|a, b| a.0 < b.0);
+        (is_nothing || is_some) && ascends && self.buckets.iter().all(is_bucket)
     }
 
     /// Joins another delta to this one, as if the values of both had been recorded in one interval.

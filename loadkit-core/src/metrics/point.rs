@@ -147,8 +147,8 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Adds what was gathered; whose population it is, is put beside it.
     pub(super) fn add(&mut self, snapshot: &Snapshot, store: &mut Store) {
-        self.put(shard_of(snapshot), Population::of(snapshot));
         for (name, StepDelta { response, failures, .. }) in &snapshot.steps {
             if let Some(ours) = entry(&mut self.steps, name) {
                 store.merge(&mut ours.0, response);
