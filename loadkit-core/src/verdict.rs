@@ -23,7 +23,7 @@ pub use self::keep::RestoreError;
 use self::watch::Watch;
 use crate::engine::{Control, Ended, Stop};
 use crate::failure::Failure;
-use crate::metrics::{Applied, Collector, MetricSink, Snapshot, Stretch, Totals};
+use crate::metrics::{Applied, Collector, MetricSink, PackedDelta, Snapshot, Stretch, Totals};
 use crate::plan::format_duration;
 use crate::report::format;
 use crate::threshold::{Comparison, Stat, Threshold};
@@ -243,7 +243,7 @@ impl Judge {
 
     /// Adds a snapshot, unless it has been added before.
     pub fn apply(&mut self, snapshot: &Snapshot) -> Applied {
-        let applied = self.collector.admit(snapshot);
+        let applied = self.collector.admit(snapshot.key);
         if applied == Applied::New {
             self.add(&Stretch::one(snapshot));
         }
@@ -253,14 +253,19 @@ impl Judge {
     /// Adds many snapshots in the order of their time, each unless it has been added before, and gives out those that were new
     /// by their stretches of time; how many were new. Afterwards the figures are what they would be had each been added
     /// alone: to join first those of many shards, and only then to add them, costs a fraction of it.
-    pub fn apply_all(&mut self, snapshots: &[Snapshot], mut each: impl FnMut(&Stretch<'_>)) -> usize {
-        let is_new = |snapshot: &&Snapshot| self.collector.admit(snapshot) == Applied::New;
-        let new: Vec<&Snapshot> = snapshots.iter().filter(is_new).collect();
-        Stretch::each(&new, self.interval, |stretch| {
+    pub fn apply_all(
+        &mut self,
+        snapshots: &[Snapshot<PackedDelta>],
+        mut each: impl FnMut(&Stretch<'_>),
+    ) -> usize {
+        let is_new = |snapshot: &&Snapshot<_>| self.collector.admit(snapshot.key) == Applied::New;
+        let new: Vec<&Snapshot<PackedDelta>> = snapshots.iter().filter(is_new).collect();
+        let count = new.len();
+        Stretch::each(new, self.interval, |stretch| {
             self.add(stretch);
             each(stretch);
         });
-        new.len()
+        count
     }
 
     fn add(&mut self, stretch: &Stretch<'_>) {
@@ -388,3 +393,5 @@ fn how_far_off(threshold: &Threshold, actual: f64, evidence: Option<&str>) -> St
 mod tests;
 #[cfg(test)]
 mod time_tests;
+#[cfg(test)]
+mod together_tests;

@@ -14,7 +14,7 @@ mod slots;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
-use loadkit_core::{HistogramDelta, Judge, Plan, RunId, Snapshot, Stretch};
+use loadkit_core::{Judge, PackedDelta, Plan, RunId, Snapshot, Stretch};
 use loadkit_worker::{Item, Key, Parcel, Store, StoreError, blob, keys};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,8 @@ fn checkpoint(run: RunId) -> Key {
     Key::new(format!("collation/{run}"), "judge")
 }
 
+/// It is kept as long as the parcels that it was made of: two days.
+const KEPT_S: u64 = 2 * 86_400;
 /// A slot may still grow for so long after its end: workers that are behind, and queues that are slow.
 const OPEN_SLOTS: u32 = 4;
 /// A slot, µs.
@@ -33,7 +35,7 @@ const SLOT_US: u64 = 10_000_000;
 /// A slot begins at a whole window of all widths every so many slots.
 const SLOTS_OF_WIDEST: u32 = 6;
 /// Snapshots that have been read and are not added yet take so many bytes, about; then they are.
-const MAX_FRESH: usize = 64 << 20;
+const MAX_FRESH: usize = 32 << 20;
 /// Parcels that were bad inside, of which the first are told.
 const MAX_FAULTS: usize = 20;
 
@@ -80,6 +82,7 @@ struct Checkpoint {
 #[derive(Debug)]
 pub(crate) struct Collation {
     run: RunId,
+    workers: u32,
     parts: u32,
     judge: Judge,
     rollups: Rollups,
@@ -89,7 +92,7 @@ pub(crate) struct Collation {
     /// Parcels of which some pieces are still missing.
     pieces: Pieces,
     /// Snapshots that are to be added, and their bytes, about.
-    fresh: Vec<Snapshot>,
+    fresh: Vec<Snapshot<PackedDelta>>,
     fresh_bytes: usize,
     /// The earliest slot that may still grow.
     first_slot: u32,
@@ -102,6 +105,7 @@ impl Collation {
     pub(crate) fn new(run: RunId, workers: u32, plan: &Plan, start_at_ms: u64) -> Collation {
         Collation {
             run,
+            workers,
             parts: keys::parts(workers),
             judge: Judge::new(plan.thresholds(), plan.interval()),
             rollups: Rollups::new(run, start_at_ms, 0),
@@ -155,7 +159,7 @@ impl Collation {
     }
 
     /// Puts the collation aside, for whoever takes it up.
-    pub(crate) async fn put_aside(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+    pub(crate) async fn put_aside(&self, store: &dyn Store, now_ms: u64) -> Result<(), StoreError> {
         let aside = Checkpoint {
             judge: self.judge.save(),
             arrived: self.arrived.iter().map(|(key, arrived)| (*key, arrived.clone())).collect(),
@@ -165,7 +169,7 @@ impl Collation {
         let key = checkpoint(self.run);
         let bytes = rmp_serde::to_vec_named(&aside)
             .map_err(|error| StoreError::Malformed { key: key.clone(), why: error.to_string() })?;
-        blob::put(store, &key, &bytes, None).await
+        blob::put(store, &key, &bytes, Some(now_ms / 1_000 + KEPT_S)).await
     }
 
     /// Makes the rollups of the open slots again from what had arrived: those before are written for good.
@@ -174,7 +178,7 @@ impl Collation {
         let first = self.first_slot - self.first_slot % SLOTS_OF_WIDEST;
         self.rollups = Rollups::new(self.run, self.start_at_ms, u64::from(first) * SLOT_US);
         let mut pieces = Pieces::default();
-        let mut slots = Slots::behind(self.run, self.parts, Some(keys::slot(first)));
+        let mut slots = Slots::new(self.run, self.parts, |_| first);
         while let Some(items) = slots.next(store, |_| false).await? {
             let mut snapshots = Vec::new();
             for item in items {
@@ -182,10 +186,9 @@ impl Collation {
                 if self.arrived.get(&(place.worker, place.attempt)).is_some_and(|arrived| arrived.has(place.number)) {
                     self.seen.insert(item.key.sort);
                     let bytes = pieces.join(&place, item.body);
-                    snapshots.extend(bytes.and_then(|bytes| Parcel::open(&bytes).ok()).into_iter().flatten());
+                    snapshots.extend(bytes.and_then(|bytes| Parcel::open_packed(&bytes).ok()).into_iter().flatten());
                 }
             }
-            let snapshots: Vec<&Snapshot> = snapshots.iter().collect();
             Stretch::each(&snapshots, interval, |stretch| self.rollups.add(stretch));
         }
         Ok(())
@@ -208,7 +211,9 @@ impl Collation {
     /// Adds what has come since the last pass; how many parcels. `run_ms` is how far the run has come.
     pub(crate) async fn pass(&mut self, store: &dyn Store, run_ms: u64, now_ms: u64) -> Result<u64, StoreError> {
         let now_slot = u32::try_from(run_ms.saturating_mul(1_000) / SLOT_US).unwrap_or(u32::MAX);
-        let added = self.read_behind(store, Some(keys::slot(self.first_slot)), now_ms).await?;
+        let from: Vec<u32> = (0..self.parts).map(|part| self.first_open(part, now_slot)).collect();
+        let slots = Slots::new(self.run, self.parts, |part| from.get(part as usize).copied().unwrap_or(0));
+        let added = self.read(store, slots, now_ms).await?;
         let open_from = now_slot.saturating_sub(OPEN_SLOTS);
         if open_from > self.first_slot {
             self.first_slot = open_from;
@@ -220,17 +225,31 @@ impl Collation {
 
     /// Looks for what is missing in all slots.
     pub(crate) async fn sweep(&mut self, store: &dyn Store, now_ms: u64) -> Result<u64, StoreError> {
-        self.read_behind(store, None, now_ms).await
+        let slots = Slots::new(self.run, self.parts, |_| 0);
+        self.read(store, slots, now_ms).await
     }
 
-    /// Reads all partitions behind this sort key, and adds what is new.
-    async fn read_behind(
-        &mut self,
-        store: &dyn Store,
-        after: Option<String>,
-        now_ms: u64,
-    ) -> Result<u64, StoreError> {
-        let mut slots = Slots::behind(self.run, self.parts, after);
+    /// The first slot of a partition in which something is expected: before the latest of which a worker has told without a
+    /// gap, nothing is. A worker that has not come yet, or of whose parcels one is missing, may tell of all open slots; an attempt
+    /// that was silent for as long as slots are open, of none.
+    fn first_open(&self, part: u32, now_slot: u32) -> u32 {
+        let mut workers = keys::workers_of(part);
+        workers.end = workers.end.min(self.workers);
+        let attempts = self.arrived.range((workers.start, 0)..(workers.end, 0));
+        let came: BTreeSet<u32> = attempts.clone().map(|((worker, _), _)| *worker).collect();
+        if came.len() < workers.len() {
+            return self.first_slot;
+        }
+        let told = attempts.filter_map(|(_, arrived)| {
+            let slot = u32::try_from(arrived.to_us.saturating_sub(1) / SLOT_US).unwrap_or(u32::MAX);
+            let is_silent = slot < now_slot.saturating_sub(OPEN_SLOTS);
+            (!is_silent).then_some(if arrived.numbers.is_empty() { slot } else { self.first_slot })
+        });
+        told.min().unwrap_or(now_slot).clamp(self.first_slot, now_slot.max(self.first_slot))
+    }
+
+    /// Reads what there is, and adds what is new.
+    async fn read(&mut self, store: &dyn Store, mut slots: Slots, now_ms: u64) -> Result<u64, StoreError> {
         let mut added = 0;
         let read = loop {
             match slots.next(store, |sort| self.seen.contains(sort)).await {
@@ -270,7 +289,7 @@ impl Collation {
     }
 
     fn open(&mut self, worker: u32, attempt: u32, number: u32, bytes: &[u8]) {
-        let mut snapshots = match Parcel::open(bytes) {
+        let mut snapshots = match Parcel::open_packed(bytes) {
             Ok(snapshots) => snapshots,
             Err(error) => {
                 self.fault(format!("parcel {number} of worker {worker}, attempt {attempt}: {error}"));
@@ -314,8 +333,8 @@ impl Collation {
 }
 
 /// The bytes of a snapshot in memory, about.
-fn bytes_of(snapshot: &Snapshot) -> usize {
-    let of = |delta: &HistogramDelta| 100 + delta.buckets.len() * size_of::<(u64, u64)>();
+fn bytes_of(snapshot: &Snapshot<PackedDelta>) -> usize {
+    let of = |delta: &PackedDelta| 100 + delta.bytes().len();
     let steps = snapshot.steps.iter().map(|(_, step)| of(&step.service) + of(&step.response));
     let trends = snapshot.trends.iter().map(|(_, trend)| of(&trend.values));
     let others = snapshot.counts.len() + snapshot.gauges.len() + snapshot.samples.len() * 4 + snapshot.flights.len() * 40;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use loadkit_core::{RunId, Snapshot, Stretch};
+use loadkit_core::{RunId, ShardPlayers, Stretch};
 use loadkit_sinks::Interval;
 use loadkit_worker::{Item, Key, MAX_BODY, Page, Store, StoreError};
 
@@ -106,8 +106,8 @@ impl Rollups {
         let narrowest = (0..WIDTHS.len()).find_map(|nth| self.window(nth, at));
         let Some(Window { fresh, .. }) = narrowest.and_then(|(nth, index)| self.changing(nth, index)) else { return };
         fresh.interval.add(figures);
-        for snapshot in stretch.snapshots() {
-            let Snapshot { key, to_us, active, connected, planned, .. } = **snapshot;
+        for shard in stretch.shards() {
+            let ShardPlayers { key, to_us, active, connected, planned } = *shard;
             let newer = (to_us, active, connected, planned);
             let latest = fresh.population.entry((key.worker, key.shard, key.attempt)).or_insert(newer);
             *latest = newer.max(*latest);

@@ -9,7 +9,7 @@ use super::names::NAMES_LEFT_OUT;
 use super::point::Point;
 use super::recorder::{GaugeReading, MAX_SAMPLES, StepTotals, TrendTotals, count_kind};
 use super::series::Series;
-use super::snapshot::{FailureSample, GaugeDelta, Snapshot};
+use super::snapshot::{FailureSample, GaugeDelta, Snapshot, SnapshotKey};
 use super::stretch::Stretch;
 use super::table::MAX_LEFT_OUT;
 use crate::failure::Failure;
@@ -236,7 +236,7 @@ impl Collector {
 
     /// Adds a snapshot, unless it has been added before.
     pub fn apply(&mut self, snapshot: &Snapshot) -> Applied {
-        let applied = self.admit(snapshot);
+        let applied = self.admit(snapshot.key);
         if applied == Applied::New {
             self.add(&Stretch::one(snapshot));
         }
@@ -244,8 +244,7 @@ impl Collector {
     }
 
     /// Notes that a snapshot has come. What is new is to be added.
-    pub(crate) fn admit(&mut self, snapshot: &Snapshot) -> Applied {
-        let key = snapshot.key;
+    pub(crate) fn admit(&mut self, key: SnapshotKey) -> Applied {
         self.seen.entry((key.worker, key.shard, key.attempt)).or_default().admit(key.seq)
     }
 
@@ -296,7 +295,7 @@ impl MetricSink for Collector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{RunId, SnapshotKey};
+    use crate::metrics::RunId;
 
     #[test]
     fn what_is_missing_can_be_told() {

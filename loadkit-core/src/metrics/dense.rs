@@ -1,11 +1,13 @@
-//! `HistogramDelta… -> HistogramDelta`: many distributions as one, over an array of all buckets.
+//! `PackedDelta… -> HistogramDelta`: many distributions as one, over an array of all buckets.
 //!
 //! To join two sorted lists costs what both are long, each time. Here each costs what it is long alone, once.
 
-use super::histogram::{HistogramDelta, LARGEST};
-use super::interval::{highest_of, index_of};
+use super::histogram::HistogramDelta;
+use super::interval::{highest_of, most_buckets};
+use super::packed::for_each;
+use super::wire::PackedDelta;
 
-/// The sum of some distributions. At most 265 KiB, which are kept from one sum to the next.
+/// The sum of some distributions. 265 KiB, which are kept from one sum to the next.
 #[derive(Debug, Default)]
 pub(super) struct Dense {
     counts: Vec<u64>,
@@ -18,27 +20,28 @@ pub(super) struct Dense {
 
 impl Dense {
     /// Adds a distribution, as [`HistogramDelta::merge`] does.
-    pub(super) fn add(&mut self, delta: &HistogramDelta) {
-        let ends = (delta.buckets.first(), delta.buckets.last());
-        let (Some(&(lowest, _)), Some(&(highest, _))) = ends else { return };
-        let (from, to) = (index_of(lowest.min(LARGEST)), index_of(highest.min(LARGEST)));
-        let range = from.min(to)..from.max(to) + 1;
-        if self.touched.is_empty() {
-            (self.touched, self.sum, self.min, self.max) = (range.clone(), delta.sum, delta.min, delta.max);
-        } else {
-            self.touched = self.touched.start.min(range.start)..self.touched.end.max(range.end);
-            self.sum = self.sum.saturating_add(delta.sum);
-            (self.min, self.max) = (self.min.min(delta.min), self.max.max(delta.max));
+    pub(super) fn add(&mut self, delta: &PackedDelta) {
+        if delta.bytes().is_empty() {
+            return;
         }
-        if self.counts.len() < self.touched.end {
-            self.counts.resize(self.touched.end, 0);
+        if self.counts.is_empty() {
+            self.counts.resize(most_buckets(), 0);
         }
-        for &(value, count) in &delta.buckets {
-            // Buckets ascend; what does not counts at one of the ends.
-            let index = index_of(value.min(LARGEST)).clamp(range.start, range.end - 1);
-            if let Some(cell) = self.counts.get_mut(index) {
+        let (counts, mut first, mut last) = (self.counts.as_mut_slice(), usize::MAX, 0);
+        let added = for_each(delta.bytes(), |index, count| {
+            if let Some(cell) = counts.get_mut(index) {
                 *cell = cell.saturating_add(count);
             }
+            (first, last) = (first.min(index), index);
+        });
+        // It is a distribution: whoever made it has seen to that.
+        let (Some((sum, max, min)), true) = (added, first <= last) else { return };
+        if self.touched.is_empty() {
+            (self.touched, self.sum, self.min, self.max) = (first..last + 1, sum, min, max);
+        } else {
+            self.touched = self.touched.start.min(first)..self.touched.end.max(last + 1);
+            self.sum = self.sum.saturating_add(sum);
+            (self.min, self.max) = (self.min.min(min), self.max.max(max));
         }
     }
 
@@ -80,7 +83,7 @@ mod tests {
                     let mut interval = IntervalHistogram::default();
                     part.iter().for_each(|&value| interval.record(value));
                     let delta = interval.take();
-                    dense.add(&delta);
+                    dense.add(&PackedDelta::new(&delta));
                     whole.merge(&delta);
                 }
                 prop_assert_eq!(dense.take(), whole);
@@ -91,7 +94,7 @@ mod tests {
         #[test]
         fn no_buckets_do_harm(buckets in prop::collection::vec(any::<(u64, u64)>(), 0..20)) {
             let mut dense = Dense::default();
-            dense.add(&HistogramDelta { buckets, ..HistogramDelta::default() });
+            dense.add(&PackedDelta::new(&HistogramDelta { buckets, ..HistogramDelta::default() }));
             dense.take();
             prop_assert!(dense.counts.iter().all(|count| *count == 0));
         }

@@ -1,5 +1,7 @@
 //! HdrHistogram with an exact sum, minimum and maximum beside it, and deltas that merge exactly.
 
+use std::cmp::Ordering;
+
 use hdrhistogram::Histogram as Hdr;
 
 use super::interval::{ROOMY, highest_of, index_of};
@@ -185,19 +187,19 @@ impl HistogramDelta {
             return;
         }
         let mut joined = Vec::with_capacity(self.buckets.len().max(other.buckets.len()));
-        let (mut ours, mut theirs) = (self.buckets.iter().peekable(), other.buckets.iter().peekable());
+        let (mut ours, mut theirs) = (self.buckets.as_slice(), other.buckets.as_slice());
         // Equal buckets have equal values here: all histograms have the same layout, however far they have grown.
-        while let (Some(&&a), Some(&&b)) = (ours.peek(), theirs.peek()) {
-            joined.push(if a.0 == b.0 { (a.0, a.1.saturating_add(b.1)) } else { a.min(b) });
-            if a.0 <= b.0 {
-                ours.next();
-            }
-            if b.0 <= a.0 {
-                theirs.next();
-            }
+        while let ([a, our_rest @ ..], [b, their_rest @ ..]) = (ours, theirs) {
+            joined.push(match a.0.cmp(&b.0) {
+                Ordering::Less => *a,
+                Ordering::Equal => (a.0, a.1.saturating_add(b.1)),
+                Ordering::Greater => *b,
+            });
+            ours = if a.0 <= b.0 { our_rest } else { ours };
+            theirs = if b.0 <= a.0 { their_rest } else { theirs };
         }
-        joined.extend(ours);
-        joined.extend(theirs);
+        joined.extend_from_slice(ours);
+        joined.extend_from_slice(theirs);
         self.buckets = joined;
         self.sum = self.sum.saturating_add(other.sum);
         self.min = self.min.min(other.min);

@@ -24,5 +24,6 @@ pub use point::{Point, SeriesStep};
 pub use recorder::{GaugeReading, Recorder, Sample, StepTotals, TrendTotals, TrendUnit};
 pub(crate) use recorder::{count_kind, micros, unit_of};
 pub use snapshot::{FailureSample, GaugeDelta, RunId, Snapshot, SnapshotKey, StepDelta, TrendDelta};
-pub use stretch::Stretch;
+pub use stretch::{ShardPlayers, Stretch};
 pub use table::MetricId;
+pub use wire::PackedDelta;

@@ -122,12 +122,43 @@ pub(super) fn unpack_checked(bytes: &[u8]) -> Option<HistogramDelta> {
     if bytes.is_empty() {
         return Some(HistogramDelta::default());
     }
+    let mut buckets = Vec::with_capacity(bytes.len());
+    let (sum, max, min) = for_each(bytes, |index, count| buckets.push((highest_of(index), count)))?;
+    Some(HistogramDelta { buckets, sum, min, max })
+}
+
+/// Whether these bytes are a distribution.
+pub(super) fn is_packed(bytes: &[u8]) -> bool {
+    bytes.is_empty() || for_each(bytes, |_, _| {}).is_some()
+}
+
+/// Reads packed buckets: their numbers, which ascend, and their counts. The exact sum, maximum and minimum, or none if the
+/// bytes are no distribution.
+#[inline]
+pub(super) fn for_each(bytes: &[u8], mut bucket: impl FnMut(usize, u64)) -> Option<(u128, u64, u64)> {
     let (sum, max, min, mut packed) = Packed::open(bytes)?;
-    let mut buckets = Vec::with_capacity(packed.rest.len());
-    while let Some((index, count)) = packed.next() {
-        buckets.push((highest_of(index), count));
+    // The first may be that of nothing; from there on they ascend.
+    if let Some((index, count)) = packed.next() {
+        bucket(index, count);
     }
-    packed.is_whole().then_some(HistogramDelta { buckets, sum, min, max })
+    let (mut rest, mut index, most) = (packed.rest, packed.index, most_buckets());
+    while let Some((&byte, left)) = rest.split_first() {
+        let (step, count);
+        if byte & 0x81 == 0 {
+            // The most frequent by far: a near bucket with one value.
+            (step, count, rest) = (usize::from(byte >> 1), 1, left);
+        } else {
+            let wide = take(&mut rest)?;
+            step = usize::try_from(wide >> 1).ok()?;
+            count = if wide & 1 == 0 { 1 } else { take(&mut rest)? };
+        }
+        index = index.checked_add(step)?;
+        if step == 0 || index >= most || count == 0 {
+            return None;
+        }
+        bucket(index, count);
+    }
+    (!packed.is_bad).then_some((sum, max, min))
 }
 
 /// Packs a distribution that is not empty.
@@ -227,11 +258,6 @@ impl<'a> Packed<'a> {
         let ascends = self.is_first || index > self.index;
         (self.index, self.is_first) = (index, false);
         (ascends && index < most_buckets() && count > 0).then_some((index, count))
-    }
-
-    /// Whether all of it was as it should be.
-    fn is_whole(&self) -> bool {
-        self.rest.is_empty() && !self.is_bad
     }
 }
 

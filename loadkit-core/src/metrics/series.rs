@@ -57,7 +57,7 @@ impl Series {
         // An interval that was joined from several counts its population in every point that it touches.
         let first = self.index(from_us).map_or(last, |first| first.min(last));
         for row in self.rows.iter_mut().take(last + 1).skip(first) {
-            stretch.snapshots().iter().for_each(|snapshot| row.put(shard_of(snapshot), Population::of(snapshot)));
+            stretch.shards().iter().for_each(|shard| row.put(shard_of(shard), Population::of(shard)));
         }
         self.tidy();
         while self.store.live() > MAX_BYTES && self.rows.len() > FEW_POINTS {

@@ -9,7 +9,8 @@ use rustc_hash::FxHashMap;
 use super::dense::Dense;
 use super::histogram::HistogramDelta;
 use super::recorder::MAX_SAMPLES;
-use super::snapshot::{GaugeDelta, Snapshot, StepDelta, TrendDelta};
+use super::snapshot::{GaugeDelta, Snapshot, SnapshotKey, StepDelta, TrendDelta};
+use super::wire::PackedDelta;
 use crate::flight;
 
 /// A second, µs.
@@ -22,30 +23,55 @@ const SECOND_US: u64 = 1_000_000;
 #[derive(Clone, Debug)]
 pub struct Stretch<'a> {
     figures: Cow<'a, Snapshot>,
-    snapshots: Vec<&'a Snapshot>,
+    shards: Vec<ShardPlayers>,
+}
+
+/// A shard's players at the end of its interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardPlayers {
+    /// Of which snapshot.
+    pub key: SnapshotKey,
+    /// When that was, µs since the start of the run.
+    pub to_us: u64,
+    /// At work.
+    pub active: u64,
+    /// With an open connection.
+    pub connected: u64,
+    /// That the load shape asked for.
+    pub planned: u64,
+}
+
+impl ShardPlayers {
+    fn of<H>(snapshot: &Snapshot<H>) -> ShardPlayers {
+        let Snapshot { key, to_us, active, connected, planned, .. } = *snapshot;
+        ShardPlayers { key, to_us, active, connected, planned }
+    }
 }
 
 impl<'a> Stretch<'a> {
     /// One snapshot alone.
     pub(crate) fn one(snapshot: &'a Snapshot) -> Stretch<'a> {
-        Stretch { figures: Cow::Borrowed(snapshot), snapshots: vec![snapshot] }
+        Stretch { figures: Cow::Borrowed(snapshot), shards: vec![ShardPlayers::of(snapshot)] }
     }
 
     /// Deals snapshots out by their stretches of time, joins those of each, and gives them out in the order of their ends. They
     /// are of a run with intervals of this length, and the caller sees to it that each is there once.
-    pub fn each(snapshots: &[&'a Snapshot], interval: Duration, mut each: impl FnMut(&Stretch<'a>)) {
-        let mut joiner = Joiner::default();
+    pub fn each(
+        snapshots: impl IntoIterator<Item = &'a Snapshot<PackedDelta>>,
+        interval: Duration,
+        mut each: impl FnMut(&Stretch<'_>),
+    ) {
         let grain_us = grain_us(interval);
-        let mut by_time = BTreeMap::<(u64, u64), Vec<&Snapshot>>::new();
+        let mut by_time = BTreeMap::<(u64, u64), Vec<&Snapshot<PackedDelta>>>::new();
         for snapshot in snapshots {
             let (from, to) = (snapshot.from_us / grain_us, snapshot.to_us.saturating_sub(1) / grain_us);
             by_time.entry((to, from)).or_default().push(snapshot);
         }
+        let mut joiner = Joiner::default();
         for snapshots in by_time.into_values() {
-            match snapshots.as_slice() {
-                [] => {}
-                [one] => each(&Stretch::one(one)),
-                [first, ..] => each(&Stretch { figures: Cow::Owned(joiner.sum(first, &snapshots)), snapshots }),
+            let shards = snapshots.iter().map(|snapshot| ShardPlayers::of(snapshot)).collect();
+            if let Some(figures) = joiner.sum(&snapshots) {
+                each(&Stretch { figures: Cow::Owned(figures), shards });
             }
         }
     }
@@ -56,9 +82,9 @@ impl<'a> Stretch<'a> {
         &self.figures
     }
 
-    /// Each of them: at least one.
-    pub fn snapshots(&self) -> &[&'a Snapshot] {
-        &self.snapshots
+    /// The players' whereabouts, a snapshot each: at least one.
+    pub fn shards(&self) -> &[ShardPlayers] {
+        &self.shards
     }
 }
 
@@ -69,7 +95,8 @@ struct Joiner {
 }
 
 impl Joiner {
-    fn sum(&mut self, first: &Snapshot, snapshots: &[&Snapshot]) -> Snapshot {
+    fn sum(&mut self, snapshots: &[&Snapshot<PackedDelta>]) -> Option<Snapshot> {
+        let first = snapshots.first()?;
         let mut sum = Snapshot::empty(first.key, first.from_us, first.to_us);
         let mut samples = BTreeSet::new();
         for snapshot in snapshots {
@@ -101,10 +128,10 @@ impl Joiner {
             Some((name.to_owned(), rows.into_iter().copied().reduce(GaugeDelta::merge)?))
         };
         sum.gauges = gauges.into_iter().filter_map(merged).collect();
-        sum
+        Some(sum)
     }
 
-    fn step(&mut self, rows: &[&StepDelta]) -> StepDelta {
+    fn step(&mut self, rows: &[&StepDelta<PackedDelta>]) -> StepDelta {
         StepDelta {
             service: self.joined(rows.iter().map(|row| &row.service)),
             response: self.joined(rows.iter().map(|row| &row.response)),
@@ -112,12 +139,12 @@ impl Joiner {
         }
     }
 
-    fn trend(&mut self, rows: &[&TrendDelta]) -> TrendDelta {
+    fn trend(&mut self, rows: &[&TrendDelta<PackedDelta>]) -> TrendDelta {
         let unit = rows.last().map(|row| row.unit).unwrap_or_default();
         TrendDelta { unit, values: self.joined(rows.iter().map(|row| &row.values)) }
     }
 
-    fn joined<'a>(&mut self, deltas: impl Iterator<Item = &'a HistogramDelta>) -> HistogramDelta {
+    fn joined<'a>(&mut self, deltas: impl Iterator<Item = &'a PackedDelta>) -> HistogramDelta {
         deltas.for_each(|delta| self.dense.add(delta));
         self.dense.take()
     }

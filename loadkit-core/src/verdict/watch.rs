@@ -103,7 +103,7 @@ impl Watch {
         // No run lasts so long: whatever says so must not have all windows before it judged.
         let is_of_a_run = Duration::from_micros(since) <= MAX_DURATION;
         let Some(at) = Some(since).filter(|_| is_of_a_run).and_then(|since| self.room_at(since)) else {
-            self.too_late += stretch.snapshots().len() as u64;
+            self.too_late += stretch.shards().len() as u64;
             return;
         };
         self.to_us = self.to_us.max(snapshot.to_us);

@@ -28,11 +28,11 @@ struct Part {
 }
 
 impl Slots {
-    /// Of these partitions, behind this sort key.
-    pub(super) fn behind(run: RunId, parts: u32, after: Option<String>) -> Slots {
+    /// Of so many partitions, each from a slot on.
+    pub(super) fn new(run: RunId, parts: u32, from: impl Fn(u32) -> u32) -> Slots {
         let part = |part| {
-            let name = keys::parcel_part(run, part);
-            Part { name, ahead: VecDeque::new(), after: after.clone(), is_over: false }
+            let (name, after) = (keys::parcel_part(run, part), Some(keys::slot(from(part))));
+            Part { name, ahead: VecDeque::new(), after, is_over: false }
         };
         let page = (AHEAD / parts.max(1) as usize).clamp(*PAGE.start(), *PAGE.end());
         Slots { page, parts: (0..parts).map(part).collect() }
