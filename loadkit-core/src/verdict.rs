@@ -253,11 +253,7 @@ impl Judge {
     /// Adds many snapshots in the order of their time, each unless it has been added before, and gives out those that were new
     /// by their stretches of time; how many were new. Afterwards the figures are what they would be had each been added
     /// alone: to join first those of many shards, and only then to add them, costs a fraction of it.
-    pub fn apply_all(
-        &mut self,
-        snapshots: &[Snapshot<PackedDelta>],
-        mut each: impl FnMut(&Stretch<'_>),
-    ) -> usize {
+    pub fn apply_all(&mut self, snapshots: &[Snapshot<PackedDelta>], mut each: impl FnMut(&Stretch<'_>)) -> usize {
         let is_new = |snapshot: &&Snapshot<_>| self.collector.admit(snapshot.key) == Applied::New;
         let new: Vec<&Snapshot<PackedDelta>> = snapshots.iter().filter(is_new).collect();
         let count = new.len();

@@ -337,7 +337,8 @@ fn bytes_of(snapshot: &Snapshot<PackedDelta>) -> usize {
     let of = |delta: &PackedDelta| 100 + delta.bytes().len();
     let steps = snapshot.steps.iter().map(|(_, step)| of(&step.service) + of(&step.response));
     let trends = snapshot.trends.iter().map(|(_, trend)| of(&trend.values));
-    let others = snapshot.counts.len() + snapshot.gauges.len() + snapshot.samples.len() * 4 + snapshot.flights.len() * 40;
+    let others =
+        snapshot.counts.len() + snapshot.gauges.len() + snapshot.samples.len() * 4 + snapshot.flights.len() * 40;
     steps.chain(trends).sum::<usize>() + others * 100 + size_of::<Snapshot>()
 }
 
@@ -370,3 +371,6 @@ pub async fn collate_all(store: &dyn Store, run: RunId, workers: u32, plan: &Pla
     collation.sweep(store, 0).await?;
     Ok(collation.judge)
 }
+
+#[cfg(test)]
+mod tests;

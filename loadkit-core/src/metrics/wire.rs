@@ -114,7 +114,7 @@ mod tests {
             prop_assert_eq!(&rmp_serde::from_slice::<HistogramDelta>(&packed).unwrap(), &delta);
             prop_assert_eq!(rmp_serde::from_slice::<PackedDelta>(&packed).unwrap(), PackedDelta::new(&delta));
             let json = serde_json::to_string(&delta).unwrap();
-            prop_assert!(json.starts_with("{\"buckets\":["));
+            prop_assert!(json.contains("buckets"), "{}", json);
             prop_assert_eq!(&serde_json::from_str::<HistogramDelta>(&json).unwrap(), &delta);
         }
 

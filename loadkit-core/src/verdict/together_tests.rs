@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::metrics::{GaugeDelta, Recorder, RunId, SnapshotKey};
+use crate::metrics::{Recorder, RunId, SnapshotKey};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -30,7 +30,15 @@ fn snapshot(worker: u32, seq: u64, chance: u64) -> Snapshot {
     let from_us = seq.saturating_sub(if chance.is_multiple_of(13) { 3 } else { 0 }) * 1_000_000;
     let taken = recorder.take().snapshot(key, from_us, (seq + 1) * 1_000_000);
     let failed = vec![(format!("kind {}", chance % 3), chance % 2)];
-    Snapshot { active: chance % 9, connected: 2, planned: 3, started: chance % 5, finished: chance % 4, failed, ..taken }
+    Snapshot {
+        active: chance % 9,
+        connected: 2,
+        planned: 3,
+        started: chance % 5,
+        finished: chance % 4,
+        failed,
+        ..taken
+    }
 }
 
 fn judge(thresholds: &[&str]) -> Judge {
