@@ -42,8 +42,8 @@ pub use engine::{
 pub use failure::{Error, Failure, Kind, Result};
 pub use metrics::{
     Applied, Collector, FailureSample, GaugeDelta, GaugeReading, Histogram, HistogramDelta, MetricId, MetricSink,
-    Point, Recorder, RunId, Sample, SeriesStep, ShardSeen, Snapshot, SnapshotKey, StepDelta, StepTotals, Totals,
-    TrendDelta, TrendTotals, TrendUnit, names,
+    PackedDelta, Point, Recorder, RunId, Sample, SeriesStep, ShardPlayers, ShardSeen, Snapshot, SnapshotKey, StepDelta,
+    StepTotals, Stretch, Totals, TrendDelta, TrendTotals, TrendUnit, names,
 };
 pub use mix::{AnyBot, Mix};
 pub use party::Party;

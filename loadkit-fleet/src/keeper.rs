@@ -88,7 +88,7 @@ pub async fn keep(fleet: &Fleet, run: RunId, most: Duration) -> Result<Kept, Fle
             }
         }
         if Instant::now() >= until {
-            keeper.collation.put_aside(&*fleet.store).await?;
+            keeper.collation.put_aside(&*fleet.store, fleet.clock.now_ms()).await?;
             keep.give_back(fleet).await?;
             return Ok(Kept::OutOfTime);
         }
@@ -248,7 +248,7 @@ impl<'a> Keeper<'a> {
         self.take_faults();
         if self.has_started(now_ms) && now_ms.saturating_sub(self.put_aside_ms) >= CHECKPOINT_MS {
             self.put_aside_ms = now_ms;
-            self.collation.put_aside(&*self.fleet.store).await?;
+            self.collation.put_aside(&*self.fleet.store, now_ms).await?;
         }
         if let Some(why) = self.collation.judge().aborted().filter(|_| !self.aborted).map(str::to_owned) {
             self.aborted = true;

@@ -5,12 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
+use std::ops::Bound;
 use std::time::Duration;
 
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use loadkit_core::{RunId, Snapshot};
+use loadkit_core::{RunId, ShardPlayers, Stretch};
 use loadkit_sinks::Interval;
 use loadkit_worker::{Item, Key, MAX_BODY, Page, Store, StoreError};
 
@@ -28,12 +29,40 @@ const MAX_UNPACKED: u64 = 16 << 20;
 /// Which attempt's shard.
 type Shard = (u32, u32, u32);
 
+/// So many windows of a second are written and let go before more are read.
+const MANY: usize = 180;
+
 /// A window of one width.
 #[derive(Debug, Default)]
 struct Window {
     interval: Interval,
     /// Players at its end, by shard: a state, not a sum.
-    population: BTreeMap<Shard, (u64, u64, u64, u64)>,
+    population: Population,
+    /// What has come to it and is in neither yet, nor in the wider windows.
+    fresh: Fresh,
+}
+
+/// When each shard told last, and its players then: active, connected, planned.
+type Population = BTreeMap<Shard, (u64, u64, u64, u64)>;
+
+#[derive(Debug, Default)]
+struct Fresh {
+    interval: Interval,
+    population: Population,
+}
+
+impl Fresh {
+    fn join(&mut self, other: &Fresh) {
+        self.interval.join(&other.interval);
+        put(&mut self.population, &other.population);
+    }
+}
+
+fn put(population: &mut Population, newer: &Population) {
+    for (shard, newer) in newer {
+        let latest = population.entry(*shard).or_insert(*newer);
+        *latest = (*newer).max(*latest);
+    }
 }
 
 /// The windows that may still change.
@@ -66,32 +95,78 @@ impl Rollups {
         self.epoch_us = start_at_ms.saturating_mul(1_000);
     }
 
-    /// Adds a snapshot; the caller sees to it that each is added once.
-    pub(crate) fn add(&mut self, snapshot: &Snapshot) {
-        self.latest_us = self.latest_us.max(snapshot.to_us);
-        let at = snapshot.to_us.saturating_sub(1);
-        for (nth, (width, _)) in WIDTHS.iter().enumerate() {
-            let width_us = micros(*width);
-            let index = at / width_us;
-            if (index + 1) * width_us <= self.frozen_us {
-                continue;
-            }
-            let window = self.windows[nth].entry(index).or_default();
-            window.interval.add(snapshot);
-            let key = snapshot.key;
-            let Snapshot { to_us, active, connected, planned, .. } = *snapshot;
+    /// Adds what came of a stretch of time; the caller sees to it that each snapshot is added once.
+    ///
+    /// It goes into the narrowest window that may still change. The wider ones get it from there, when that is written: much
+    /// at once, and not each stretch three times.
+    pub(crate) fn add(&mut self, stretch: &Stretch<'_>) {
+        let figures = stretch.figures();
+        self.latest_us = self.latest_us.max(figures.to_us);
+        let at = figures.to_us.saturating_sub(1);
+        let narrowest = (0..WIDTHS.len()).find_map(|nth| self.window(nth, at));
+        let Some(Window { fresh, .. }) = narrowest.and_then(|(nth, index)| self.changing(nth, index)) else { return };
+        fresh.interval.add(figures);
+        for shard in stretch.shards() {
+            let ShardPlayers { key, to_us, active, connected, planned } = *shard;
             let newer = (to_us, active, connected, planned);
-            let latest = window.population.entry((key.worker, key.shard, key.attempt)).or_insert(newer);
+            let latest = fresh.population.entry((key.worker, key.shard, key.attempt)).or_insert(newer);
             *latest = newer.max(*latest);
-            self.dirty.insert((nth, index));
         }
+    }
+
+    /// The window of this width, by its number, in which this time is; none if that has been written for good.
+    fn window(&self, nth: usize, at_us: u64) -> Option<(usize, u64)> {
+        let width_us = micros(WIDTHS.get(nth)?.0);
+        let index = at_us / width_us;
+        ((index + 1).saturating_mul(width_us) > self.frozen_us).then_some((nth, index))
+    }
+
+    fn changing(&mut self, nth: usize, index: u64) -> Option<&mut Window> {
+        self.dirty.insert((nth, index));
+        Some(self.windows.get_mut(nth)?.entry(index).or_default())
+    }
+
+    /// Takes what is fresh in, and hands it on to the next wider windows.
+    fn settle(&mut self) {
+        // The wider come behind the narrower, and may become dirty on the way.
+        let mut behind = None;
+        while let Some((nth, index)) = self.next_dirty(behind) {
+            behind = Some((nth, index));
+            let Some(window) = self.windows.get_mut(nth).and_then(|windows| windows.get_mut(&index)) else { continue };
+            let fresh = std::mem::take(&mut window.fresh);
+            put(&mut window.population, &fresh.population);
+            let begins_us = index.saturating_mul(WIDTHS.get(nth).map_or(1, |(width, _)| micros(*width)));
+            let wider = (nth + 1..WIDTHS.len()).find_map(|nth| self.window(nth, begins_us));
+            if let Some(wider) = wider.and_then(|(nth, index)| self.changing(nth, index)) {
+                wider.fresh.join(&fresh);
+            }
+            if let Some(window) = self.windows.get_mut(nth).and_then(|windows| windows.get_mut(&index)) {
+                if window.interval == Interval::default() {
+                    window.interval = fresh.interval;
+                } else {
+                    window.interval.join(&fresh.interval);
+                }
+            }
+        }
+    }
+
+    fn next_dirty(&self, behind: Option<(usize, u64)>) -> Option<(usize, u64)> {
+        let from = behind.map_or(Bound::Unbounded, Bound::Excluded);
+        self.dirty.range((from, Bound::Unbounded)).next().copied()
+    }
+
+    /// Whether so much has come that it should be written before there is more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.windows.first().is_some_and(|seconds| seconds.len() > MANY)
     }
 
     /// Writes what has changed, and forgets what is not expected to change any more.
     pub(crate) async fn write(&mut self, store: &dyn Store, now_ms: u64) -> Result<(), StoreError> {
+        self.settle();
         let mut items = Vec::new();
         for &(nth, index) in &self.dirty {
-            if let (Some(window), Some((width, kept))) = (self.windows[nth].get_mut(&index), WIDTHS.get(nth)) {
+            let window = self.windows.get_mut(nth).and_then(|windows| windows.get_mut(&index));
+            if let (Some(window), Some((width, kept))) = (window, WIDTHS.get(nth)) {
                 let expires_s = now_ms / 1_000 + kept.as_secs();
                 items.extend(pack(self.run, self.epoch_us, *width, index, window).map(|item| item.expiring(expires_s)));
             }
@@ -103,7 +178,7 @@ impl Rollups {
         let over_us = self.latest_us.saturating_sub(micros(LATE));
         self.frozen_us = self.frozen_us.max(over_us);
         for (windows, (width, _)) in self.windows.iter_mut().zip(WIDTHS) {
-            windows.retain(|index, _| (index + 1) * micros(width) > over_us);
+            windows.retain(|index, _| (index + 1).saturating_mul(micros(width)) > over_us);
         }
         Ok(())
     }

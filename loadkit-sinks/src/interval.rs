@@ -81,6 +81,36 @@ impl Interval {
         self.epoch_us.saturating_add(self.to_us)
     }
 
+    /// Adds what another has of the same stretch of time or of a part of it, but for its population: that is a state, not a sum.
+    pub fn join(&mut self, other: &Interval) {
+        self.to_us = self.to_us.max(other.to_us);
+        self.players.started += other.players.started;
+        self.players.finished += other.players.finished;
+        self.players.cut_off += other.players.cut_off;
+        other.players.failed.iter().for_each(|(kind, count)| add_to(&mut self.players.failed, kind, *count));
+        self.names_left_out += other.names_left_out;
+        let left_out = &mut self.names_left_out;
+        for (name, theirs) in &other.steps {
+            if let Some(step) = entry(&mut self.steps, name, left_out) {
+                step.service.merge(&theirs.service);
+                step.response.merge(&theirs.response);
+                theirs.failures.iter().for_each(|(kind, count)| add_to(&mut step.failures, kind, *count));
+            }
+        }
+        for (name, theirs) in &other.trends {
+            if let Some(trend) = entry(&mut self.trends, name, left_out) {
+                trend.unit = theirs.unit;
+                trend.values.merge(&theirs.values);
+            }
+        }
+        for (name, n) in &other.counts {
+            if let Some(count) = entry(&mut self.counts, name, left_out) {
+                *count = count.saturating_add(*n);
+            }
+        }
+        other.gauges.iter().for_each(|(name, gauge)| add_gauge(&mut self.gauges, name, *gauge, left_out));
+    }
+
     /// Adds what a shard gathered, but for its population: that is a state, not a sum.
     pub fn add(&mut self, snapshot: &Snapshot) {
         self.to_us = self.to_us.max(snapshot.to_us);
@@ -111,14 +141,17 @@ impl Interval {
                 *count = count.saturating_add(*n);
             }
         }
-        for (name, delta) in &snapshot.gauges {
-            let merged = self.gauges.get(name).map_or(*delta, |known| known.merge(*delta));
-            if self.gauges.len() < MAX_NAMES || self.gauges.contains_key(name) {
-                self.gauges.insert(name.clone(), merged);
-            } else {
-                *left_out += 1;
-            }
-        }
+        snapshot.gauges.iter().for_each(|(name, gauge)| add_gauge(&mut self.gauges, name, *gauge, left_out));
+    }
+}
+
+fn add_gauge(gauges: &mut BTreeMap<String, GaugeDelta>, name: &str, gauge: GaugeDelta, left_out: &mut u64) {
+    if let Some(known) = gauges.get_mut(name) {
+        *known = known.merge(gauge);
+    } else if gauges.len() < MAX_NAMES {
+        gauges.insert(name.to_owned(), gauge);
+    } else {
+        *left_out += 1;
     }
 }
 

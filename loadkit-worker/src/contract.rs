@@ -320,7 +320,20 @@ impl Suite {
             blob::put(store, &key, bytes, None).await.unwrap();
             assert!(blob::get(store, &key).await.unwrap().as_deref() == Some(bytes), "a blob of {}", bytes.len());
         }
-        assert_eq!(self.sorts("blobs", "a~", 100).await.len(), 2, "the parts of the last one");
+        let mut parts = Vec::new();
+        for part in 0..7 {
+            parts.push(self.sorts(&format!("blobs/a~{part:04}"), "", 100).await.len());
+        }
+        assert_eq!(parts, [1, 1, 0, 0, 0, 0, 0], "the parts of the last one, a partition each");
+        // As they lay before: all in the partition of the head.
+        let old = self.key("blobs", "old");
+        let head = r#"{"tag":3,"parts":2,"bytes":5}"#;
+        let parts = [("old~0000000000000003~0000", "abc"), ("old~0000000000000003~0001", "de"), ("old", head)];
+        store.put_all(parts.map(|(sort, body)| Item::new(self.key("blobs", sort), body)).into()).await.unwrap();
+        assert_eq!(blob::get(store, &old).await.unwrap().as_deref(), Some(&b"abcde"[..]));
+        blob::put(store, &old, b"new", None).await.unwrap();
+        assert_eq!(blob::get(store, &old).await.unwrap().as_deref(), Some(&b"new"[..]));
+        assert_eq!(self.sorts("blobs", "old", 100).await, ["old"], "its parts are forgotten");
     }
 }
 

@@ -45,6 +45,11 @@ pub mod keys {
         workers.div_ceil(WORKERS_A_PART)
     }
 
+    /// The workers of a partition.
+    pub fn workers_of(part: u32) -> std::ops::Range<u32> {
+        part.saturating_mul(WORKERS_A_PART)..part.saturating_add(1).saturating_mul(WORKERS_A_PART)
+    }
+
     /// The partition of leases, by its number.
     pub fn lease_part(run: RunId, part: u32) -> String {
         format!("lease/{run}/{part:04}")

@@ -16,7 +16,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use loadkit_core::{RunId, Snapshot};
+use loadkit_core::{PackedDelta, RunId, Snapshot};
+use serde::de::DeserializeOwned;
 
 /// What stands first; another number is another format.
 const MAGIC: &str = "lk1";
@@ -108,6 +109,18 @@ impl Parcel {
     /// # Errors
     /// If they hold no snapshots.
     pub fn open(bytes: &[u8]) -> Result<Vec<Snapshot>, ParcelError> {
+        Parcel::unpack(bytes)
+    }
+
+    /// The same, for whoever only adds its figures up: distributions stay as they came.
+    ///
+    /// # Errors
+    /// If they hold no snapshots.
+    pub fn open_packed(bytes: &[u8]) -> Result<Vec<Snapshot<PackedDelta>>, ParcelError> {
+        Parcel::unpack(bytes)
+    }
+
+    fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ParcelError> {
         let mut raw = Vec::new();
         ZlibDecoder::new(bytes).take(MAX_UNPACKED + 1).read_to_end(&mut raw).map_err(bad)?;
         if raw.len() as u64 > MAX_UNPACKED {
@@ -188,6 +201,8 @@ mod tests {
         let read: Vec<Parcel> = texts.iter().map(|text| Parcel::parse(text).unwrap()).collect();
         assert_eq!(read, pieces);
         let bytes: Vec<u8> = read.into_iter().flat_map(|piece| piece.bytes).collect();
+        let packed: Vec<_> = snapshots.iter().map(Snapshot::packed).collect();
+        assert_eq!(Parcel::open_packed(&bytes).unwrap(), packed);
         (Parcel::open(&bytes).unwrap(), texts.len())
     }
 

@@ -9,7 +9,8 @@ use super::names::NAMES_LEFT_OUT;
 use super::point::Point;
 use super::recorder::{GaugeReading, MAX_SAMPLES, StepTotals, TrendTotals, count_kind};
 use super::series::Series;
-use super::snapshot::{FailureSample, GaugeDelta, Snapshot};
+use super::snapshot::{FailureSample, GaugeDelta, Snapshot, SnapshotKey};
+use super::stretch::Stretch;
 use super::table::MAX_LEFT_OUT;
 use crate::failure::Failure;
 use crate::flight::{self, Flight};
@@ -235,13 +236,22 @@ impl Collector {
 
     /// Adds a snapshot, unless it has been added before.
     pub fn apply(&mut self, snapshot: &Snapshot) -> Applied {
-        let key = snapshot.key;
-        let applied = self.seen.entry((key.worker, key.shard, key.attempt)).or_default().admit(key.seq);
+        let applied = self.admit(snapshot.key);
         if applied == Applied::New {
-            self.totals.add(snapshot);
-            self.series.add(snapshot);
+            self.add(&Stretch::one(snapshot));
         }
         applied
+    }
+
+    /// Notes that a snapshot has come. What is new is to be added.
+    pub(crate) fn admit(&mut self, key: SnapshotKey) -> Applied {
+        self.seen.entry((key.worker, key.shard, key.attempt)).or_default().admit(key.seq)
+    }
+
+    /// Adds snapshots that were admitted.
+    pub(crate) fn add(&mut self, stretch: &Stretch<'_>) {
+        self.totals.add(stretch.figures());
+        self.series.add(stretch);
     }
 
     /// Everything so far.
@@ -285,7 +295,7 @@ impl MetricSink for Collector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{RunId, SnapshotKey};
+    use crate::metrics::RunId;
 
     #[test]
     fn what_is_missing_can_be_told() {

@@ -1,9 +1,10 @@
 //! HdrHistogram with an exact sum, minimum and maximum beside it, and deltas that merge exactly.
 
-use hdrhistogram::Histogram as Hdr;
-use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
-use super::interval::ROOMY;
+use hdrhistogram::Histogram as Hdr;
+
+use super::interval::{ROOMY, highest_of, index_of};
 
 /// Significant decimal digits: a bucket is at most 0.1 % wide.
 const DIGITS: u8 = 3;
@@ -25,7 +26,9 @@ pub struct Histogram {
 }
 
 /// What a histogram gained since the last delta: its non-empty buckets, and exact sum, minimum and maximum.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Where machines read, as in MessagePack, it is packed: some one and a half bytes a bucket. Both forms are read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistogramDelta {
     /// `(a value in the bucket, how many)`, ascending.
     pub buckets: Vec<(u64, u64)>,
@@ -165,6 +168,15 @@ impl HistogramDelta {
         self.max
     }
 
+    /// Whether it is one that a recorder makes, and so comes out of its packed form as it was.
+    pub(super) fn can_be_packed(&self) -> bool {
+        let is_bucket = |&(value, count): &(u64, u64)| count > 0 && highest_of(index_of(value.min(LARGEST))) == value;
+        let is_nothing = self.buckets.is_empty() && (self.sum, self.min, self.max) == (0, 0, 0);
+        let is_some = !self.buckets.is_empty() && self.min <= self.max;
+        let ascends = self.buckets.is_sorted_by(|a, b| a.0 < b.0);
+        (is_nothing || is_some) && ascends && self.buckets.iter().all(is_bucket)
+    }
+
     /// Joins another delta to this one, as if the values of both had been recorded in one interval.
     pub fn merge(&mut self, other: &HistogramDelta) {
         if other.buckets.is_empty() {
@@ -175,19 +187,19 @@ impl HistogramDelta {
             return;
         }
         let mut joined = Vec::with_capacity(self.buckets.len().max(other.buckets.len()));
-        let (mut ours, mut theirs) = (self.buckets.iter().peekable(), other.buckets.iter().peekable());
+        let (mut ours, mut theirs) = (self.buckets.as_slice(), other.buckets.as_slice());
         // Equal buckets have equal values here: all histograms have the same layout, however far they have grown.
-        while let (Some(&&a), Some(&&b)) = (ours.peek(), theirs.peek()) {
-            joined.push(if a.0 == b.0 { (a.0, a.1.saturating_add(b.1)) } else { a.min(b) });
-            if a.0 <= b.0 {
-                ours.next();
-            }
-            if b.0 <= a.0 {
-                theirs.next();
-            }
+        while let ([a, our_rest @ ..], [b, their_rest @ ..]) = (ours, theirs) {
+            joined.push(match a.0.cmp(&b.0) {
+                Ordering::Less => *a,
+                Ordering::Equal => (a.0, a.1.saturating_add(b.1)),
+                Ordering::Greater => *b,
+            });
+            ours = if a.0 <= b.0 { our_rest } else { ours };
+            theirs = if b.0 <= a.0 { their_rest } else { theirs };
         }
-        joined.extend(ours);
-        joined.extend(theirs);
+        joined.extend_from_slice(ours);
+        joined.extend_from_slice(theirs);
         self.buckets = joined;
         self.sum = self.sum.saturating_add(other.sum);
         self.min = self.min.min(other.min);

@@ -7,7 +7,7 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::histogram::{Histogram, HistogramDelta};
-use super::packed::{Slot, Store, pack, unpack};
+use super::packed::{Slot, Store, pack, unpack, unpack_checked};
 use super::point::{Population, Row};
 use super::series::Series;
 use super::snapshot::GaugeDelta;
@@ -26,9 +26,8 @@ impl Packed {
 
     /// The distribution; none if none has such bytes.
     fn delta(bytes: &[u8]) -> Option<HistogramDelta> {
-        let delta = unpack(bytes);
-        let ascends = delta.buckets.is_sorted_by(|a, b| a.0 < b.0);
-        (ascends && Packed::of(&delta).0 == bytes).then_some(delta)
+        let delta = unpack_checked(bytes)?;
+        (Packed::of(&delta).0 == bytes).then_some(delta)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Metrics: recorders on the shards, snapshots between them and the collector, and totals that merge exactly.
 
 mod collect;
+mod dense;
 mod histogram;
 mod interval;
 #[cfg(feature = "keep")]
@@ -11,7 +12,9 @@ mod point;
 mod recorder;
 mod series;
 mod snapshot;
+mod stretch;
 mod table;
+mod wire;
 
 pub use collect::{Applied, Collector, MetricSink, ShardSeen, Totals};
 pub use histogram::{Histogram, HistogramDelta};
@@ -21,4 +24,6 @@ pub use point::{Point, SeriesStep};
 pub use recorder::{GaugeReading, Recorder, Sample, StepTotals, TrendTotals, TrendUnit};
 pub(crate) use recorder::{count_kind, micros, unit_of};
 pub use snapshot::{FailureSample, GaugeDelta, RunId, Snapshot, SnapshotKey, StepDelta, TrendDelta};
+pub use stretch::{ShardPlayers, Stretch};
 pub use table::MetricId;
+pub use wire::PackedDelta;

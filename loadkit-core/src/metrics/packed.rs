@@ -30,6 +30,8 @@ impl Slot {
 pub(super) struct Store {
     bytes: Vec<u8>,
     live: usize,
+    /// What is being joined, before it has its place.
+    joined: Vec<u8>,
 }
 
 impl Store {
@@ -59,14 +61,14 @@ impl Store {
             self.bytes = vec![u8::MAX; ROOM];
             self.bytes.clear();
         }
-        let mut whole = self.unpack(*slot);
-        whole.merge(delta);
+        self.joined.clear();
+        let old = self.bytes.get(slot.at..slot.at + slot.len).unwrap_or_default();
+        pack_joined(old, delta, &mut self.joined);
         if slot.at + slot.len == self.bytes.len() {
             self.bytes.truncate(slot.at);
         }
-        let at = self.bytes.len();
-        pack(&whole, &mut self.bytes);
-        let len = self.bytes.len() - at;
+        let (at, len) = (self.bytes.len(), self.joined.len());
+        self.bytes.extend_from_slice(&self.joined);
         self.live = self.live - slot.len + len;
         *slot = Slot { at, len };
     }
@@ -110,35 +112,152 @@ impl Store {
     }
 }
 
-pub(super) fn unpack(mut rest: &[u8]) -> HistogramDelta {
-    if rest.is_empty() {
-        return HistogramDelta::default();
-    }
-    let sum = take_wide(&mut rest);
-    let [max, range] = [0; 2].map(|_: u8| take(&mut rest));
-    let (mut buckets, mut index, last) = (Vec::with_capacity(rest.len()), 0, most_buckets() as u64 - 1);
-    while !rest.is_empty() {
-        let step = take(&mut rest);
-        index = last.min(index + (step >> 1));
-        let count = if step & 1 == 0 { 1 } else { take(&mut rest) };
-        buckets.push((highest_of(index as usize), count));
-    }
-    HistogramDelta { buckets, sum, min: max.saturating_sub(range), max }
+/// The distribution in bytes; an empty one if there is none in them.
+pub(super) fn unpack(bytes: &[u8]) -> HistogramDelta {
+    unpack_checked(bytes).unwrap_or_default()
 }
 
+/// The distribution in bytes that may be anybody's.
+pub(super) fn unpack_checked(bytes: &[u8]) -> Option<HistogramDelta> {
+    if bytes.is_empty() {
+        return Some(HistogramDelta::default());
+    }
+    let mut buckets = Vec::with_capacity(bytes.len());
+    let (sum, max, min) = for_each(bytes, |index, count| buckets.push((highest_of(index), count)))?;
+    Some(HistogramDelta { buckets, sum, min, max })
+}
+
+/// Whether these bytes are a distribution.
+pub(super) fn is_packed(bytes: &[u8]) -> bool {
+    bytes.is_empty() || for_each(bytes, |_, _| {}).is_some()
+}
+
+/// Reads packed buckets: their numbers, which ascend, and their counts. The exact sum, maximum and minimum, or none if the
+/// bytes are no distribution.
+#[inline]
+pub(super) fn for_each(bytes: &[u8], mut bucket: impl FnMut(usize, u64)) -> Option<(u128, u64, u64)> {
+    let (sum, max, min, mut packed) = Packed::open(bytes)?;
+    // The first may be that of nothing; from there on they ascend.
+    if let Some((index, count)) = packed.next() {
+        bucket(index, count);
+    }
+    let (mut rest, mut index, most) = (packed.rest, packed.index, most_buckets());
+    while let Some((&byte, left)) = rest.split_first() {
+        let (step, count);
+        if byte & 0x81 == 0 {
+            // The most frequent by far: a near bucket with one value.
+            (step, count, rest) = (usize::from(byte >> 1), 1, left);
+        } else {
+            let wide = take(&mut rest)?;
+            step = usize::try_from(wide >> 1).ok()?;
+            count = if wide & 1 == 0 { 1 } else { take(&mut rest)? };
+        }
+        index = index.checked_add(step)?;
+        if step == 0 || index >= most || count == 0 {
+            return None;
+        }
+        bucket(index, count);
+    }
+    (!packed.is_bad).then_some((sum, max, min))
+}
+
+/// Packs a distribution that is not empty.
 pub(super) fn pack(delta: &HistogramDelta, bytes: &mut Vec<u8>) {
+    pack_joined(&[], delta, bytes);
+}
+
+/// Packs a distribution that is not empty together with one that is packed, or with none.
+fn pack_joined(old: &[u8], delta: &HistogramDelta, bytes: &mut Vec<u8>) {
+    let mut whole = (delta.sum, delta.max, delta.min);
+    let mut packed = Packed { rest: &[], index: 0, is_first: true, is_bad: false };
+    if let Some((sum, max, min, buckets)) = Packed::open(old) {
+        whole = (sum.saturating_add(delta.sum), max.max(delta.max), min.min(delta.min));
+        packed = buckets;
+    }
+    let (sum, max, min) = whole;
+    put(bytes, sum);
+    put(bytes, max);
     // The range and not the minimum: it only grows.
-    put(bytes, delta.sum);
-    put(bytes, delta.max);
-    put(bytes, delta.max.saturating_sub(delta.min));
-    let mut before = 0;
-    for &(value, count) in &delta.buckets {
-        let index = (index_of(value.min(LARGEST)) as u64).max(before);
-        put(bytes, (index - before) << 1 | u64::from(count != 1));
+    put(bytes, max.saturating_sub(min));
+    let (mut before, mut highest) = (0, 0);
+    let mut bucket = |index: usize, count: u64| {
+        put_short(bytes, ((index - before) as u64) << 1 | u64::from(count != 1));
         if count != 1 {
-            put(bytes, count);
+            put_short(bytes, count);
         }
         before = index;
+    };
+    // Two values of one bucket, or none in one: no recorder tells of such.
+    let mut values = delta.buckets.iter().filter(|(_, count)| *count > 0).map(|&(value, count)| {
+        highest = index_of(value.min(LARGEST)).max(highest);
+        (highest, count)
+    });
+    let mut pending = values.next();
+    let mut next = || {
+        let (index, mut count) = pending?;
+        pending = values.next();
+        while let Some((_, more)) = pending.filter(|(same, _)| *same == index) {
+            count = count.saturating_add(more);
+            pending = values.next();
+        }
+        Some((index, count))
+    };
+    let (mut ours, mut theirs) = (packed.next(), next());
+    loop {
+        match (ours, theirs) {
+            (Some((index, count)), Some((other, more))) if index == other => {
+                bucket(index, count.saturating_add(more));
+                (ours, theirs) = (packed.next(), next());
+            }
+            (Some((index, count)), other) if other.is_none_or(|(other, _)| index < other) => {
+                bucket(index, count);
+                ours = packed.next();
+            }
+            (_, Some((index, count))) => {
+                bucket(index, count);
+                theirs = next();
+            }
+            (_, None) => return,
+        }
+    }
+}
+
+/// Reads packed buckets, ascending.
+struct Packed<'a> {
+    rest: &'a [u8],
+    index: usize,
+    is_first: bool,
+    is_bad: bool,
+}
+
+impl<'a> Packed<'a> {
+    /// The exact sum, maximum and minimum, and the buckets behind them.
+    fn open(mut bytes: &'a [u8]) -> Option<(u128, u64, u64, Packed<'a>)> {
+        let rest = &mut bytes;
+        let sum = take_wide(rest)?;
+        let (max, range) = (take(rest)?, take(rest)?);
+        Some((sum, max, max.checked_sub(range)?, Packed { rest: bytes, index: 0, is_first: true, is_bad: false }))
+    }
+
+    /// The next bucket and its count.
+    fn next(&mut self) -> Option<(usize, u64)> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let bucket = self.take();
+        if bucket.is_none() {
+            (self.rest, self.is_bad) = (&[], true);
+        }
+        bucket
+    }
+
+    fn take(&mut self) -> Option<(usize, u64)> {
+        let step = take(&mut self.rest)?;
+        let count = if step & 1 == 0 { 1 } else { take(&mut self.rest)? };
+        let index = self.index.checked_add(usize::try_from(step >> 1).ok()?)?;
+        let ascends = self.is_first || index > self.index;
+        (self.index, self.is_first) = (index, false);
+        (ascends && index < most_buckets() && count > 0).then_some((index, count))
     }
 }
 
@@ -152,21 +271,46 @@ fn put(bytes: &mut Vec<u8>, value: impl Into<u128>) {
     bytes.push(value as u8);
 }
 
-fn take_wide(rest: &mut &[u8]) -> u128 {
-    let (mut value, mut shift) = (0, 0);
-    while let Some((&byte, left)) = rest.split_first() {
-        *rest = left;
-        value |= u128::from(byte & 0x7F).checked_shl(shift).unwrap_or(0);
-        shift += 7;
-        if byte < 0x80 {
-            break;
-        }
+/// The same, of what is short as a rule.
+#[inline]
+fn put_short(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
     }
-    value
+    bytes.push(value as u8);
 }
 
-fn take(rest: &mut &[u8]) -> u64 {
-    take_wide(rest) as u64
+fn take_wide(rest: &mut &[u8]) -> Option<u128> {
+    let mut value = 0;
+    for shift in (0..128).step_by(7) {
+        let (&byte, left) = rest.split_first()?;
+        *rest = left;
+        value |= u128::from(byte & 0x7F) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[inline]
+fn take(rest: &mut &[u8]) -> Option<u64> {
+    let (&byte, left) = rest.split_first()?;
+    *rest = left;
+    if byte < 0x80 {
+        return Some(u64::from(byte));
+    }
+    let mut value = u64::from(byte & 0x7F);
+    for shift in (7..64).step_by(7) {
+        let (&byte, left) = rest.split_first()?;
+        *rest = left;
+        value |= u64::from(byte & 0x7F) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
 }
 
 #[cfg(test)]

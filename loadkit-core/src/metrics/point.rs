@@ -7,6 +7,7 @@ use super::histogram::HistogramDelta;
 use super::names::is_kits_own;
 use super::packed::{Slot, Store};
 use super::snapshot::{GaugeDelta, Snapshot, StepDelta};
+use super::stretch::ShardPlayers;
 
 /// A step within one point of the series.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,8 +29,8 @@ pub(super) struct Population {
 }
 
 impl Population {
-    pub(super) fn of(snapshot: &Snapshot) -> Population {
-        let Snapshot { to_us, active, connected, planned, .. } = *snapshot;
+    pub(super) fn of(shard: &ShardPlayers) -> Population {
+        let ShardPlayers { to_us, active, connected, planned, .. } = *shard;
         Population { to_us, active, connected, planned }
     }
 }
@@ -127,9 +128,9 @@ impl std::fmt::Debug for Point<'_> {
     }
 }
 
-/// Whose population a snapshot tells: attempts at a segment hand over to each other, and both have players meanwhile.
-pub(super) fn shard_of(snapshot: &Snapshot) -> (u32, u32, u32) {
-    (snapshot.key.worker, snapshot.key.shard, snapshot.key.attempt)
+/// Whose population it is: attempts at a segment hand over to each other, and both have players meanwhile.
+pub(super) fn shard_of(shard: &ShardPlayers) -> (u32, u32, u32) {
+    (shard.key.worker, shard.key.shard, shard.key.attempt)
 }
 
 /// What a point has gathered; its histograms lie in the series' store.
@@ -147,8 +148,8 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// Adds what was gathered; whose population it is, is put beside it.
     pub(super) fn add(&mut self, snapshot: &Snapshot, store: &mut Store) {
-        self.put(shard_of(snapshot), Population::of(snapshot));
         for (name, StepDelta { response, failures, .. }) in &snapshot.steps {
             if let Some(ours) = entry(&mut self.steps, name) {
                 store.merge(&mut ours.0, response);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::packed::{ROOM, Store};
 use super::point::{Point, Population, Row, shard_of};
 use super::snapshot::Snapshot;
+use super::stretch::Stretch;
 
 /// At most so many points; at the bound neighbours are joined and the width doubles.
 const MAX_POINTS: usize = 300;
@@ -38,10 +39,11 @@ impl Series {
         self.rows.iter().map(|row| Point::new(row, &self.store))
     }
 
-    /// Adds a snapshot. The caller sees to it that each is added once.
-    pub(super) fn add(&mut self, snapshot: &Snapshot) {
+    /// Adds the snapshots of a stretch of time. The caller sees to it that each is added once.
+    pub(super) fn add(&mut self, stretch: &Stretch<'_>) {
+        let Snapshot { from_us, to_us, .. } = *stretch.figures();
         let last = loop {
-            match self.index(snapshot.to_us.saturating_sub(1)) {
+            match self.index(to_us.saturating_sub(1)) {
                 Some(index) => break index,
                 None => self.widen(),
             }
@@ -50,12 +52,12 @@ impl Series {
             self.rows.resize_with(last + 1, Row::default);
         }
         if let Some(row) = self.rows.get_mut(last) {
-            row.add(snapshot, &mut self.store);
+            row.add(stretch.figures(), &mut self.store);
         }
         // An interval that was joined from several counts its population in every point that it touches.
-        let first = self.index(snapshot.from_us).unwrap_or(last);
-        for row in self.rows.iter_mut().take(last).skip(first) {
-            row.put(shard_of(snapshot), Population::of(snapshot));
+        let first = self.index(from_us).map_or(last, |first| first.min(last));
+        for row in self.rows.iter_mut().take(last + 1).skip(first) {
+            stretch.shards().iter().for_each(|shard| row.put(shard_of(shard), Population::of(shard)));
         }
         self.tidy();
         while self.store.live() > MAX_BYTES && self.rows.len() > FEW_POINTS {
@@ -142,7 +144,7 @@ mod tests {
 
     fn series<'a>(snapshots: impl IntoIterator<Item = &'a Snapshot>) -> Series {
         let mut series = Series::new(Duration::from_secs(1));
-        snapshots.into_iter().for_each(|snapshot| series.add(snapshot));
+        snapshots.into_iter().for_each(|snapshot| series.add(&Stretch::one(snapshot)));
         series
     }
 
@@ -156,7 +158,7 @@ mod tests {
         let mut series = Series::new(Duration::from_secs(1));
         let mut before = None;
         for snapshot in &all {
-            series.add(snapshot);
+            series.add(&Stretch::one(snapshot));
             assert!(series.store.live() <= MAX_BYTES);
             assert_eq!(*before.get_or_insert(series.store.room()), series.store.room());
         }

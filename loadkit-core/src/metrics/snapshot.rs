@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::histogram::HistogramDelta;
 use super::recorder::{GaugeReading, TrendUnit, count_kind, micros};
+use super::wire::PackedDelta;
 use crate::flight::Flight;
 
 /// A run's name among all runs. Where people read, as in JSON, it is a text of 16 hexadecimal digits: numbers are not exact
@@ -64,9 +65,9 @@ pub struct SnapshotKey {
     pub seq: u64,
 }
 
-/// What one shard gathered in one interval.
+/// What one shard gathered in one interval; with its distributions as buckets, or packed ([`PackedDelta`](super::PackedDelta)).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
+pub struct Snapshot<H = HistogramDelta> {
     /// Which one it is.
     pub key: SnapshotKey,
     /// When the interval began, µs since the start of the run.
@@ -88,9 +89,9 @@ pub struct Snapshot {
     /// Players cut off by the end of the grace time.
     pub cut_off: u64,
     /// Steps by name.
-    pub steps: Vec<(String, StepDelta)>,
+    pub steps: Vec<(String, StepDelta<H>)>,
     /// Trends by name.
-    pub trends: Vec<(String, TrendDelta)>,
+    pub trends: Vec<(String, TrendDelta<H>)>,
     /// Counts by name.
     pub counts: Vec<(String, u64)>,
     /// Gauges by name.
@@ -128,15 +129,44 @@ impl Snapshot {
             left_out: Vec::new(),
         }
     }
+
+    /// The same with its distributions packed.
+    pub fn packed(&self) -> Snapshot<PackedDelta> {
+        let step = |step: &StepDelta| StepDelta {
+            service: PackedDelta::new(&step.service),
+            response: PackedDelta::new(&step.response),
+            failures: step.failures.clone(),
+        };
+        let trend = |trend: &TrendDelta| TrendDelta { unit: trend.unit, values: PackedDelta::new(&trend.values) };
+        Snapshot {
+            key: self.key,
+            from_us: self.from_us,
+            to_us: self.to_us,
+            active: self.active,
+            connected: self.connected,
+            planned: self.planned,
+            started: self.started,
+            finished: self.finished,
+            failed: self.failed.clone(),
+            cut_off: self.cut_off,
+            steps: self.steps.iter().map(|(name, delta)| (name.clone(), step(delta))).collect(),
+            trends: self.trends.iter().map(|(name, delta)| (name.clone(), trend(delta))).collect(),
+            counts: self.counts.clone(),
+            gauges: self.gauges.clone(),
+            samples: self.samples.clone(),
+            flights: self.flights.clone(),
+            left_out: self.left_out.clone(),
+        }
+    }
 }
 
 /// What a step gained in an interval. See [`super::StepTotals`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct StepDelta {
+pub struct StepDelta<H = HistogramDelta> {
     /// Service times, µs.
-    pub service: HistogramDelta,
+    pub service: H,
     /// Response times, µs.
-    pub response: HistogramDelta,
+    pub response: H,
     /// Failures by kind.
     pub failures: Vec<(String, u64)>,
 }
@@ -154,11 +184,11 @@ impl StepDelta {
 
 /// What a trend gained in an interval.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TrendDelta {
+pub struct TrendDelta<H = HistogramDelta> {
     /// What the values are.
     pub unit: TrendUnit,
     /// The values.
-    pub values: HistogramDelta,
+    pub values: H,
 }
 
 /// A gauge's reading with the time of its last value, so that readings merge in any order.

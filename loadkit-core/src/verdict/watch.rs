@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::cell::Cell;
 use super::drift::drift;
 use super::measure::{measure, samples, samples_needed};
-use crate::metrics::{Snapshot, Totals};
+use crate::metrics::{Stretch, Totals};
 use crate::shape::MAX_DURATION;
 use crate::threshold::{Comparison, Stat, Threshold};
 
@@ -96,13 +96,14 @@ impl Watch {
         })
     }
 
-    /// Takes a snapshot. The caller sees to it that each comes once.
-    pub(super) fn add(&mut self, snapshot: &Snapshot) {
+    /// Takes the snapshots of a stretch of time. The caller sees to it that each comes once.
+    pub(super) fn add(&mut self, stretch: &Stretch<'_>) {
+        let snapshot = stretch.figures();
         let Some(since) = snapshot.from_us.checked_sub(self.from_us) else { return };
         // No run lasts so long: whatever says so must not have all windows before it judged.
         let is_of_a_run = Duration::from_micros(since) <= MAX_DURATION;
         let Some(at) = Some(since).filter(|_| is_of_a_run).and_then(|since| self.room_at(since)) else {
-            self.too_late += 1;
+            self.too_late += stretch.shards().len() as u64;
             return;
         };
         self.to_us = self.to_us.max(snapshot.to_us);

@@ -215,24 +215,38 @@ pub mod blob {
     //! Values of any length, in several items.
     //!
     //! A blob is an item that says how many parts there are, put last, and the parts, named by a tag that is new each time:
-    //! whoever reads sees the old value or the new one.
+    //! whoever reads sees the old value or the new one. **Each part has a partition of its own**, so that a long value is not
+    //! more than a partition takes in a second.
 
     use serde::{Deserialize, Serialize};
 
-    use super::{Expect, Item, Key, MAX_BODY, Store, StoreError, get_json, put_json};
+    use super::{Expect, Item, Key, Store, StoreError, get_json, put_json};
 
+    /// Bytes of a part: a fifth of what a partition takes in a second, and as much again when it is forgotten.
+    const PART: usize = 200_000;
     /// No blob has more parts.
-    const MAX_PARTS: usize = 512;
+    const MAX_PARTS: usize = 900;
 
     #[derive(Debug, Serialize, Deserialize)]
     struct Head {
         tag: u64,
         parts: usize,
         bytes: usize,
+        /// Each part has a partition of its own; before, all lay in that of the head.
+        #[serde(default)]
+        spread: bool,
     }
 
-    fn part_of(key: &Key, tag: u64, part: usize) -> Key {
-        Key::new(key.part.clone(), format!("{}~{tag:016x}~{part:04}", key.sort))
+    impl Head {
+        fn part(&self, key: &Key, part: usize) -> Key {
+            let Key { part: partition, sort } = key;
+            let tag = self.tag;
+            if self.spread {
+                Key::new(format!("{partition}/{sort}~{part:04}"), format!("{tag:016x}"))
+            } else {
+                Key::new(partition.clone(), format!("{sort}~{tag:016x}~{part:04}"))
+            }
+        }
     }
 
     /// Puts a value; the parts of the one before are forgotten.
@@ -240,19 +254,20 @@ pub mod blob {
     /// # Errors
     /// See [`StoreError`].
     pub async fn put(store: &dyn Store, key: &Key, bytes: &[u8], expires_s: Option<u64>) -> Result<(), StoreError> {
-        let parts = bytes.len().div_ceil(MAX_BODY);
+        let parts = bytes.len().div_ceil(PART);
         if parts > MAX_PARTS {
             return Err(StoreError::TooLarge { key: key.clone(), bytes: bytes.len() });
         }
         let before = get_json::<Head>(store, key).await?;
         let tag = before.as_ref().map_or(0, |(head, _)| head.tag.wrapping_add(1));
-        let items = bytes.chunks(MAX_BODY).enumerate();
-        let items = items.map(|(i, part)| Item { expires_s, ..Item::new(part_of(key, tag, i), part) }).collect();
+        let head = Head { tag, parts, bytes: bytes.len(), spread: true };
+        let items = bytes.chunks(PART).enumerate();
+        let items = items.map(|(i, part)| Item { expires_s, ..Item::new(head.part(key, i), part) }).collect();
         store.put_all(items).await?;
         let expect = before.as_ref().map_or(Expect::Absent, |(_, version)| Expect::Version(*version));
-        put_json(store, key.clone(), &Head { tag, parts, bytes: bytes.len() }, expect).await?;
+        put_json(store, key.clone(), &head, expect).await?;
         if let Some((old, _)) = before {
-            let keys = (0..old.parts.min(MAX_PARTS)).map(|i| part_of(key, old.tag, i)).collect();
+            let keys = (0..old.parts.min(MAX_PARTS)).map(|i| old.part(key, i)).collect();
             store.delete_all(keys).await?;
         }
         Ok(())
@@ -265,12 +280,12 @@ pub mod blob {
     pub async fn get(store: &dyn Store, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
         let Some((head, _)) = get_json::<Head>(store, key).await? else { return Ok(None) };
         let torn = |why: &str| StoreError::Malformed { key: key.clone(), why: why.to_owned() };
-        if head.parts > MAX_PARTS || head.bytes > MAX_PARTS * MAX_BODY {
+        if head.parts > MAX_PARTS || head.bytes > MAX_PARTS * PART {
             return Err(torn("it says that it is longer than anything may be"));
         }
         let mut bytes = Vec::with_capacity(head.bytes);
         for i in 0..head.parts {
-            let part = store.get(&part_of(key, head.tag, i)).await?.ok_or_else(|| torn("a part is missing"))?;
+            let part = store.get(&head.part(key, i)).await?.ok_or_else(|| torn("a part is missing"))?;
             bytes.extend_from_slice(&part.body);
         }
         if bytes.len() == head.bytes { Ok(Some(bytes)) } else { Err(torn("its parts have another length")) }
