@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod container;
+mod run;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -19,7 +21,8 @@ use loadkit_worker::Parcel;
 use serde_json::Value;
 
 use crate::{Child, hold};
-pub use tasks::Tasks;
+pub use run::{POLICY, TEMPLATE, buckets};
+pub use tasks::{NO_ROOM, Tasks};
 
 /// An emulator is there within this time, and a stack is deployed.
 const START: Duration = Duration::from_secs(60);
@@ -108,11 +111,7 @@ impl Cloud {
     pub fn upload(&self, zip: &str, binary: &Path) -> usize {
         let folder = self.folder.path().join(format!("{zip}.d"));
         fs::create_dir_all(&folder).unwrap();
-        let mut strip = Command::new("strip");
-        let stripped = strip.arg("-o").arg(folder.join("bootstrap")).arg(binary).status();
-        if !stripped.is_ok_and(|status| status.success()) {
-            fs::copy(binary, folder.join("bootstrap")).unwrap();
-        }
+        strip(binary, &folder.join("bootstrap")).unwrap();
         let packed =
             Command::new("python3").args(["-m", "zipfile", "-c", zip, "bootstrap"]).current_dir(&folder).status();
         assert!(packed.unwrap().success());
@@ -123,7 +122,11 @@ impl Cloud {
         length
     }
 
-    fn call(&self, service: &Service, method: &str, path: &str, body: Vec<u8>) -> Result<Answer, AwsError> {
+    /// Calls a service of the emulator, signed.
+    ///
+    /// # Errors
+    /// What it answered.
+    pub fn call(&self, service: &Service, method: &str, path: &str, body: Vec<u8>) -> Result<Answer, AwsError> {
         let kind =
             if service.host == "cloudformation" { "application/x-www-form-urlencoded" } else { "application/json" };
         let headers = [("content-type", kind), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")];
@@ -210,6 +213,12 @@ impl Cloud {
         }
         (collector, workers)
     }
+}
+
+/// Copies a binary without what only debuggers need, where there is a `strip`.
+fn strip(binary: &Path, to: &Path) -> std::io::Result<()> {
+    let stripped = Command::new("strip").arg("-o").arg(to).arg(binary).status();
+    if stripped.is_ok_and(|status| status.success()) { Ok(()) } else { fs::copy(binary, to).map(drop) }
 }
 
 /// The texts of all elements of this name: the answers have no other XML than that.
