@@ -203,7 +203,7 @@ fn a_launch_that_succeeds_in_part_is_made_whole() {
 fn who_could_be_started_only_after_the_start_joins() {
     in_virtual_time(async {
         // Worker 7 is refused for longer than a start is put off: the other 19 are enough to begin with.
-        let script = [((7, 0), Fault::RefusedAtFirst(5, "RESOURCE:CPU"))].into();
+        let script = [((7, 0), Fault::RefusedAtFirst(7, "RESOURCE:CPU"))].into();
         let world = World::new(Making { script, ..Making::default() });
         let record = world.play(request()).await;
         assert_eq!((record.ending, record.workers_lost), (Some(Ending::Complete), 0), "{:#?}", record.notes);
@@ -313,6 +313,22 @@ fn a_launcher_killed_half_way_is_taken_up_by_another_keeper() {
         assert_eq!(record.judgement.as_ref().unwrap().verdict, Verdict::Pass, "{:#?}", record.notes);
         assert_eq!(record.ending, Some(Ending::Complete));
         holds_what_was_sent(&world, &record).await;
+    });
+}
+
+#[test]
+fn a_run_whose_keeper_comes_after_its_start_begins_late_and_is_whole() {
+    in_virtual_time(async {
+        let world = World::new(Making::default());
+        let run = world.launch(request()).await;
+        // Nobody was woken: the tick finds it a minute later.
+        tokio::time::sleep(secs(63)).await;
+        let record = world.keep(run).await;
+        is_complete(&record);
+        noted(&record, "the start is put off: workers are missing");
+        noted(&record, "started with 20 of 20 workers");
+        let report = holds_what_was_sent(&world, &record).await;
+        assert_eq!((report.players.started, record.workers_lost), (PLAYERS, 0));
     });
 }
 

@@ -63,6 +63,9 @@ impl Bot for Player {
             }
             if !self.rest.is_zero() {
                 cx.think(Think::log_normal(self.rest, 0.5)).await;
+                if cx.stopping() {
+                    break;
+                }
             }
             let Some(found) = self.find_match(cx, &game).await? else { break };
             let Some(over) = self.play(cx, &game, me.player, found).await? else { break };

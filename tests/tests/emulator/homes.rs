@@ -30,12 +30,12 @@ const SEED: u64 = 7;
 /// Calls of RunTask that find no room before there is some.
 const REFUSALS: u32 = 2;
 
-/// Short matches, so that each player takes each step but the last, and nobody has had enough before the end.
-const SERVER: [&str; 2] = ["--match-time", "2s"];
+/// Matches so long that most go shopping once, and nobody has had enough before the end.
+const SERVER: [&str; 2] = ["--match-time", "3500ms"];
 
 fn plan() -> String {
     format!(
-        "scenario = \"arena\"\nbots = {BOTS}\nparty = 2\nramp = \"3s\"\nduration = \"11s\"\ngrace = \"5s\"\n\
+        "scenario = \"arena\"\nbots = {BOTS}\nparty = 2\nramp = \"2s\"\nduration = \"10s\"\ngrace = \"5s\"\n\
          split = [\"persona\"]\nthresholds = [\"errors < 5%\", \"p95(login) < 4s\"]\n\
          [personas]\ncasual = 2\ncompetitive = 1\n"
     )

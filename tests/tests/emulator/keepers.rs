@@ -16,7 +16,7 @@ use loadkit_fleet::{
 };
 use loadkit_tests::cloud::{Cloud, TEMPLATE, Tasks, packages};
 use loadkit_tests::hold;
-use loadkit_worker::{Store, SystemClock, Terms, get_json, keys};
+use loadkit_worker::{SystemClock, Terms, get_json, keys};
 use serde_json::{Value, json};
 
 use super::{CLIENT, FLEET, MACHINE, arena};

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::RwLock;
 use std::time::Duration;
 
-use loadkit::core::Verdict;
+use loadkit::core::{Judgement, Verdict};
 use loadkit_aws::Sqs;
 use loadkit_fleet::{Ending, Inbox as _};
 use loadkit_tests::Child;
@@ -36,9 +36,29 @@ fn arena(options: &[&str]) -> (Child, String) {
     (server, line.rsplit(' ').next().unwrap().to_owned())
 }
 
+/// Most lounge in the lobby, so that two cores hold them all: they come one after the other, and so they leave.
+const LOBBY: &str = "scenario = \"arena\"\ngrace = \"5s\"\nsockets = 1\nthresholds = [\"errors < 1%\"]\n\
+    stages = [{ ramp = 5_000, over = \"40s\" }, { hold = \"10s\" }, { ramp = 0, over = \"30s\" }]\n\
+    [personas]\nlounger = 99\ncasual = 1\ncompetitive = 0\n";
+
 /// A fleet whose worker Lambdas live so long.
 fn deployed(packages: &std::path::Path, tasks: &Tasks, worker_seconds: &str) -> Cloud {
     Cloud::deployed(packages, tasks, (CLIENT, FLEET), TEMPLATE, &[("WorkerSeconds", worker_seconds)])
+}
+
+/// The verdict is PASS; or the machine had no CPU left for 50 workers, and then the verdict says that and blames nobody else: not the server,
+/// and not the fleet.
+fn says_what_it_can(judgement: &Judgement) {
+    println!("  {:?}: {:?}, {:?}", judgement.verdict, judgement.reasons, judgement.warnings);
+    match judgement.verdict {
+        Verdict::Pass => {}
+        Verdict::Invalid => {
+            let late = "the load generator was late";
+            assert!(judgement.reasons[0].text.contains(late), "{:?}", judgement.reasons);
+            assert!(judgement.reasons.iter().all(|reason| reason.verdict == Verdict::Invalid), "{judgement:?}");
+        }
+        Verdict::Fail => unreachable!("the server did nothing wrong: {judgement:?}"),
+    }
 }
 
 #[test]
@@ -54,19 +74,26 @@ fn one_signed_request_plays_on_fifty_lambdas() {
     cloud.wait(queue.send(&["poison".to_owned()])).unwrap();
 
     let request = json!({
-        "plan": plan(5_000, "30s", "40s"), "target": target, "runner": "lambda", "workers": 50, "start_in_ms": 16_000,
+        "plan": LOBBY, "target": target, "runner": "lambda", "workers": 50, "start_in_ms": 16_000,
     });
     let record = cloud.play(&request);
     assert_eq!((record.ending, record.parcels_missing, record.attempts_lost), (Some(Ending::Complete), 0, 0));
     assert!(record.by.name.starts_with("arn:aws:iam::"), "{:?}", record.by);
-    // A seat whose player failed is filled again: with a starved server there are more players than seats.
-    assert!(cloud.has_what_was_recorded(&record, 50).totals().started >= 5_000);
+    let recorded = cloud.has_what_was_recorded(&record, 50);
+    let (totals, report) = (recorded.totals(), cloud.report(record.id).0);
+    let login = &totals.steps["login"];
+    // All of them came, were logged in at once, and took their leave. A seat whose player failed is filled again.
+    assert!(totals.started >= 5_000, "{} players", totals.started);
+    assert!(login.succeeded() >= 4_950 && login.failed() <= 50, "{} logged in", login.succeeded());
+    assert!(report.players.peak_connected >= 4_950, "{} at once", report.players.peak_connected);
+    assert_eq!(report.players.peak_planned, 5_000);
+    says_what_it_can(record.judgement.as_ref().unwrap());
     let (homes, names, parcels) = cloud.leases(record.id, 50);
     assert_eq!((homes, names.len(), tasks.count()), (BTreeSet::from(["lambda".to_owned()]), 50, 0));
     println!("  {parcels} parcels of 50 Lambdas");
 
     // What it would not allow is refused, and a run that is none is not found.
-    let elsewhere = json!({ "plan": plan(1, "1s", "40s"), "target": "192.0.2.1:4000", "runner": "lambda" });
+    let elsewhere = json!({ "plan": "bots = 1", "target": "192.0.2.1:4000", "runner": "lambda" });
     let refused = cloud.ask("POST", "/v1/runs", Some(&elsewhere)).unwrap_err().to_string();
     assert!(refused.contains("403"), "{refused}");
     let none = cloud.ask("GET", "/v1/runs/0000000000000000", None).unwrap_err().to_string();
