@@ -321,8 +321,8 @@ fn a_run_whose_keeper_comes_after_its_start_begins_late_and_is_whole() {
     in_virtual_time(async {
         let world = World::new(Making::default());
         let run = world.launch(request()).await;
-        // Nobody was woken: the tick finds it a minute later.
-        tokio::time::sleep(secs(63)).await;
+        // Nobody was woken: a tick finds it when it should have begun long ago.
+        tokio::time::sleep(secs(40)).await;
         let record = world.keep(run).await;
         is_complete(&record);
         noted(&record, "the start is put off: workers are missing");

@@ -23,8 +23,8 @@ pub const POLICY: &str = "[[rules]]\nname = \"this machine\"\nnetworks = [\"loop
 const LIMIT: Duration = Duration::from_secs(180);
 
 impl Cloud {
-    /// A fleet of this template, client and binary of functions on an emulator of its own, with these parameters beside those that an
-    /// emulator needs.
+    /// A fleet of this template, client and binary of functions on an emulator of its own, with these parameters beside or in place of
+    /// those that an emulator needs.
     pub fn deployed(
         packages: &Path,
         tasks: &Tasks,
@@ -48,6 +48,7 @@ impl Cloud {
             ("Image", "arena:test"),
             ("Subnets", "subnet-1"),
         ];
+        parameters.retain(|(name, _)| more.iter().all(|(given, _)| given != name));
         parameters.extend(more);
         cloud.deploy(template, &parameters);
         cloud

@@ -120,12 +120,20 @@ fn on_lambdas(home: &'static str, packages: &Path, tasks: &Tasks, worker_seconds
     Left { home, report, json }
 }
 
-/// The paths of all that is in a report but what depends on what happened: lists are one element, and what stands by names that
-/// were recorded is left to who compares those.
+/// Lists of what happened, which are empty where nothing did.
+const HAPPENINGS: [&str; 4] = ["reasons", "warnings", "failures", "flights"];
+/// Figures of the kit's own, which are there where there was something to count: a late turn, a packet sent again.
+const OWN: [&str; 2] = ["loadkit.", "net."];
+
+/// The paths of all that is in a report. The elements of a list are one, and so are the kit's own figures of a kind.
 fn paths(value: &Value, path: &str, all: &mut BTreeSet<String>) {
     all.insert(path.to_owned());
     match value {
-        Value::Object(fields) => fields.iter().for_each(|(name, field)| paths(field, &format!("{path}/{name}"), all)),
+        Value::Object(fields) => fields.iter().for_each(|(name, field)| {
+            let name = OWN.iter().find(|own| name.starts_with(*own)).map_or(name.as_str(), |own| *own);
+            paths(field, &format!("{path}/{name}"), all);
+        }),
+        Value::Array(_) if HAPPENINGS.iter().any(|list| path.ends_with(list)) => {}
         Value::Array(items) => items.iter().for_each(|item| paths(item, &format!("{path}[]"), all)),
         _ => {}
     }
@@ -155,15 +163,13 @@ fn one_scenario_in_four_homes_leaves_one_shape() {
     let all = std::thread::scope(|scope| {
         let lambdas = scope.spawn(|| on_lambdas("lambda", &packages, &none, "900"));
         let handed_over = scope.spawn(|| on_lambdas("fargate", &packages, &tasks, "80"));
-        let local = [in_local_processes(), in_one_process()];
-        let [local, one] = local;
+        let (local, one) = (in_local_processes(), in_one_process());
         [lambdas.join().unwrap(), handed_over.join().unwrap(), local, one]
     });
     assert_eq!((none.count(), tasks.count(), tasks.refused()), (0, WORKERS, REFUSALS), "{NO_ROOM}");
     for Left { home, report, json } in &all {
-        std::fs::write(format!("/tmp/homes-{home}.json"), json.to_string()).unwrap();
         println!(
-            "homes: {home}: {:?}, {:?}, {} values in all",
+            "homes: {home}: {:?}, {:?}, {} places in its report",
             report.judgement.verdict,
             arrivals(report),
             shape(json).len()
@@ -175,6 +181,8 @@ fn one_scenario_in_four_homes_leaves_one_shape() {
         assert_eq!(report.players.peak_planned, BOTS, "{home}");
         assert_ne!(report.judgement.verdict, Verdict::Fail, "{home}: {:?}", report.judgement);
         assert_eq!(arrivals(report), arrivals(&first.report), "{home}");
-        assert_eq!(shape(json), shape(&first.json), "{home}");
+        let differs: Vec<String> = shape(json).symmetric_difference(&shape(&first.json)).cloned().collect();
+        assert!(differs.is_empty(), "{home} and {} differ in {differs:?}", first.home);
+        assert!(report.steps.keys().eq(first.report.steps.keys()), "{home}: the same steps");
     }
 }

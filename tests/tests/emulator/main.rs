@@ -66,7 +66,10 @@ fn one_signed_request_plays_on_fifty_lambdas() {
     let Some(packages) = packages() else { return };
     let _machine = MACHINE.write();
     let tasks = Tasks::of(CLIENT);
-    let cloud = deployed(&packages, &tasks, "900");
+    // Fifty workers ask for word and report at their leisure: the emulator answers one after the other, on what the players leave of two
+    // cores.
+    let leisure = [("BeatMs", "5000"), ("LeaseMs", "120000"), ("ReportMs", "8000")];
+    let cloud = Cloud::deployed(&packages, &tasks, (CLIENT, FLEET), TEMPLATE, &leisure);
     assert_eq!(cloud.status_unsigned("/v1/runs"), 403, "an unsigned request");
     let (_server, target) = arena(&[]);
     // A message that is none of a worker's.
@@ -74,7 +77,7 @@ fn one_signed_request_plays_on_fifty_lambdas() {
     cloud.wait(queue.send(&["poison".to_owned()])).unwrap();
 
     let request = json!({
-        "plan": LOBBY, "target": target, "runner": "lambda", "workers": 50, "start_in_ms": 16_000,
+        "plan": LOBBY, "target": target, "runner": "lambda", "workers": 50, "start_in_ms": 24_000,
     });
     let record = cloud.play(&request);
     assert_eq!((record.ending, record.parcels_missing, record.attempts_lost), (Some(Ending::Complete), 0, 0));
