@@ -267,9 +267,12 @@ async fn who_hands_a_job_on_waits_for_room_but_not_for_ever() {
         let failure = json!({ "reason": "RESOURCE:MEMORY", "arn": format!("a{n}") });
         says(&json!({ "tasks": [], "failures": [failure] }))
     };
-    let fake = Fake::new(move |n, _| {
-        if n < 3 { full(n) } else { says(&json!({ "tasks": [{ "taskArn": "task/1" }], "failures": [] })) }
-    });
+    let fake =
+        Fake::new(
+            move |n, _| {
+                if n < 3 { full(n) } else { says(&json!({ "tasks": [{ "taskArn": "task/1" }], "failures": [] })) }
+            },
+        );
     let job = &jobs(1)[0];
     let tasks = Tasks::new(client(fake.at), task());
     assert_eq!(tasks.run_within(job, Duration::from_secs(60)).await, Ok("task/1".to_owned()));

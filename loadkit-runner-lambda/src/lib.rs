@@ -105,7 +105,9 @@ impl Function {
         let worker = Worker { client: self.client.clone(), job, line, clock, home, log: Log::stderr() };
         Ok(match next {
             None => live(&worker),
-            Some(next) => executor.block_on(self.hand_on(&worker, &next, invocation.time_left().saturating_sub(RESERVE))),
+            Some(next) => {
+                executor.block_on(self.hand_on(&worker, &next, invocation.time_left().saturating_sub(RESERVE)))
+            }
         })
     }
 

@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 
 use super::{CLIENT, FLEET, MACHINE, arena};
 
-const SCHEDULER: Service = Service { name: "Scheduler", host: "scheduler", variable: "SCHEDULER", target: "", json: "" };
+const SCHEDULER: Service =
+    Service { name: "Scheduler", host: "scheduler", variable: "SCHEDULER", target: "", json: "" };
 const LIMIT: Duration = Duration::from_secs(150);
 /// Thirty seconds of its life a keeper keeps to put everything aside: it looks after a run for the rest.
 const KEEPER_SECONDS: &str = "40";
@@ -53,7 +54,8 @@ fn at(seconds: u64) -> String {
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
     let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
+    let (day, month) =
+        (day_of_year - (153 * shifted + 2) / 5 + 1, if shifted < 10 { shifted + 3 } else { shifted - 9 });
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     let (hour, minute, second) = (now_s / 3_600 % 24, now_s / 60 % 60, now_s % 60);
     format!("at({year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02})")
@@ -64,7 +66,8 @@ fn schedules(cloud: &Cloud, path: &str, body: Option<&Value>) -> Value {
     let method = if body.is_some() { "PUT" } else { "GET" };
     let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
     let headers = [("content-type", "application/json")];
-    let call = Call { service: &SCHEDULER, action: path, method, path, query: &[], headers: &headers, body: body.into() };
+    let call =
+        Call { service: &SCHEDULER, action: path, method, path, query: &[], headers: &headers, body: body.into() };
     let answer = cloud.wait(cloud.client().call(&call)).unwrap();
     serde_json::from_slice(&answer.body).unwrap()
 }

@@ -37,7 +37,7 @@ fn arena(options: &[&str]) -> (Child, String) {
 }
 
 /// Most wait in the lobby, where the server hears of each twice a second, and 150 play, so that two cores hold them all: they come one after the other, and so they leave.
-const LOBBY: &str = "scenario = \"arena\"\ngrace = \"5s\"\nsockets = 1\nthresholds = [\"errors < 1%\"]\n\
+const LOBBY: &str = "scenario = \"arena\"\ngrace = \"5s\"\nsockets = 1\ninterval = \"5s\"\nthresholds = [\"errors < 1%\"]\n\
     stages = [{ ramp = 5_000, over = \"40s\" }, { hold = \"10s\" }, { ramp = 0, over = \"30s\" }]\n\
     [personas]\nidler = 97\nlounger = 2\ncasual = 1\ncompetitive = 0\n";
 
