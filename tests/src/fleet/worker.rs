@@ -21,12 +21,16 @@ pub enum Fault {
     None,
     /// The cloud does not start it, and says why.
     Refused(&'static str),
+    /// The cloud does not start it so many times, and says why; then it does.
+    RefusedAtFirst(u32, &'static str),
     /// The cloud says that it was started, and it never comes.
     NeverStarts,
     /// It is started twice.
     Twice,
     /// It is killed at this time of the run.
     Killed(Duration),
+    /// Its home ends it at this time of the run, as SIGTERM does: its players leave, it sends everything, and says so.
+    CutShort(Duration),
     /// It is killed when it has this many parcels unsent in its memory, by not sending any more from then on.
     Mute(Duration),
     /// Its clock is ahead by so much.
@@ -90,12 +94,17 @@ impl Life {
         let mut next = Duration::from_millis(begin_ms);
         let (mut sent_at, mut beat_at) = (next, next);
         let mut ends = until;
+        let mut cut_short = None;
         loop {
             next += Duration::from_secs(1);
             tokio::time::sleep_until(start + next).await;
             let at = start.elapsed();
             match self.fault {
                 Fault::Killed(when) if at >= when => return,
+                Fault::CutShort(when) if at >= when && cut_short.is_none() => {
+                    cut_short = Some(CUT_SHORT.to_owned());
+                    ends = ends.min(at);
+                }
                 _ => {}
             }
             held.push(players.second(next, next > ends));
@@ -142,6 +151,7 @@ impl Life {
             parcels: parcels.count(),
             parcels_lost: unsent.len() as u32,
             handed_over: self.job.until_ms.is_some(),
+            cut_short,
             ..WorkerEnd::default()
         };
         while line.close(&self.job, &WorkerStatus::default(), &end).await.is_err() {
@@ -218,6 +228,8 @@ fn bucket_of(time: u64) -> u64 {
 /// All times are below, microseconds.
 const LONGEST: u64 = 8_192;
 
+/// What a worker says that its home has ended.
+const CUT_SHORT: &str = "its home told it to leave";
 /// Steps of each player.
 const STEPS: u64 = 3;
 /// So many players' times are in the figures of a second: enough for a histogram of a busy worker.
