@@ -125,7 +125,12 @@ impl Launcher for SimLauncher {
                 continue;
             }
             let nth = self.started.fetch_add(1, Ordering::Relaxed);
-            if let Ok(Some((order, _))) = get_json::<Order>(&*self.store, &keys::order(job.run)).await {
+            let mut order = get_json::<Order>(&*self.store, &keys::order(job.run)).await;
+            while order.is_err() {
+                // The store may be asked for too much: who is said to be started is.
+                order = get_json(&*self.store, &keys::order(job.run)).await;
+            }
+            if let Ok(Some((order, _))) = order {
                 let times = if matches!(fault, Fault::Twice) { 2 } else { 1 };
                 for _ in 0..times {
                     let life = worker::Life {
