@@ -19,6 +19,9 @@ use crate::digest;
 /// | the game's build | | `LOADKIT_CLIENT_BUILD` |
 /// | time | the clock | `SOURCE_DATE_EPOCH`, in seconds since 1970 |
 ///
+/// A debug build finds out neither commit nor time, or each commit would compile it anew, and all that depends on it; what
+/// the environment says it has too.
+///
 /// The fingerprint of a Protobuf schema needs nothing here: compiling it tells it. The binary shows it all with `info`,
 /// and each of its reports has it.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +56,9 @@ impl Stamp {
         for place in ["build.rs", "Cargo.toml", "src"].map(PathBuf::from).iter().chain(&self.protocol) {
             lines.push(format!("rerun-if-changed={}", place.display()));
         }
-        lines.extend(git_files().iter().map(|file| format!("rerun-if-changed={}", file.display())));
+        if !is_debug(variable) {
+            lines.extend(git_files().iter().map(|file| format!("rerun-if-changed={}", file.display())));
+        }
         if !self.protocol.is_empty() {
             lines.push(match of_files(&self.protocol) {
                 Ok(protocol) => format!("rustc-env=LOADKIT_PROTOCOL={protocol}"),
@@ -67,14 +72,15 @@ impl Stamp {
     /// `key=value` pairs with a semicolon between.
     fn text(&self, variable: &dyn Fn(&str) -> Option<String>) -> String {
         let said = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let commit = said("LOADKIT_COMMIT").or_else(|| git(&["rev-parse", "HEAD"]));
+        let looks = !is_debug(variable);
+        let commit = said("LOADKIT_COMMIT").or_else(|| git(&["rev-parse", "HEAD"]).filter(|_| looks));
         let dirty = said("LOADKIT_DIRTY").map(|dirty| dirty != "0").or_else(|| {
-            commit.as_ref()?;
+            commit.as_ref().filter(|_| looks)?;
             git(&["status", "--porcelain", "--untracked-files=no"]).map(|changes| !changes.is_empty())
         });
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let time = said("SOURCE_DATE_EPOCH").and_then(|time| time.trim().parse().ok()).unwrap_or_else(now);
-        let mut text = format!("built={time}");
+        let time: Option<u64> = said("SOURCE_DATE_EPOCH").and_then(|time| time.trim().parse().ok());
+        let mut text = format!("built={}", time.unwrap_or_else(|| if looks { now() } else { 0 }));
         for (key, value) in [
             ("commit", commit),
             ("dirty", dirty.map(|dirty| u8::from(dirty).to_string())),
@@ -89,6 +95,10 @@ impl Stamp {
         }
         text
     }
+}
+
+fn is_debug(variable: &dyn Fn(&str) -> Option<String>) -> bool {
+    variable("PROFILE").as_deref() == Some("debug")
 }
 
 /// The fingerprint of files.
@@ -141,6 +151,15 @@ mod tests {
         let text =
             "built=1700000000;commit=abc123;dirty=0;build=2.310;target=x86_64-unknown-linux-musl;profile=release";
         assert_eq!(Stamp::new().text(&said), text);
+    }
+
+    #[test]
+    fn a_debug_build_is_the_same_after_a_commit() {
+        assert_eq!(Stamp::new().text(&with(&[("PROFILE", "debug")])), "built=0;profile=debug");
+        let told = with(&[("PROFILE", "debug"), ("LOADKIT_COMMIT", "abc"), ("LOADKIT_DIRTY", "1")]);
+        assert_eq!(Stamp::new().text(&told), "built=0;commit=abc;dirty=1;profile=debug");
+        let lines = Stamp::new().lines(&with(&[("PROFILE", "debug")]));
+        assert!(lines.iter().all(|line| !line.contains("HEAD")), "{lines:?}");
     }
 
     #[test]

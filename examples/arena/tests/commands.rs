@@ -83,9 +83,9 @@ fn the_client_says_which_build_it_is() {
     assert!(words.out.contains(&format!("protocol   {}\n", arena::wire::PROTOCOL)), "{words:?}");
     let output = arena(folder.path(), &["info", "--json"]).wait(LIMIT);
     let info: serde_json::Value = serde_json::from_str(&output.out).unwrap();
-    assert_eq!((&info["schema"], &info["scenarios"][0]), (&"loadkit.info/1".into(), &"Arena".into()), "{info}");
+    assert_eq!((&info["schema"], &info["scenarios"][0]), (&"loadkit.info/1".into(), &"arena".into()), "{info}");
     assert_eq!(info["stamp"]["loadkit"], env!("CARGO_PKG_VERSION"));
-    assert!(info["stamp"]["built_at_unix_s"].as_u64().unwrap() > 1_700_000_000, "{info}");
+    assert!(info["stamp"]["target"].as_str().unwrap().contains('-'), "{info}");
 }
 
 #[test]
