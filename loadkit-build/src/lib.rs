@@ -108,5 +108,6 @@ pub use error::Error;
 pub use proto::{GENERICS_PROTO, OPTIONS_PROTO, Proto};
 pub use stamp::Stamp;
 
-#[cfg(all(test, feature = "proto"))]
+#[cfg(test)]
+#[cfg(feature = "proto")]
 mod tests;

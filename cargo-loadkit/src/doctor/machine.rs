@@ -8,14 +8,19 @@ use std::process::{Command, Stdio};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::time::{ClockId, clock_getres};
 
+/// What is told of something by its name, if anything is.
+type Told = Box<dyn Fn(&str) -> Option<String>>;
+/// What a program with these arguments says.
+type Says = Box<dyn Fn(&[&str]) -> Option<String>>;
+
 /// A machine, or what a test says of one.
 pub(super) struct Machine {
     /// The text of a file, without what is around it.
-    pub(super) file: Box<dyn Fn(&str) -> Option<String>>,
+    pub(super) file: Told,
     /// A variable of the environment that is not empty.
-    pub(super) variable: Box<dyn Fn(&str) -> Option<String>>,
+    pub(super) variable: Told,
     /// What a program says on standard output.
-    pub(super) says: Box<dyn Fn(&[&str]) -> Option<String>>,
+    pub(super) says: Says,
     /// Descriptors that a process may open: now, and after raising its limit.
     pub(super) descriptors: Option<(u64, u64)>,
     /// How fine the clock is, nanoseconds.

@@ -52,7 +52,7 @@ impl Sbom {
         let mut dependencies: Vec<Value> = linked
             .iter()
             .map(|(id, on)| {
-                let on: BTreeSet<String> = on.iter().map(|id| reference(id)).collect();
+                let on: BTreeSet<String> = on.iter().map(&reference).collect();
                 json!({ "ref": reference(id), "dependsOn": on })
             })
             .collect();

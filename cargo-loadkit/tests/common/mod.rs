@@ -1,6 +1,6 @@
 //! `cargo loadkit` as a process.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, dead_code, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, reason = "a test that cannot go on fails")]
 
 use std::path::Path;
 use std::process::Command;
