@@ -3,9 +3,11 @@
 //! The fleet starts tasks so, and so does a Lambda that hands its job on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use loadkit_worker::Job;
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
 use crate::client::Client;
 use crate::pace::Pace;
@@ -16,6 +18,8 @@ const JOB: &str = "LOADKIT_JOB";
 /// RunTask takes so many calls a second, and so many at once at first.
 pub(crate) const STARTS_PER_S: f64 = 20.0;
 const BURST: u32 = 20;
+/// Room comes back slower than a throttle ends: pauses are so many times as long, 2 s at first and 30 s at last.
+const SLOWER: u32 = 10;
 
 /// The network of a task: none on a machine of one's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,18 +101,51 @@ impl Tasks {
     /// # Errors
     /// What was answered, in words.
     pub async fn run(&self, job: &Job) -> Result<String, String> {
+        self.once(job).await.map_err(|refused| refused.why)
+    }
+
+    /// The same, asked again for at most so long while there is no room for the task.
+    ///
+    /// # Errors
+    /// What was answered, in words.
+    pub async fn run_within(&self, job: &Job, patience: Duration) -> Result<String, String> {
+        let until = Instant::now() + patience;
+        for tried in 1_u32.. {
+            let refused = match self.once(job).await {
+                Ok(arn) => return Ok(arn),
+                Err(refused) => refused,
+            };
+            let pause = self.client.pause(tried, true) * SLOWER;
+            if !refused.no_room || Instant::now() + pause > until {
+                let tries = if tried > 1 { format!(" (tried {tried} times)") } else { String::new() };
+                return Err(refused.why + &tries);
+            }
+            sleep(pause).await;
+        }
+        Err("ECS RunTask: it was asked for more often than anybody counts".into())
+    }
+
+    async fn once(&self, job: &Job) -> Result<String, Refused> {
         self.pace.turn().await;
         let answer = self.client.json(&service::ECS, "RunTask", &request(&self.task, job)).await;
-        let answer = answer.map_err(|error| error.to_string())?;
+        let other = |why: String| Refused { why, no_room: false };
+        let answer = answer.map_err(|error| other(error.to_string()))?;
         let first = |name: &str| answer.get(name).and_then(Value::as_array).and_then(|all| all.first());
         if let Some(failure) = first("failures") {
             let text = |name: &str| failure.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
             let words: Vec<&str> = ["reason", "detail", "arn"].iter().filter_map(|name| text(name)).collect();
-            return Err(format!("ECS RunTask: {}", words.join(": ")));
+            return Err(Refused { why: format!("ECS RunTask: {}", words.join(": ")), no_room: true });
         }
         let arn = first("tasks").and_then(|task| task.get("taskArn")).and_then(Value::as_str);
-        arn.map(str::to_owned).ok_or_else(|| "ECS RunTask: it names neither a task nor a failure".into())
+        arn.map(str::to_owned).ok_or_else(|| other("ECS RunTask: it names neither a task nor a failure".into()))
     }
+}
+
+/// Why there is no task.
+struct Refused {
+    why: String,
+    /// The call was right, and there was no capacity for it: `failures` in place of tasks.
+    no_room: bool,
 }
 
 /// A task for a job. Jobs differ, and all tasks of a call have one environment: so it is one.

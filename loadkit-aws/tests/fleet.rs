@@ -4,11 +4,12 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use common::{Does, Emulator, Fake, client, config};
-use loadkit_aws::{Client, EventBridge, FargateLauncher, LambdaLauncher, Network, SQS, Sqs, Task};
+use loadkit_aws::{Client, EventBridge, FargateLauncher, LambdaLauncher, Network, SQS, Sqs, Task, Tasks};
 use loadkit_core::{RunId, Verdict};
 use loadkit_fleet::{Happening, Inbox, Launcher, Notifier, Quotas};
 use loadkit_worker::{Address, Job, LineError, Outbox};
@@ -221,6 +222,73 @@ async fn a_task_is_run_for_each_job_and_failures_become_words() {
     fargate.end("old").await.unwrap();
     fargate.end("new").await.unwrap();
     assert_eq!(json_of(&fake.asked().last().unwrap().body)["task"], "new");
+}
+
+#[tokio::test]
+async fn tasks_for_which_there_was_no_capacity_are_asked_for_again() {
+    // Of twelve, every third has no room at first; one of those not the second time either.
+    let times = Mutex::new(BTreeMap::<String, u32>::new());
+    let fake = Fake::new(move |_, asked| {
+        let token = json_of(&asked.body)["clientToken"].as_str().unwrap().to_owned();
+        let number: u32 = token.split('-').nth(1).unwrap().parse().unwrap();
+        let mut times = times.lock().unwrap();
+        let asked_before = times.entry(token.clone()).or_default();
+        *asked_before += 1;
+        let refusals = match number {
+            9 => 2,
+            n if n % 3 == 0 => 1,
+            _ => 0,
+        };
+        if *asked_before <= refusals {
+            let failure = json!({ "reason": "Capacity is unavailable at this time. Please try again later" });
+            return says(&json!({ "tasks": [], "failures": [failure] }));
+        }
+        says(&json!({ "tasks": [{ "taskArn": format!("task/{token}") }], "failures": [] }))
+    });
+    let fargate = FargateLauncher::new(client(fake.at), task());
+    let (mut left, mut starts, mut passes) = (jobs(12), BTreeSet::new(), Vec::new());
+    while !left.is_empty() {
+        let answers = fargate.start(&left).await;
+        assert_eq!(answers.len(), left.len(), "an answer for each job, in their order");
+        starts.extend(answers.iter().flatten().cloned());
+        let refused: Vec<&String> = answers.iter().filter_map(|answer| answer.as_ref().err()).collect();
+        assert!(refused.iter().all(|why| why.starts_with("ECS RunTask: Capacity is unavailable")), "{refused:?}");
+        let failed = left.into_iter().zip(&answers).filter(|(_, answer)| answer.is_err());
+        left = failed.map(|(job, _)| job).collect();
+        passes.push(left.iter().map(|job| job.worker).collect::<Vec<_>>());
+    }
+    assert_eq!(passes, [vec![0, 3, 6, 9], vec![9], vec![]]);
+    assert_eq!((starts.len(), fake.asked().len()), (12, 12 + 4 + 1), "nobody is asked for who was started");
+}
+
+#[tokio::test]
+async fn who_hands_a_job_on_waits_for_room_but_not_for_ever() {
+    let full = |n: usize| {
+        let failure = json!({ "reason": "RESOURCE:MEMORY", "arn": format!("a{n}") });
+        says(&json!({ "tasks": [], "failures": [failure] }))
+    };
+    let fake =
+        Fake::new(
+            move |n, _| {
+                if n < 3 { full(n) } else { says(&json!({ "tasks": [{ "taskArn": "task/1" }], "failures": [] })) }
+            },
+        );
+    let job = &jobs(1)[0];
+    let tasks = Tasks::new(client(fake.at), task());
+    assert_eq!(tasks.run_within(job, Duration::from_secs(60)).await, Ok("task/1".to_owned()));
+    let tokens: BTreeSet<String> =
+        fake.asked().iter().map(|asked| json_of(&asked.body)["clientToken"].to_string()).collect();
+    assert_eq!((fake.asked().len(), tokens.len()), (4, 1), "the same task each time");
+
+    let none = Fake::new(move |n, _| full(n));
+    let refused = Tasks::new(client(none.at), task()).run_within(job, Duration::from_millis(200)).await.unwrap_err();
+    assert!(refused.starts_with("ECS RunTask: RESOURCE:MEMORY: a"), "{refused}");
+    let tries = format!(" (tried {} times)", none.asked().len());
+    assert!(none.asked().len() > 1 && refused.ends_with(&tries), "{refused}");
+    // What no waiting helps against is told at once.
+    let denied = Fake::new(|_, _| Does::Says(400, r#"{"__type":"AccessDeniedException","message":"no"}"#.into()));
+    let refused = Tasks::new(client(denied.at), task()).run_within(job, Duration::from_secs(60)).await;
+    assert_eq!((refused, denied.asked().len()), (Err("ECS RunTask: AccessDeniedException: no".into()), 1));
 }
 
 #[tokio::test]

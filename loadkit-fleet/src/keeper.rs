@@ -230,7 +230,7 @@ impl<'a> Keeper<'a> {
         if self.command.stop > StopWord::No {
             self.stopping_since_ms.get_or_insert(now_ms);
         }
-        if !self.has_started(now_ms) {
+        if !self.has_started(now_ms) || self.nobody_came() {
             if let Some(why) = self.assemble(now_ms).await? {
                 return self.fail(why).await.map(Some);
             }

@@ -13,6 +13,7 @@ use std::env;
 use std::hash::{BuildHasher, RandomState};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use loadkit_aws::{Config, Task, Tasks};
@@ -21,7 +22,7 @@ use loadkit_worker::life::{Client, Ending, Home, Log, Notice, Outcome, Worker, d
 use loadkit_worker::{Address, Job, Line, MAX_JOB_BYTES, SystemClock};
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 pub use runtime::Invocation;
 use serve::API;
@@ -42,6 +43,11 @@ pub trait HandOn: Send + Sync {
     async fn hand_on(&self, job: &Job) -> Result<String, String>;
 }
 
+/// Whoever hands a job on waits for so long that there is room for it. The fleet waits longer for the task.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What a Lambda keeps of its time to tell the fleet that its job could not be handed on.
+const RESERVE: Duration = Duration::from_secs(10);
+
 /// As Fargate tasks, where the environment says which.
 #[derive(Debug)]
 struct ToFargate(Tasks);
@@ -49,7 +55,7 @@ struct ToFargate(Tasks);
 #[async_trait]
 impl HandOn for ToFargate {
     async fn hand_on(&self, job: &Job) -> Result<String, String> {
-        self.0.run(job).await
+        self.0.run_within(job, PATIENCE).await
     }
 }
 
@@ -99,14 +105,19 @@ impl Function {
         let worker = Worker { client: self.client.clone(), job, line, clock, home, log: Log::stderr() };
         Ok(match next {
             None => live(&worker),
-            Some(next) => executor.block_on(self.hand_on(&worker, &next)),
+            Some(next) => {
+                executor.block_on(self.hand_on(&worker, &next, invocation.time_left().saturating_sub(RESERVE)))
+            }
         })
     }
 
     /// Starts the job in its next home. If that fails, the fleet hears why.
-    async fn hand_on(&self, worker: &Worker, next: &str) -> Outcome {
+    async fn hand_on(&self, worker: &Worker, next: &str, within: Duration) -> Outcome {
         let started = match &self.next_home {
-            Some(home) if next == "fargate" => home.hand_on(&worker.job).await,
+            Some(home) if next == "fargate" => {
+                let started = timeout(within, home.hand_on(&worker.job)).await;
+                started.unwrap_or_else(|_| Err("the function's time was over before there was an answer".into()))
+            }
             _ => Err(format!(
                 "this worker starts nothing in a home of the kind {next:?}: its environment names no cluster"
             )),

@@ -7,6 +7,7 @@ use loadkit_worker::Phase;
 use super::Keeper;
 use crate::error::FleetError;
 use crate::fleet::ms;
+use crate::record::RunState;
 
 impl Keeper<'_> {
     /// Puts the start off as long as workers are missing. Why the run cannot begin at all, if so.
@@ -30,6 +31,11 @@ impl Keeper<'_> {
             return Ok(None);
         }
         Ok(Some(format!("only {came} of {workers} workers came, and {quorum} were needed")))
+    }
+
+    /// The time of the start has passed while nobody looked after the run: nobody has begun, so the start can still be put off.
+    pub(super) fn nobody_came(&self) -> bool {
+        self.record.state == RunState::Assembling && self.came() == 0
     }
 
     /// How many workers hold a lease.

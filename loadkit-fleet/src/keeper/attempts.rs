@@ -14,7 +14,7 @@ const PAGE: usize = 200;
 const STARTS_A_PASS: usize = 500;
 /// Nobody is started for the last moments of a stretch, ms.
 const WORTH_MS: u64 = 5_000;
-/// A start that the cloud refused is tried again after so long, and twice as long each time, ms.
+/// A start that the cloud refused is tried again after so long, and twice as long each time, up to eight times as long, ms.
 const RETRY_MS: u64 = 2_000;
 
 /// An attempt at a segment, as the keeper sees it.
@@ -193,8 +193,8 @@ impl Keeper<'_> {
             match answer {
                 Ok(_) => attempt.started_ms = Some(started_at),
                 Err(why) => {
+                    attempt.retry_ms = started_at + (RETRY_MS << attempt.refused.min(3));
                     attempt.refused += 1;
-                    attempt.retry_ms = started_at + (RETRY_MS << attempt.refused.min(5));
                     self.notes.insert(format!("{} does not start a worker: {why}", self.staffing.home));
                 }
             }
