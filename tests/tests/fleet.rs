@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use loadkit::core::{Plan, Report, RunId, Verdict};
@@ -182,12 +183,84 @@ fn a_worker_that_never_starts_is_started_again() {
 #[test]
 fn a_launch_that_succeeds_in_part_is_made_whole() {
     in_virtual_time(async {
-        let world = World::new(Making {
-            script: (8..12).map(|worker| ((worker, 0), Fault::NeverStarts)).collect(),
-            ..Making::default()
-        });
+        // As RunTask answers when a zone is full: tasks for some, `failures` for others, and a little later for fewer.
+        let why = "ECS RunTask: RESOURCE:CPU";
+        let refused = (8..12).map(|worker| ((worker, 0), Fault::RefusedAtFirst(worker - 7, why)));
+        let world = World::new(Making { script: refused.collect(), ..Making::default() });
         let record = world.play(request()).await;
-        assert_eq!(record.judgement.as_ref().unwrap().verdict, Verdict::Pass);
+        is_complete(&record);
+        noted(&record, &format!("local does not start a worker: {why}"));
+        noted(&record, "the start is put off");
+        noted(&record, "started with 20 of 20 workers");
+        // The refused were not started, and nobody was started twice.
+        assert_eq!((world.started.load(Ordering::Relaxed), record.attempts_lost), (WORKERS, 0));
+        let report = holds_what_was_sent(&world, &record).await;
+        assert_eq!(report.players.started, PLAYERS);
+    });
+}
+
+#[test]
+fn who_could_be_started_only_after_the_start_joins() {
+    in_virtual_time(async {
+        // Worker 7 is refused for longer than a start is put off: the other 19 are enough to begin with.
+        let script = [((7, 0), Fault::RefusedAtFirst(7, "RESOURCE:CPU"))].into();
+        let world = World::new(Making { script, ..Making::default() });
+        let record = world.play(request()).await;
+        assert_eq!((record.ending, record.workers_lost), (Some(Ending::Complete), 0), "{:#?}", record.notes);
+        noted(&record, "started with 19 of 20 workers");
+        let report = holds_what_was_sent(&world, &record).await;
+        assert_eq!(report.players.started, PLAYERS);
+        assert!(world.ledger.of(7, 0)[0].from_us > 1_000_000, "it joined late");
+    });
+}
+
+#[test]
+fn who_its_home_ends_is_followed_by_the_next_attempt() {
+    in_virtual_time(async {
+        let script = [((3, 0), Fault::CutShort(Duration::from_millis(20_500)))].into();
+        let world = World::new(Making { script, ..Making::default() });
+        let record = world.play(request()).await;
+        // It had sent everything and said so: nothing is lost, and its segment is played to the end.
+        is_complete(&record);
+        assert_eq!((record.attempts_lost, record.workers_lost), (0, 0));
+        noted(&record, "worker 3 ended before its time: its home told it to leave");
+        noted(&record, "worker 3 goes on at");
+        holds_what_was_sent(&world, &record).await;
+        let (first, second) = (world.ledger.of(3, 0), world.ledger.of(3, 1));
+        let (left, came) = (first.last().unwrap().to_us, second.first().unwrap().from_us);
+        assert!(left < 25_000_000 && came >= left && came < left + 10_000_000, "left at {left}, came at {came}");
+        assert!(second.last().unwrap().to_us >= 60_000_000, "to the end of the plan");
+    });
+}
+
+#[test]
+fn who_its_home_ends_in_the_last_moments_is_not_followed_but_counted() {
+    in_virtual_time(async {
+        let of = |workers: u32| (0..workers).map(|worker| ((worker, 0), Fault::CutShort(secs(57)))).collect();
+        // One of twenty is what a run allows, two are not.
+        for (workers, verdict) in [(1, Verdict::Pass), (2, Verdict::Invalid)] {
+            let world = World::new(Making { script: of(workers), ..Making::default() });
+            let record = world.play(request()).await;
+            assert_eq!((record.ending, record.workers_lost), (Some(Ending::Partial), workers), "{:#?}", record.notes);
+            assert_eq!((record.attempts_lost, record.parcels_missing), (0, 0));
+            let judgement = record.judgement.as_ref().unwrap();
+            assert_eq!(judgement.verdict, verdict, "{judgement:?}");
+            let said = format!("{judgement:?}");
+            assert!(said.contains("did not play to the end"), "{said}");
+            assert!(world.ledger.of(0, 1).is_empty(), "nobody comes for three seconds");
+            holds_what_was_sent(&world, &record).await;
+        }
+    });
+}
+
+#[test]
+fn a_home_that_ends_every_attempt_ends_in_a_verdict() {
+    in_virtual_time(async {
+        let cut = |n: u32| ((4, n), Fault::CutShort(secs(u64::from(n + 1) * 8)));
+        let world = World::new(Making { script: (0..3).map(cut).collect(), ..Making::default() });
+        let record = world.play(request()).await;
+        assert_eq!((record.ending, record.workers_lost), (Some(Ending::Partial), 1), "{:#?}", record.notes);
+        assert!(world.ledger.of(4, 3).is_empty(), "three attempts, and no more");
         holds_what_was_sent(&world, &record).await;
     });
 }
@@ -240,6 +313,22 @@ fn a_launcher_killed_half_way_is_taken_up_by_another_keeper() {
         assert_eq!(record.judgement.as_ref().unwrap().verdict, Verdict::Pass, "{:#?}", record.notes);
         assert_eq!(record.ending, Some(Ending::Complete));
         holds_what_was_sent(&world, &record).await;
+    });
+}
+
+#[test]
+fn a_run_whose_keeper_comes_after_its_start_begins_late_and_is_whole() {
+    in_virtual_time(async {
+        let world = World::new(Making::default());
+        let run = world.launch(request()).await;
+        // Nobody was woken: a tick finds it when it should have begun long ago.
+        tokio::time::sleep(secs(40)).await;
+        let record = world.keep(run).await;
+        is_complete(&record);
+        noted(&record, "the start is put off: workers are missing");
+        noted(&record, "started with 20 of 20 workers");
+        let report = holds_what_was_sent(&world, &record).await;
+        assert_eq!((report.players.started, record.workers_lost), (PLAYERS, 0));
     });
 }
 

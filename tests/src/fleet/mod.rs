@@ -83,9 +83,26 @@ pub struct SimLauncher {
     clock: VirtualClock,
     script: Script,
     started: Arc<AtomicU32>,
+    /// Starts of attempts that were refused.
+    refused: Mutex<BTreeMap<(u32, u32), u32>>,
     /// Refuses everybody from the so-many-th start on, as a launcher does that dies half way.
     pub(crate) dies_after: AtomicU32,
     pub(crate) is_dead: AtomicBool,
+}
+
+impl SimLauncher {
+    /// Why the cloud does not start it this time, if so.
+    fn refuses(&self, job: &Job, fault: Fault) -> Option<String> {
+        let (times, why) = match fault {
+            Fault::Refused(why) => (u32::MAX, why),
+            Fault::RefusedAtFirst(times, why) => (times, why),
+            _ => return None,
+        };
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let so_far = refused.entry((job.worker, job.attempt)).or_default();
+        *so_far += 1;
+        (*so_far <= times).then(|| why.to_owned())
+    }
 }
 
 #[async_trait]
@@ -103,14 +120,17 @@ impl Launcher for SimLauncher {
                 std::future::pending::<()>().await;
             }
             let fault = self.script.get(&(job.worker, job.attempt)).copied().unwrap_or_default();
-            if let Fault::Refused(why) = fault {
-                if self.started.fetch_add(1, Ordering::Relaxed) < 1_000_000 {
-                    answers.push(Err(why.to_owned()));
-                }
+            if let Some(why) = self.refuses(job, fault) {
+                answers.push(Err(why));
                 continue;
             }
             let nth = self.started.fetch_add(1, Ordering::Relaxed);
-            if let Ok(Some((order, _))) = get_json::<Order>(&*self.store, &keys::order(job.run)).await {
+            let mut order = get_json::<Order>(&*self.store, &keys::order(job.run)).await;
+            while order.is_err() {
+                // The store may be asked for too much: who is said to be started is.
+                order = get_json(&*self.store, &keys::order(job.run)).await;
+            }
+            if let Ok(Some((order, _))) = order {
                 let times = if matches!(fault, Fault::Twice) { 2 } else { 1 };
                 for _ in 0..times {
                     let life = worker::Life {
@@ -182,6 +202,7 @@ impl World {
             clock,
             script: making.script,
             started: started.clone(),
+            refused: Mutex::default(),
             dies_after: AtomicU32::new(u32::MAX),
             is_dead: AtomicBool::new(false),
         });

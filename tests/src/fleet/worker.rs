@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use loadkit::core::{Histogram, HistogramDelta, Plan, Segment, Snapshot, SnapshotKey, StepDelta};
 use loadkit_worker::{
-    Beat, Claim, Clock, Command, Job, Line, MemoryStore, Order, Parcel, Parcels, Phase, StopWord, StoreLine,
+    Beat, Claim, Clock, Command, Job, Line, LineError, MemoryStore, Order, Parcel, Parcels, Phase, StopWord, StoreLine,
     VirtualClock, WorkerEnd, WorkerStatus,
 };
 use tokio::time::Instant;
@@ -21,12 +21,16 @@ pub enum Fault {
     None,
     /// The cloud does not start it, and says why.
     Refused(&'static str),
+    /// The cloud does not start it so many times, and says why; then it does.
+    RefusedAtFirst(u32, &'static str),
     /// The cloud says that it was started, and it never comes.
     NeverStarts,
     /// It is started twice.
     Twice,
     /// It is killed at this time of the run.
     Killed(Duration),
+    /// Its home ends it at this time of the run, as SIGTERM does: its players leave, it sends everything, and says so.
+    CutShort(Duration),
     /// It is killed when it has this many parcels unsent in its memory, by not sending any more from then on.
     Mute(Duration),
     /// Its clock is ahead by so much.
@@ -67,7 +71,7 @@ impl Life {
         while now_ms() < command.start_at_ms + self.job.from_ms {
             let left = Duration::from_millis(command.start_at_ms + self.job.from_ms - now_ms());
             tokio::time::sleep(beat.min(left)).await;
-            match line.beat(&self.job, Phase::Waiting, &WorkerStatus::default()).await {
+            match self.beat(&line, Phase::Waiting, &WorkerStatus::default()).await {
                 Ok(Beat::Held { command: newer, .. }) => command = newer,
                 Ok(Beat::Lost) => return,
                 Err(_) => {}
@@ -80,6 +84,18 @@ impl Life {
         self.play(&line, &plan, command).await;
     }
 
+    /// Renews the lease; tries again where the store is asked for too much, as a real line does.
+    async fn beat(&self, line: &StoreLine, phase: Phase, status: &WorkerStatus) -> Result<Beat, LineError> {
+        let mut beat = line.beat(&self.job, phase, status).await;
+        for _ in 0..3 {
+            if beat.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                beat = line.beat(&self.job, phase, status).await;
+            }
+        }
+        beat
+    }
+
     async fn play(&self, line: &StoreLine, plan: &Plan, mut command: Command) {
         let begin_ms = self.clock.now_ms().saturating_sub(command.start_at_ms);
         let start = Instant::now() - Duration::from_millis(begin_ms);
@@ -90,12 +106,17 @@ impl Life {
         let mut next = Duration::from_millis(begin_ms);
         let (mut sent_at, mut beat_at) = (next, next);
         let mut ends = until;
+        let mut cut_short = None;
         loop {
             next += Duration::from_secs(1);
             tokio::time::sleep_until(start + next).await;
             let at = start.elapsed();
             match self.fault {
                 Fault::Killed(when) if at >= when => return,
+                Fault::CutShort(when) if at >= when && cut_short.is_none() => {
+                    cut_short = Some(CUT_SHORT.to_owned());
+                    ends = ends.min(at);
+                }
                 _ => {}
             }
             held.push(players.second(next, next > ends));
@@ -127,7 +148,7 @@ impl Life {
             if at >= beat_at + Duration::from_millis(self.order.terms.beat_ms) {
                 beat_at = at;
                 let status = WorkerStatus { active: players.active, ..WorkerStatus::default() };
-                match line.beat(&self.job, Phase::Playing, &status).await {
+                match self.beat(line, Phase::Playing, &status).await {
                     Ok(Beat::Held { command: newer, .. }) => command = newer,
                     Ok(Beat::Lost) => return,
                     Err(_) => {}
@@ -142,6 +163,7 @@ impl Life {
             parcels: parcels.count(),
             parcels_lost: unsent.len() as u32,
             handed_over: self.job.until_ms.is_some(),
+            cut_short,
             ..WorkerEnd::default()
         };
         while line.close(&self.job, &WorkerStatus::default(), &end).await.is_err() {
@@ -218,6 +240,8 @@ fn bucket_of(time: u64) -> u64 {
 /// All times are below, microseconds.
 const LONGEST: u64 = 8_192;
 
+/// What a worker says that its home has ended.
+const CUT_SHORT: &str = "its home told it to leave";
 /// Steps of each player.
 const STEPS: u64 = 3;
 /// So many players' times are in the figures of a second: enough for a histogram of a busy worker.
