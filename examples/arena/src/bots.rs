@@ -23,14 +23,15 @@ impl Scenario for Arena {
     }
 
     fn personas(&self) -> Result<Weights, WeightsError> {
-        // Who lounges is there when a plan says so: see plans/lobby.toml.
-        Weights::new([("casual", 7.0), ("competitive", 3.0), ("lounger", 0.0)])
+        // Who lounges or idles is there when a plan says so: see plans/lobby.toml.
+        Weights::new([("casual", 7.0), ("competitive", 3.0), ("lounger", 0.0), ("idler", 0.0)])
     }
 
     fn bot(&self, seat: Seat) -> Player {
         match seat.persona() {
             "competitive" => Player { pace: Hz(20.0), in_party: true, rest: Duration::ZERO, seat },
             "lounger" => Player { pace: Hz(10.0), in_party: false, rest: Duration::from_secs(60), seat },
+            "idler" => Player { pace: Hz(10.0), in_party: false, rest: Duration::from_secs(1_800), seat },
             _ => Player { pace: Hz(10.0), in_party: false, rest: Duration::ZERO, seat },
         }
     }
@@ -63,6 +64,9 @@ impl Bot for Player {
             }
             if !self.rest.is_zero() {
                 cx.think(Think::log_normal(self.rest, 0.5)).await;
+                if cx.stopping() {
+                    break;
+                }
             }
             let Some(found) = self.find_match(cx, &game).await? else { break };
             let Some(over) = self.play(cx, &game, me.player, found).await? else { break };

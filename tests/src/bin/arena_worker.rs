@@ -1,4 +1,4 @@
-//! The arena as a worker of a fleet, where its environment says so, and else its server.
+//! The arena as a worker of a fleet, where its environment says so; with `run` its load client; and else its server.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use loadkit::cli::Client;
 
 fn main() -> ExitCode {
     let client = Client::new("arena", env!("CARGO_PKG_VERSION")).scenario(Arena);
-    if Client::is_worker() {
+    if Client::is_worker() || std::env::args().nth(1).as_deref() == Some("run") {
         return client.main();
     }
     let served = Options::parse(std::env::args().skip(1)).map_err(|error| error.to_string());

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod container;
+mod run;
 mod tasks;
 
 use std::collections::BTreeMap;
@@ -19,10 +21,13 @@ use loadkit_worker::Parcel;
 use serde_json::Value;
 
 use crate::{Child, hold};
-pub use tasks::Tasks;
+pub use run::{POLICY, TEMPLATE, buckets};
+pub use tasks::{NO_ROOM, Tasks};
 
 /// An emulator is there within this time, and a stack is deployed.
 const START: Duration = Duration::from_secs(60);
+/// As long as API Gateway waits.
+const ANSWER: Duration = Duration::from_secs(30);
 const BUCKET: &str = "code";
 const S3: Service = Service { name: "S3", host: "s3", variable: "S3", target: "", json: "" };
 const CLOUDFORMATION: Service =
@@ -36,6 +41,8 @@ pub struct Cloud {
     at: SocketAddr,
     runtime: tokio::runtime::Runtime,
     client: Client,
+    /// Tries nothing twice.
+    once: Client,
     folder: tempfile::TempDir,
     outputs: BTreeMap<String, String>,
 }
@@ -54,9 +61,15 @@ pub fn packages() -> Option<PathBuf> {
     folder
 }
 
-/// A client of what is at this address.
+/// A client of what is at this address, which shares the machine with all players and may take its time.
 fn client(at: &str) -> Client {
-    Client::new(Config::new("us-east-1", Credentials::new("test", "test", None)).at(at))
+    Client::new(config(at))
+}
+
+fn config(at: &str) -> Config {
+    let mut config = Config::new("us-east-1", Credentials::new("test", "test", None)).at(at);
+    config.limits.call = ANSWER;
+    config
 }
 
 impl Cloud {
@@ -78,8 +91,10 @@ impl Cloud {
             hold(Duration::from_millis(50));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let cloud =
-            Cloud { _emulator: emulator, at: free, runtime, client: client(&url), folder, outputs: BTreeMap::new() };
+        let mut config = config(&url);
+        config.tries.most = 1;
+        let (client, once, outputs) = (client(&url), Client::new(config), BTreeMap::new());
+        let cloud = Cloud { _emulator: emulator, at: free, runtime, client, once, folder, outputs };
         tasks.describe_by(cloud.url(), cloud.kept());
         cloud
     }
@@ -108,11 +123,7 @@ impl Cloud {
     pub fn upload(&self, zip: &str, binary: &Path) -> usize {
         let folder = self.folder.path().join(format!("{zip}.d"));
         fs::create_dir_all(&folder).unwrap();
-        let mut strip = Command::new("strip");
-        let stripped = strip.arg("-o").arg(folder.join("bootstrap")).arg(binary).status();
-        if !stripped.is_ok_and(|status| status.success()) {
-            fs::copy(binary, folder.join("bootstrap")).unwrap();
-        }
+        strip(binary, &folder.join("bootstrap")).unwrap();
         let packed =
             Command::new("python3").args(["-m", "zipfile", "-c", zip, "bootstrap"]).current_dir(&folder).status();
         assert!(packed.unwrap().success());
@@ -123,7 +134,11 @@ impl Cloud {
         length
     }
 
-    fn call(&self, service: &Service, method: &str, path: &str, body: Vec<u8>) -> Result<Answer, AwsError> {
+    /// Calls a service of the emulator, signed.
+    ///
+    /// # Errors
+    /// What it answered.
+    pub fn call(&self, service: &Service, method: &str, path: &str, body: Vec<u8>) -> Result<Answer, AwsError> {
         let kind =
             if service.host == "cloudformation" { "application/x-www-form-urlencoded" } else { "application/json" };
         let headers = [("content-type", kind), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")];
@@ -177,11 +192,15 @@ impl Cloud {
         self.outputs.get(name).unwrap_or_else(|| panic!("the stack has no output {name}: {:?}", self.outputs))
     }
 
-    /// Asks the fleet, signed.
+    /// Asks the fleet, signed. It is asked once: to launch twice would be two runs.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, AwsError> {
         let path = format!("/_aws/execute-api/{}/$default{path}", self.output("ApiId"));
         let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
-        self.call(&EXECUTE_API, method, &path, body)
+        let headers = [("content-type", "application/json"), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")];
+        let (action, path) = (path.as_str(), path.as_str());
+        let call =
+            Call { service: &EXECUTE_API, action, method, path, query: &[], headers: &headers, body: body.into() };
+        self.wait(self.once.call(&call))
     }
 
     /// The status of the same request without a signature.
@@ -210,6 +229,12 @@ impl Cloud {
         }
         (collector, workers)
     }
+}
+
+/// Copies a binary without what only debuggers need, where there is a `strip`.
+fn strip(binary: &Path, to: &Path) -> std::io::Result<()> {
+    let stripped = Command::new("strip").arg("-o").arg(to).arg(binary).status();
+    if stripped.is_ok_and(|status| status.success()) { Ok(()) } else { fs::copy(binary, to).map(drop) }
 }
 
 /// The texts of all elements of this name: the answers have no other XML than that.
