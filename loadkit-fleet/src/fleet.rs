@@ -3,30 +3,25 @@
 //! **A launch only writes.** It checks the request, writes the run, and answers; the run's keeper ([`crate::Keeper`]) does the
 //! rest. So a caller that dies, or a launch that is cut off half way, leaves nothing that is not taken up.
 
+mod launch;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadkit_core::{Plan, RunId, Seed, Verdict};
-use loadkit_worker::{
-    Address, Clock, Command, Expect, Key, Order, StopWord, Store, StoreError, get_json, keys, put_json,
-};
-use rand::Rng as _;
+use loadkit_core::{RunId, Verdict};
+use loadkit_worker::{Address, Clock, Command, Expect, Key, StopWord, Store, StoreError, get_json, keys, put_json};
 use serde::{Deserialize, Serialize};
 
 use crate::collect::poison_part;
 use crate::error::FleetError;
-use crate::guard::{Asked, Guard, Refusal};
+use crate::guard::Guard;
 use crate::launcher::{Home, Launcher};
 use crate::notify::{Happening, Notifier};
 use crate::patient::Patient;
 use crate::record::{Ending, RunRecord, RunState};
-use crate::request::{Caller, RunRequest};
 use crate::settings::{Settings, WorkerLine};
-use crate::staff::most_players;
 
-/// The version of a run's record.
-const SCHEMA: &str = "loadkit.run/1";
 /// The partition of all runs, the latest first.
 const RUNS: &str = "runs";
 /// A run's worker token.
@@ -93,93 +88,6 @@ impl Fleet {
     /// The clock.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
-    }
-
-    /// Launches a run: it is written, and its keeper has to be woken.
-    ///
-    /// # Errors
-    /// See [`FleetError`].
-    pub async fn launch(&self, request: RunRequest, by: Caller) -> Result<RunRecord, FleetError> {
-        let (plan, staffing) = self.prepare(&request)?;
-        let quotas = self.quotas(&staffing).await;
-        let asked =
-            Asked { request: &request, plan: &plan, staffing: &staffing, quotas: quotas.as_ref().ok(), by: &by };
-        if let Err(refusal) = self.guard.check(&asked).await {
-            let Refusal { rule, why } = refusal.clone();
-            let _ = self.notifier.tell(&Happening::Refused { by: by.name, rule, why }).await;
-            return Err(FleetError::Refused(refusal));
-        }
-        let id = RunId(rand::rng().next_u64());
-        let seed = plan.seed().unwrap_or_else(|| Seed(rand::rng().next_u64()));
-        let now_ms = self.clock.now_ms();
-        let lead = request.start_in_ms.unwrap_or_else(|| ms(staffing.usual.lead));
-        let start_at_ms = now_ms.saturating_add(lead);
-        let order = Order {
-            run: id,
-            plan: plan.to_toml(),
-            seed: seed.to_string(),
-            workers: staffing.workers,
-            shards: (staffing.plays_at() == Home::Local).then_some(1),
-            one_machine: staffing.plays_at() == Home::Local,
-            client: request.client.clone(),
-            terms: self.settings.terms,
-        };
-        let mut record = RunRecord {
-            schema: SCHEMA.to_owned(),
-            id,
-            by,
-            scenario: plan.scenario().unwrap_or_default().to_owned(),
-            target: plan.target().unwrap_or_default().to_owned(),
-            seed: seed.to_string(),
-            home: staffing.home,
-            why: staffing.why.clone(),
-            workers: staffing.workers,
-            state: RunState::Assembling,
-            created_at_ms: now_ms,
-            start_at_ms,
-            ends_at_ms: start_at_ms + ms(plan.duration()),
-            deadline_ms: self.deadline(&plan, now_ms, lead),
-            ended_at_ms: None,
-            ending: None,
-            judgement: None,
-            attempts_lost: 0,
-            workers_lost: 0,
-            parcels_missing: 0,
-            notes: Vec::new(),
-            notes_left_out: 0,
-            request,
-        };
-        if let Err(why) = quotas {
-            record.note(now_ms, format!("what {} has room for is not known: {why}", staffing.plays_at()));
-        }
-        let store = &*self.store;
-        put_json(store, keys::order(id), &order, Expect::Absent).await?;
-        put_json(store, keys::command(id), &Command::starting(start_at_ms), Expect::Absent).await?;
-        let token: [u64; 4] = std::array::from_fn(|_| rand::rng().next_u64());
-        let token = token.map(|word| format!("{word:016x}")).concat();
-        put_json(store, keys::of_run(id, TOKEN), &token, Expect::Absent).await?;
-        put_json(store, keys::record(id), &record, Expect::Absent).await?;
-        self.list_run(&record).await?;
-        let happening = Happening::Launched {
-            run: id,
-            by: record.by.name.clone(),
-            target: record.target.clone(),
-            workers: record.workers,
-            players: most_players(&plan),
-        };
-        if let Err(why) = self.notifier.tell(&happening).await {
-            self.change(id, |record| record.note(now_ms, format!("others could not be told of the launch: {why}")))
-                .await?;
-        }
-        Ok(record)
-    }
-
-    /// When a run is ended, whatever has become of its workers.
-    fn deadline(&self, plan: &Plan, now_ms: u64, lead: u64) -> u64 {
-        let settings = &self.settings;
-        let slack =
-            settings.assembling + plan.grace() + settings.tail * 2 + Duration::from_millis(settings.terms.lease_ms);
-        now_ms.saturating_add(lead).saturating_add(ms(plan.duration() + slack))
     }
 
     /// Runs, the latest first, at most `limit` of them behind this one.

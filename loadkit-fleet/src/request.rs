@@ -41,6 +41,10 @@ pub struct RunRequest {
     /// The run starts so long after it was asked for, ms; none for what is usual for its workers' home.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_in_ms: Option<u64>,
+    /// A name that the caller gives to this launch. Asked for again by the same caller under the same name (because the answer
+    /// to the first time was lost), nothing is launched, and the answer is the run that was.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub once: String,
     /// Whatever the caller wants to find it by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,

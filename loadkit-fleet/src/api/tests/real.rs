@@ -115,6 +115,47 @@ async fn a_run_of_the_real_fleet() {
     assert_eq!(names, ["launched", "stopped"]);
 }
 
+/// A caller who did not hear the answer asks again.
+#[tokio::test(start_paused = true)]
+async fn what_is_launched_under_a_name_is_launched_once() {
+    let (router, fleet, told) = fleet("");
+    let named = |once: &str, bots: u32| {
+        let plan = format!("target = \"127.0.0.1:1\"\nbots = {bots}\nduration = \"1m\"\n");
+        serde_json::json!({ "plan": plan, "once": once }).to_string()
+    };
+    let (one, other) = (named("build 7", 5), named("build 8", 5));
+    let (first, beside) =
+        tokio::join!(ask(&router, "POST", "/v1/runs", &[], &one), ask(&router, "POST", "/v1/runs", &[], &one));
+    tokio::time::advance(Duration::from_secs(30)).await;
+    let again = ask(&router, "POST", "/v1/runs", &[], &one).await;
+    assert_eq!([&first, &beside, &again].map(|answer| answer.status.as_u16()), [202; 3], "{}", again.text);
+    assert_eq!((first.json(), beside.json()), (again.json(), again.json()));
+    let next = ask(&router, "POST", "/v1/runs", &[], &other).await;
+    assert_ne!(id(&next), id(&first));
+    let mistaken = ask(&router, "POST", "/v1/runs", &[], &named("build 7", 6)).await;
+    assert_eq!(mistaken.status.as_u16(), 400);
+    assert!(mistaken.error().contains("was launched as \"build 7\""), "{}", mistaken.text);
+    let long = ask(&router, "POST", "/v1/runs", &[], &named(&"x".repeat(201), 5)).await;
+    assert!(long.error().contains("at most 200"), "{}", long.text);
+    let runs = fleet.list(None, 10).await.unwrap();
+    assert_eq!(runs.len(), 2, "{runs:?}");
+    assert_eq!(told.0.lock().unwrap().len(), 2, "each is told once");
+}
+
+/// A launch that was cut off before its record is gone on with: its start is the one that workers may have been told of.
+#[tokio::test(start_paused = true)]
+async fn a_launch_that_was_cut_off_is_gone_on_with() {
+    let (router, fleet, _) = fleet("");
+    let request = serde_json::json!({ "plan": "target = \"127.0.0.1:1\"\nbots = 5\nduration = \"1m\"\n", "once": "x" });
+    let first = ask(&router, "POST", "/v1/runs", &[], &request.to_string()).await;
+    let run = loadkit_core::RunId(u64::from_str_radix(&id(&first), 16).unwrap());
+    fleet.store().delete_all(vec![keys::record(run)]).await.unwrap();
+    tokio::time::advance(Duration::from_secs(3)).await;
+    let second = ask(&router, "POST", "/v1/runs", &[], &request.to_string()).await.json();
+    assert_eq!(second["start_at_ms"], first.json()["start_at_ms"]);
+    assert_eq!(second["seed"], first.json()["seed"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn refusals_are_happenings() {
     let (router, _, told) = fleet("");
