@@ -1,6 +1,7 @@
 //! What the binary is made of, as a software bill of materials: CycloneDX 1.5 in JSON, of what cargo links into it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 use serde_json::{Value, json};
@@ -34,7 +35,8 @@ impl Sbom {
         ));
         let metadata =
             command.exec().map_err(|error| Failure::missing(format!("cargo tells no dependencies: {error}")))?;
-        let linked = linked(&metadata, &project.package.id);
+        let built = built(project, features, triple)?;
+        let linked = linked(&metadata, &project.package.id, &built);
         let root = &project.package;
         let packages: BTreeMap<&PackageId, &Package> = metadata
             .packages
@@ -76,23 +78,35 @@ impl Sbom {
     }
 }
 
+/// What is built for the client alone, as `name vVERSION`. cargo's metadata are of the whole workspace, whose other members may
+/// ask for more features of the same crates.
+fn built(project: &Project, features: &[&str], triple: &str) -> Result<BTreeSet<String>, Failure> {
+    let mut tree = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    tree.args(["tree", "--package", &project.package.id.repr, "--features", &features.join(","), "--target", triple])
+        .args(["--edges", "normal,no-proc-macro", "--prefix", "none", "--format", "{p}"])
+        .current_dir(&project.metadata.workspace_root);
+    let untold = |why: &dyn std::fmt::Display| Failure::missing(format!("cargo tells no dependencies: {why}"));
+    let output = tree.output().map_err(|error| untold(&error))?;
+    if !output.status.success() {
+        return Err(untold(&String::from_utf8_lossy(&output.stderr)));
+    }
+    let two = |line: &str| line.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(two).collect())
+}
+
 /// What is linked in, and on what each crate depends for it: dependencies of build scripts and tests are not in the binary,
 /// and procedural macros neither.
-fn linked(metadata: &Metadata, root: &PackageId) -> BTreeMap<PackageId, Vec<PackageId>> {
+fn linked(metadata: &Metadata, root: &PackageId, built: &BTreeSet<String>) -> BTreeMap<PackageId, Vec<PackageId>> {
     let nodes: BTreeMap<&PackageId, _> =
         metadata.resolve.iter().flat_map(|resolve| &resolve.nodes).map(|node| (&node.id, node)).collect();
-    let macros: BTreeSet<&PackageId> = metadata
-        .packages
-        .iter()
-        .filter(|package| package.targets.iter().any(cargo_metadata::Target::is_proc_macro))
-        .map(|package| &package.id)
-        .collect();
+    let is_built = |package: &&Package| built.contains(&format!("{} v{}", package.name, package.version));
+    let built: BTreeSet<&PackageId> = metadata.packages.iter().filter(is_built).map(|package| &package.id).collect();
     let mut linked = BTreeMap::new();
     let mut next = vec![root.clone()];
     while let Some(id) = next.pop() {
         let Some(node) = nodes.get(&id).filter(|_| !linked.contains_key(&id)) else { continue };
         let on = node.deps.iter().filter(|dep| {
-            !macros.contains(&dep.pkg) && dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal)
+            built.contains(&dep.pkg) && dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal)
         });
         let on: Vec<PackageId> = on.map(|dep| dep.pkg.clone()).collect();
         next.extend(on.iter().cloned());
