@@ -17,7 +17,7 @@ use crate::digest;
 /// | commit | `git` | `LOADKIT_COMMIT` |
 /// | whether files differ from it | `git` | `LOADKIT_DIRTY`: 1 or 0 |
 /// | the game's build | | `LOADKIT_CLIENT_BUILD` |
-/// | time | the clock | `SOURCE_DATE_EPOCH`, in seconds since 1970 |
+/// | time | the clock | `LOADKIT_TIME`, or else `SOURCE_DATE_EPOCH`: seconds since 1970 |
 ///
 /// A debug build finds out neither commit nor time, or each commit would compile it anew, and all that depends on it; what
 /// the environment says it has too.
@@ -50,9 +50,10 @@ impl Stamp {
     }
 
     fn lines(&self, variable: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
-        let mut lines: Vec<String> = ["LOADKIT_COMMIT", "LOADKIT_DIRTY", "LOADKIT_CLIENT_BUILD", "SOURCE_DATE_EPOCH"]
-            .map(|name| format!("rerun-if-env-changed={name}"))
-            .into();
+        let mut lines: Vec<String> =
+            ["LOADKIT_COMMIT", "LOADKIT_DIRTY", "LOADKIT_CLIENT_BUILD", "LOADKIT_TIME", "SOURCE_DATE_EPOCH"]
+                .map(|name| format!("rerun-if-env-changed={name}"))
+                .into();
         for place in ["build.rs", "Cargo.toml", "src"].map(PathBuf::from).iter().chain(&self.protocol) {
             lines.push(format!("rerun-if-changed={}", place.display()));
         }
@@ -79,7 +80,8 @@ impl Stamp {
             git(&["status", "--porcelain", "--untracked-files=no"]).map(|changes| !changes.is_empty())
         });
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let time: Option<u64> = said("SOURCE_DATE_EPOCH").and_then(|time| time.trim().parse().ok());
+        let time: Option<u64> =
+            said("LOADKIT_TIME").or_else(|| said("SOURCE_DATE_EPOCH")).and_then(|time| time.trim().parse().ok());
         let mut text = format!("built={}", time.unwrap_or_else(|| if looks { now() } else { 0 }));
         for (key, value) in [
             ("commit", commit),
