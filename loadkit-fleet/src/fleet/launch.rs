@@ -40,7 +40,7 @@ impl Fleet {
             let _ = self.notifier.tell(&Happening::Refused { by: by.name, rule, why }).await;
             return Err(FleetError::Refused(refusal));
         }
-        let seed = plan.seed().unwrap_or_else(|| Seed(id.0));
+        let seed = plan.seed().unwrap_or(Seed(id.0));
         let now_ms = self.clock.now_ms();
         let lead = request.start_in_ms.unwrap_or_else(|| ms(staffing.usual.lead));
         let order = Order {
