@@ -1,9 +1,10 @@
 //! The end of a run: when everything is in, or cannot come any more, it is judged and its report kept.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use loadkit_core::{
-    Conditions, Job, Judgement, Report, RunFacts, Seed, Stop, Target, Verdict, format, names, write_report,
+    Conditions, Job, Judgement, Report, RunFacts, Seed, Stamp, Stop, Target, Verdict, format, names, write_report,
 };
 use loadkit_worker::{Key, StopWord, Store, StoreError, WorkerStatus, blob};
 
@@ -131,6 +132,7 @@ impl Keeper<'_> {
         let (client, scenario) = self.played_by();
         let mut facts = RunFacts::new(&job, scenario.as_str(), self.command.start_at_ms / 1_000);
         facts.client = client;
+        facts.stamp = self.stamped();
         facts.build = self.record.request.build.clone();
         let report = Report::new(facts, self.collation.judge().collector(), judgement.clone());
         if let Err(why) = self.keep_report(report, now_ms).await {
@@ -151,6 +153,14 @@ impl Keeper<'_> {
                 record.parcels_missing = sum.missing;
             })
             .await
+    }
+
+    /// The stamp of the workers' client. If they were of several builds, that is noted.
+    fn stamped(&mut self) -> Option<Stamp> {
+        let (stamp, mixed) =
+            stamp_of(self.attempts.values().filter_map(|attempt| attempt.lease.as_ref()?.status.stamp.as_ref()));
+        self.notes.extend(mixed);
+        stamp
     }
 
     /// The client and its scenario, as the workers say, or else as the request does.
@@ -265,4 +275,30 @@ pub async fn report_file(
     name: &str,
 ) -> Result<Option<Vec<u8>>, StoreError> {
     blob::get(store, &Key::new(report_part(run), name)).await
+}
+
+/// The stamp that clients have, and what to say if they have several.
+fn stamp_of<'a>(stamps: impl Iterator<Item = &'a Stamp>) -> (Option<Stamp>, Option<String>) {
+    let builds: BTreeMap<String, &Stamp> = stamps.map(|stamp| (stamp.id(), stamp)).collect();
+    let mixed = (builds.len() > 1).then(|| {
+        let ids: Vec<&str> = builds.keys().map(String::as_str).collect();
+        format!("workers of several builds have played: {}", ids.join(", "))
+    });
+    (builds.into_values().next().cloned(), mixed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_builds_are_told() {
+        let of = |build: &str| Stamp { client: "arena 1.0.0".into(), build: build.into(), ..Stamp::default() };
+        let [one, same, other] = ["7", "7", "8"].map(of);
+        assert_eq!(stamp_of([].into_iter()), (None, None));
+        assert_eq!(stamp_of([&one, &same].into_iter()), (Some(one.clone()), None));
+        let (_, mixed) = stamp_of([&one, &other].into_iter());
+        let mixed = mixed.unwrap();
+        assert!([&one, &other].iter().all(|stamp| mixed.contains(&stamp.id())), "{mixed}");
+    }
 }
