@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_a_message_goes_in_several() {
-        let snapshots = [snapshot(11, 40, 4_000)];
+        let snapshots = [snapshot(11, 40, 2_000)];
         let (back, texts) = there_and_back(&snapshots);
         assert_eq!(back, snapshots);
         assert!(texts > 1, "{texts}");
