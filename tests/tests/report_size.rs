@@ -67,8 +67,9 @@ fn a_day_takes_no_more_room_than_an_hour() {
     assert_eq!(of_an_hour.keys().collect::<Vec<_>>(), of_a_day.keys().collect::<Vec<_>>());
     for (file, &bytes) in &of_a_day {
         println!("{file}: {bytes} bytes after a day, {} after an hour", of_an_hour[file]);
-        // From 150 to 300 points, and in each of them more different times.
-        assert!(bytes <= 3 * of_an_hour[file] + 2_000, "{file}: {bytes} bytes, {} after an hour", of_an_hour[file]);
+        // From 150 to 300 points, and in each of them more different times. (How well they are compressed depends on which
+        // zlib the build has.)
+        assert!(bytes <= 4 * of_an_hour[file] + 2_000, "{file}: {bytes} bytes, {} after an hour", of_an_hour[file]);
     }
     let all = |files: &BTreeMap<String, u64>| files.values().sum::<u64>();
     println!("in all: {} bytes after a day, {} after an hour", all(&of_a_day), all(&of_an_hour));
