@@ -188,6 +188,11 @@ impl Fleet {
 
     /// Writes a run's line in the list of all.
     pub(crate) async fn list_run(&self, record: &RunRecord) -> Result<(), FleetError> {
+        self.put_in_list(record, Expect::Any).await?;
+        Ok(())
+    }
+
+    async fn put_in_list(&self, record: &RunRecord, expect: Expect) -> Result<u64, StoreError> {
         let line = RunLine {
             id: record.id,
             created_at_ms: record.created_at_ms,
@@ -199,8 +204,7 @@ impl Fleet {
             verdict: record.judgement.as_ref().map(|judgement| judgement.verdict),
         };
         let key = Key::new(RUNS, place_in_list(record.created_at_ms, record.id));
-        put_json(&*self.store, key, &line, Expect::Any).await?;
-        Ok(())
+        put_json(&*self.store, key, &line, expect).await
     }
 
     /// Runs that have not ended, of the latest so many.

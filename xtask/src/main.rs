@@ -65,10 +65,6 @@ test
     fleet start Fargate's tasks in containers, and without it as processes. They say which;
     LOADKIT_TEST_RUNC names another one.
 
-    A container runtime, runc, is installed too where it can be: with it the tests of the
-    fleet start Fargate's tasks in containers, and without it as processes. They say which;
-    LOADKIT_TEST_RUNC names another one.
-
 tidy
     Each fault is one line: 'file:line: what; why; what to do'. The rules are in
     xtask/src/tidy/rules.rs, their exceptions and the reasons in xtask/src/tidy/allow.rs.

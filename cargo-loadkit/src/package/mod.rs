@@ -201,8 +201,8 @@ impl Packages {
             ("image", self.image.as_ref().map(|image| image.layer)),
         ];
         for (what, size) in sizes {
-            let (size, limit) = (size.unwrap_or(0), at_most.unwrap_or(u64::MAX >> 20));
-            if size > limit << 20 {
+            let (size, limit) = (size.unwrap_or(0), at_most.unwrap_or(u64::MAX));
+            if size > limit.saturating_mul(1 << 20) {
                 let size = format::bytes(size as f64);
                 return Err(Failure::failed(format!("the {what} has {size}, of at most {limit} MiB")).mended_by(remedy));
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use loadkit_core::{Plan, RunId, Seed};
-use loadkit_worker::{Command, Expect, Order, StoreError, keys, put_json};
+use loadkit_worker::{Command, Expect, Order, StoreError, get_json, keys, put_json};
 use rand::Rng as _;
 
 use super::{Fleet, TOKEN, ms};
@@ -55,7 +55,11 @@ impl Fleet {
         };
         // Whoever launches the same at the same time writes the same, but for the time: there the first is right.
         let store = &*self.store;
-        first(put_json(store, keys::order(id), &order, Expect::Absent).await)?;
+        if !first(put_json(store, keys::order(id), &order, Expect::Absent).await)?
+            && get_json::<Order>(store, &keys::order(id)).await?.is_none_or(|(theirs, _)| theirs != order)
+        {
+            return Err(taken(id, &request));
+        }
         let command = Command::starting(now_ms.saturating_add(lead));
         first(put_json(store, keys::command(id), &command, Expect::Absent).await)?;
         let start_at_ms = self.command(id).await?.start_at_ms;
@@ -115,14 +119,11 @@ impl Fleet {
         }
         match self.show(id).await {
             Ok(record) if record.request == *request => {
-                // The first time may have been cut off before this.
-                self.list_run(&record).await?;
+                // The first time may have been cut off before this. Where it was not, what the list says is newer.
+                first(self.put_in_list(&record, Expect::Absent).await)?;
                 Ok(Some(record))
             }
-            Ok(_) => Err(FleetError::Request(format!(
-                "another run, {id}, was launched as {:?}: give this one a name of its own in `once`",
-                request.once
-            ))),
+            Ok(_) => Err(taken(id, request)),
             Err(FleetError::UnknownRun(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -144,6 +145,14 @@ fn id_of(request: &RunRequest, by: &Caller) -> Result<RunId, FleetError> {
         1..=MAX_ONCE => Ok(RunId(Seed(0).stream(&by.name, Seed(0).stream(&request.once, 0, 0), 0))),
         long => Err(FleetError::Request(format!("`once` has {long} bytes: a launch's name has at most {MAX_ONCE}"))),
     }
+}
+
+/// The name stands for another run.
+fn taken(id: RunId, request: &RunRequest) -> FleetError {
+    FleetError::Request(format!(
+        "another run, {id}, was launched as {:?}: give this one a name of its own in `once`",
+        request.once
+    ))
 }
 
 /// Whether this one was the first to write it.

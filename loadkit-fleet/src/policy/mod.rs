@@ -122,23 +122,8 @@ impl Policy {
         self.rules.iter().map(|rule| rule.name.as_str())
     }
 
-    /// Whether a run may be launched. `addrs` are the addresses to which the fleet resolved the target.
-    ///
-    /// # Errors
-    /// The first rule that refuses it.
-    pub fn check(
-        &self,
-        request: &RunRequest,
-        plan: &Plan,
-        estimate: &Estimate,
-        caller: &Caller,
-        addrs: &[SocketAddr],
-    ) -> Result<(), Refusal> {
-        self.refusals(request, plan, estimate, caller, addrs).into_iter().next().map_or(Ok(()), Err)
-    }
-
-    /// All that refuses a run: of each rule what it says of caller, target, home, players, time and cost. Who may not launch at
-    /// all learns no more than that.
+    /// All that refuses a run: of each rule what it says of caller, target, home, players, time and cost. `addrs` are the
+    /// addresses to which the fleet resolved the target. Who may not launch at all learns no more than that.
     pub fn refusals(
         &self,
         request: &RunRequest,

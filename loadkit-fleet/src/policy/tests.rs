@@ -58,7 +58,7 @@ fn refused(policy: &Policy, ask: &Ask<'_>) -> Option<Refusal> {
     let estimate = Estimate::of(&plan, &staffing, &Terms::default(), &Quotas::default());
     let addrs: Vec<SocketAddr> = ask.addrs.iter().map(|addr| SocketAddr::new(addr.parse().unwrap(), 4000)).collect();
     let caller = Caller { name: ask.caller.to_owned() };
-    policy.check(&request, &plan, &estimate, &caller, &addrs).err()
+    policy.refusals(&request, &plan, &estimate, &caller, &addrs).into_iter().next()
 }
 
 #[test]

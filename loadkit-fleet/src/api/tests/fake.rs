@@ -58,7 +58,8 @@ fn estimated(request: &RunRequest, caller: &Caller) -> Result<(Plan, Estimate), 
     let estimate = Estimate::of(&plan, &staffing, &Terms::default(), &quotas);
     let target = request.target.as_deref().or(plan.target()).unwrap_or("");
     let addrs: Vec<SocketAddr> = target.parse().into_iter().collect();
-    Policy::default().check(request, &plan, &estimate, caller, &addrs)?;
+    let refused = Policy::default().refusals(request, &plan, &estimate, caller, &addrs).into_iter().next();
+    refused.map_or(Ok(()), Err)?;
     estimate.fits()?;
     Ok((plan, estimate))
 }

@@ -16,6 +16,7 @@ use crate::keeper::keep;
 use crate::launcher::{Home, Launcher, Quotas};
 use crate::notify::{Happening, Notifier};
 use crate::policy::Policy;
+use crate::record::RunState;
 use crate::settings::{Settings, WorkerLine};
 
 #[derive(Debug)]
@@ -140,6 +141,12 @@ async fn what_is_launched_under_a_name_is_launched_once() {
     let runs = fleet.list(None, 10).await.unwrap();
     assert_eq!(runs.len(), 2, "{runs:?}");
     assert_eq!(told.0.lock().unwrap().len(), 2, "each is told once");
+
+    // Whoever asks again leaves the list to its writers.
+    let run = loadkit_core::RunId(u64::from_str_radix(&id(&next), 16).unwrap());
+    fleet.change(run, |record| record.state = RunState::Ended).await.unwrap();
+    let ended = ask(&router, "POST", "/v1/runs", &[], &other).await;
+    assert_eq!((ended.json()["state"].as_str(), fleet.list(None, 10).await.unwrap()), (Some("ended"), runs));
 }
 
 /// A launch that was cut off before its record is gone on with: its start is the one that workers may have been told of.
@@ -154,6 +161,12 @@ async fn a_launch_that_was_cut_off_is_gone_on_with() {
     let second = ask(&router, "POST", "/v1/runs", &[], &request.to_string()).await.json();
     assert_eq!(second["start_at_ms"], first.json()["start_at_ms"]);
     assert_eq!(second["seed"], first.json()["seed"]);
+
+    // Another plan under its name is none of it, also where only the order was written.
+    fleet.store().delete_all(vec![keys::record(run)]).await.unwrap();
+    let other = serde_json::json!({ "plan": "target = \"127.0.0.1:1\"\nbots = 6\nduration = \"1m\"\n", "once": "x" });
+    let mistaken = ask(&router, "POST", "/v1/runs", &[], &other.to_string()).await;
+    assert_eq!(mistaken.status.as_u16(), 400, "{}", mistaken.text);
 }
 
 #[tokio::test(start_paused = true)]
