@@ -14,6 +14,22 @@ struct Scheduled {
     launch: RunRequest,
     /// The schedule's name, by which the policy knows it: as the caller `schedule/<name>`.
     schedule: String,
+    /// The time for which it was due, as EventBridge Scheduler fills it in. A schedule that is delivered twice launches once.
+    #[serde(default)]
+    at: String,
+}
+
+impl Scheduled {
+    /// The launch, under the name of its time where it has none of its own.
+    fn request(self) -> RunRequest {
+        let Scheduled { mut launch, at, .. } = self;
+        // What nobody filled in is the same each time.
+        let is_a_time = !at.starts_with('<');
+        if launch.once.is_empty() && is_a_time {
+            launch.once = at;
+        }
+        launch
+    }
 }
 
 /// Answers an event. A launch by a schedule that is refused is an error, so that somebody hears of it.
@@ -21,9 +37,26 @@ pub(crate) async fn answer(fleet: &Fleet, router: Router, event: Value) -> Resul
     if event.get("launch").is_none() {
         return Ok(json!(handle(router, event).await));
     }
-    let Scheduled { launch, schedule } =
+    let scheduled: Scheduled =
         serde_json::from_value(event).map_err(|error| format!("the schedule's launch makes no sense: {error}"))?;
-    let by = Caller { name: format!("schedule/{schedule}") };
-    let record = fleet.launch(launch, by).await.map_err(|error| error.to_string())?;
+    let by = Caller { name: format!("schedule/{}", scheduled.schedule) };
+    let record = fleet.launch(scheduled.request(), by).await.map_err(|error| error.to_string())?;
     Ok(json!({ "run": record.id.to_string() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_that_is_delivered_twice_launches_once() {
+        let name = |launch: Value, at: &str| {
+            let event = json!({ "schedule": "nightly", "at": at, "launch": launch });
+            serde_json::from_value::<Scheduled>(event).unwrap().request().once
+        };
+        let plan = json!({ "plan": "bots = 1" });
+        assert_eq!(name(plan.clone(), "2026-11-23T03:00:00Z"), "2026-11-23T03:00:00Z");
+        assert_eq!(name(plan, "<aws.scheduler.scheduled-time>"), "");
+        assert_eq!(name(json!({ "plan": "bots = 1", "once": "the only one" }), "2026-11-23T03:00:00Z"), "the only one");
+    }
 }
