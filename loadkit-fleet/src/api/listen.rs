@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_io_timeout::TimeoutStream;
 
 use super::access::Access;
 use super::router;
@@ -26,6 +27,8 @@ const MAX_CONNECTIONS: usize = 4_096;
 /// The head of a request comes within this time, and the next request on a connection too: a connection takes room. It is
 /// longer than clients keep connections for.
 const MAX_HEAD: Duration = Duration::from_secs(30);
+/// Of an answer something is taken within this time.
+const MAX_STALL: Duration = Duration::from_secs(30);
 /// What is under way when the service is to end gets so long: requests take less, live streams more.
 const MAX_LEAVING: Duration = Duration::from_secs(30);
 /// Where the system gives no connection, it is asked again after so long, and so often.
@@ -144,12 +147,15 @@ fn is_theirs(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// Answers a connection's requests until it ends. Whoever is too slow with a request's head is cut off.
+/// Answers a connection's requests until it ends. Whoever is too slow with a request's head, or takes nothing of an answer, is cut
+/// off.
 async fn attend(stream: TcpStream, permit: OwnedSemaphorePermit, router: Router, mut stopping: watch::Receiver<bool>) {
     let _room = permit;
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(MAX_HEAD);
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(MAX_STALL));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router)));
     tokio::select! {
         _ = connection.as_mut() => return,
         _ = stopping.wait_for(|stop| *stop) => {}

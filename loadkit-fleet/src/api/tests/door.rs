@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::fake::Fake;
 use crate::api::{Access, Door, DoorError};
@@ -73,4 +73,19 @@ async fn who_sends_a_byte_a_minute_is_cut_off() {
     // So is one that says nothing at all.
     let stream = TcpStream::connect(addr).await.unwrap();
     assert!(timeout(Duration::from_secs(60), read(&stream)).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_never_reads_is_cut_off() {
+    const REQUESTS: usize = 400;
+    let (addr, _stop, _serving) = served().await;
+    let stream = TcpStream::connect(addr).await.unwrap();
+    // The answers are more than the system keeps for one who does not read.
+    let request = format!("GET /v1/openapi.json HTTP/1.1\r\nhost: {addr}\r\n\r\n");
+    write(&stream, request.repeat(REQUESTS).as_bytes()).await.unwrap();
+    for _ in 0..120 {
+        sleep(Duration::from_secs(1)).await;
+    }
+    let answers = read(&stream).await.matches("HTTP/1.1 200").count();
+    assert!((1..REQUESTS).contains(&answers), "{answers}");
 }
