@@ -33,7 +33,12 @@ fn new_tells_what_it_made_and_what_comes_next() {
     let made = run(folder.path(), &["new", "my-bots", "--transport", "ws", "--codec", "bits"]);
     assert_eq!(made.code, Some(0), "{made:?}");
     assert!(made.out.starts_with("my-bots: a load client over WebSockets, with messages in bits; "), "{}", made.out);
-    assert!(made.out.contains("  cargo run --bin my-bots-server &"), "{}", made.out);
+    assert!(made.out.contains("  cargo run --bin my-bots-server  "), "{}", made.out);
+    assert!(
+        made.out.contains("in another terminal, in the same folder:\n  cargo run -- run plan.toml"),
+        "{}",
+        made.out
+    );
     let (code, made) = json(folder.path(), &["new", "others"]);
     assert_eq!(
         (code, &made["schema"], &made["transport"], &made["codec"]),
