@@ -184,7 +184,7 @@ fn judged(packages: &Path, bill: &Value) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bill.json");
     fs::write(&file, bill.to_string()).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interop/cyclonedx.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interop/bill_of_materials.py");
     Child::run(Command::new("python3").arg(script).arg(file).env("PYTHONPATH", packages), LIMIT)
 }
 
