@@ -222,10 +222,16 @@ fn the_bill_is_cyclonedx() {
 fn two_packagings_of_the_arena_are_the_same_bytes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let packaged = ["one", "another/deeper"].map(|name| {
-        let (clone, target) = (folder.path().join(name), folder.path().join(name).join("built here"));
-        let cloned = Command::new("git").args(["clone", "--quiet"]).arg(root).arg(&clone).status();
-        assert!(cloned.unwrap().success());
+    let git = |args: &[&str], last: &Path| {
+        assert!(Command::new("git").args(args).arg(last).status().unwrap().success(), "{args:?}");
+    };
+    // Both at once: a commit made while the first compiles belongs to neither.
+    let clones = ["one", "another/deeper"].map(|name| (name, folder.path().join(name)));
+    for (_, clone) in &clones {
+        git(&["clone", "--quiet", root.to_str().unwrap()], clone);
+    }
+    let packaged = clones.map(|(name, clone)| {
+        let target = clone.join("built here");
         let began = Instant::now();
         let packaged = package(&clone, "release", Some(&target));
         println!("{name}: packaged in {:.0?}", began.elapsed());
