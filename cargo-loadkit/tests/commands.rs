@@ -33,7 +33,12 @@ fn new_tells_what_it_made_and_what_comes_next() {
     let made = run(folder.path(), &["new", "my-bots", "--transport", "ws", "--codec", "bits"]);
     assert_eq!(made.code, Some(0), "{made:?}");
     assert!(made.out.starts_with("my-bots: a load client over WebSockets, with messages in bits; "), "{}", made.out);
-    assert!(made.out.contains("  cargo run --bin my-bots-server &"), "{}", made.out);
+    assert!(made.out.contains("  cargo run --bin my-bots-server  "), "{}", made.out);
+    assert!(
+        made.out.contains("in another terminal, in the same folder:\n  cargo run -- run plan.toml"),
+        "{}",
+        made.out
+    );
     let (code, made) = json(folder.path(), &["new", "others"]);
     assert_eq!(
         (code, &made["schema"], &made["transport"], &made["codec"]),
@@ -153,8 +158,12 @@ fn package_names_what_is_missing() {
     assert!(output.code == Some(2) && output.err.contains("lambda = [\"loadkit/lambda\"]"), "{output:?}");
     crate_of(&format!("{bare}[features]\nlambda = []\nfargate = []\n"));
     let output = run(folder.path(), &["package", "--triple", "aarch64-unknown-linux-moon"]);
+    assert_eq!(output.code, Some(2), "{output:?}");
+    assert!(output.err.contains("rustc knows no target \"aarch64-unknown-linux-moon\""), "{}", output.err);
+    // A target that nobody has installed who does not build for set-top boxes.
+    let output = run(folder.path(), &["package", "--triple", "aarch64-unknown-linux-ohos"]);
     assert_eq!(output.code, Some(4), "{output:?}");
-    assert!(output.err.contains("mend it: rustup target add aarch64-unknown-linux-moon"), "{}", output.err);
+    assert!(output.err.contains("mend it: rustup target add aarch64-unknown-linux-ohos"), "{}", output.err);
     for triple in ["riscv64gc-unknown-linux-gnu", "x86_64-pc-windows-msvc"] {
         let output = run(folder.path(), &["package", "--triple", triple]);
         assert!(output.code == Some(2) && output.err.contains("take x86-64 or arm64"), "{output:?}");

@@ -90,13 +90,15 @@ impl AwsError {
         let answer: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = |names: &[&str]| names.iter().find_map(|name| answer.get(*name).and_then(Value::as_str));
         let header = headers.get("x-amzn-errortype").and_then(|value| value.to_str().ok());
-        let code = text(&["__type", "code", "Code"]).or(header).unwrap_or_default();
+        let said = String::from_utf8_lossy(body);
+        // Services that are older than JSON answer in XML.
+        let in_xml = |name: &str| element(&said, name).filter(|_| answer.is_null());
+        let code = text(&["__type", "code", "Code"]).or(header).or_else(|| in_xml("Code")).unwrap_or_default();
         // `com.amazonaws.dynamodb.v20120810#Name`, or `Name:http://...`.
         let code = code.rsplit('#').next().and_then(|code| code.split(':').next()).unwrap_or_default();
-        let said = String::from_utf8_lossy(body);
-        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        let message =
-            text(&["message", "Message", "errorMessage"]).unwrap_or(if answer.is_null() { &said } else { "" });
+        let whole = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let message = text(&["message", "Message", "errorMessage"]).or_else(|| in_xml("Message"));
+        let message = message.unwrap_or(if answer.is_null() { &whole } else { "" });
         let throttled = status.as_u16() == 429 || THROTTLES.contains(&code);
         AwsError {
             status: Some(status.as_u16()),
@@ -113,6 +115,13 @@ impl AwsError {
     pub(crate) fn skewed(&self) -> bool {
         SKEWS.contains(&self.code.as_str())
     }
+}
+
+/// The text of the first element of this name in XML, where it is text alone.
+pub(crate) fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    (!text.contains('<')).then(|| text.trim())
 }
 
 fn cut(text: &str) -> String {
@@ -162,6 +171,10 @@ mod tests {
         let error = refused(503, "<html>\nno\n</html>");
         assert_eq!(error.to_string(), "DynamoDB PutItem: HTTP 503: <html> no </html>");
         assert!(error.may_pass && error.may_be_done);
+        let xml =
+            "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredToken</Code><Message>It has ended</Message></Error>";
+        let error = refused(403, xml);
+        assert_eq!(error.to_string(), "DynamoDB PutItem: ExpiredToken: It has ended");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //!
 //! [SigV4]: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 
+mod account;
 mod calendar;
 mod client;
 mod clock;
@@ -25,6 +26,7 @@ mod sign;
 mod sqs;
 mod tasks;
 
+pub use account::{FARGATE_VCPUS, Identity, LAMBDA_CONCURRENCY};
 pub use client::{Answer, Call, Client};
 pub use clock::AwsClock;
 pub use config::{Config, ConfigError, Endpoints, Tries};
@@ -34,6 +36,6 @@ pub use error::AwsError;
 #[cfg(feature = "fleet")]
 pub use fleet::{EventBridge, FargateLauncher, LambdaLauncher, invoke};
 pub use line::{AwsLine, line};
-pub use service::{DYNAMODB, ECS, EVENTBRIDGE, LAMBDA, SERVICE_QUOTAS, SQS, Service};
+pub use service::{DYNAMODB, ECS, EVENTBRIDGE, LAMBDA, SERVICE_QUOTAS, SQS, STS, Service};
 pub use sqs::Sqs;
 pub use tasks::{Network, Task, Tasks};

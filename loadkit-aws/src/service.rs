@@ -28,6 +28,8 @@ pub const ECS: Service =
 /// Events.
 pub const EVENTBRIDGE: Service =
     Service { name: "EventBridge", host: "events", variable: "EVENTBRIDGE", target: "AWSEvents", json: "1.1" };
+/// Who somebody is.
+pub const STS: Service = Service { name: "STS", host: "sts", variable: "STS", target: "", json: "" };
 /// How much an account may have.
 pub const SERVICE_QUOTAS: Service = Service {
     name: "Service Quotas",
@@ -38,4 +40,4 @@ pub const SERVICE_QUOTAS: Service = Service {
 };
 
 /// All of them.
-pub(crate) const ALL: [Service; 6] = [DYNAMODB, SQS, LAMBDA, ECS, EVENTBRIDGE, SERVICE_QUOTAS];
+pub(crate) const ALL: [Service; 7] = [DYNAMODB, SQS, LAMBDA, ECS, EVENTBRIDGE, SERVICE_QUOTAS, STS];

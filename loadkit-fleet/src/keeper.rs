@@ -230,6 +230,7 @@ impl<'a> Keeper<'a> {
     async fn pass(&mut self) -> Result<Option<RunRecord>, FleetError> {
         self.command = self.fleet.command(self.run).await?;
         self.read_leases().await?;
+        self.tell_build().await?;
         let now_ms = self.fleet.clock.now_ms();
         if self.command.stop > StopWord::No {
             self.stopping_since_ms.get_or_insert(now_ms);

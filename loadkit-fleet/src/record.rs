@@ -1,6 +1,6 @@
 //! A run's record: all that is known about it but its figures.
 
-use loadkit_core::{Judgement, RunId};
+use loadkit_core::{Judgement, RunId, Stamp};
 use serde::{Deserialize, Serialize};
 
 use crate::launcher::Home;
@@ -92,6 +92,12 @@ pub struct RunRecord {
     /// What it says about the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judgement: Option<Judgement>,
+    /// Which build plays it: that of the worker that came first, unless the request allows several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamp: Option<Stamp>,
+    /// Workers that do not play because they are of another build.
+    #[serde(default)]
+    pub workers_refused: u32,
     /// Attempts that were given up.
     #[serde(default)]
     pub attempts_lost: u32,

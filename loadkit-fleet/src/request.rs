@@ -29,6 +29,10 @@ pub struct RunRequest {
     /// The client that must play it (`name version`, or the build that it was stamped with); empty for any.
     #[serde(default)]
     pub client: String,
+    /// Workers of several builds may play it. Otherwise it is played by the build of the first worker that claims, and workers
+    /// of others are refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mixed_builds: bool,
     /// The build of the server under test.
     #[serde(default)]
     pub build: String,

@@ -60,6 +60,12 @@ pub mod keys {
         Key::new(lease_part(run, worker / WORKERS_A_PART), format!("{worker:08}/{attempt:04}"))
     }
 
+    /// The build that the run is played by: a [`Stamp`](loadkit_core::Stamp), written once. Workers may write where leases are
+    /// and nowhere else; here nobody looks for leases.
+    pub fn stamp(run: RunId) -> Key {
+        Key::new(format!("lease/{run}/build"), "stamp")
+    }
+
     /// The partition of parcels, by its number.
     pub fn parcel_part(run: RunId, part: u32) -> String {
         format!("parcel/{run}/{part:04}")
@@ -136,7 +142,7 @@ pub struct WorkerStatus {
     /// The scenario that the client plays for this plan.
     #[serde(default)]
     pub scenario: String,
-    /// Which build the client is. Workers of one run have the same [`Stamp::id`].
+    /// Which build the client is. Workers of one run have the same [`Stamp::id`], unless its request allows others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stamp: Option<Stamp>,
 }
@@ -162,6 +168,9 @@ pub struct WorkerEnd {
     /// Why it could not play at all, in words.
     #[serde(default)]
     pub error: Option<String>,
+    /// That is because another build plays the run, which came first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
     /// It handed its players over to the next attempt.
     #[serde(default)]
     pub handed_over: bool,

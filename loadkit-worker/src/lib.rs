@@ -14,6 +14,7 @@
 //! - `http`: a line over HTTP/1.1 (`http::HttpLine`).
 //! - `process`: the home of workers that are processes, told by `LOADKIT_JOB` (`process`).
 
+mod build;
 mod clock;
 mod command;
 #[cfg(any(test, feature = "contract"))]
@@ -29,6 +30,7 @@ mod parcel;
 pub mod process;
 mod store;
 
+pub use build::build_of;
 pub use clock::{Clock, SystemClock, VirtualClock};
 pub use command::{Command, StopWord};
 pub use job::{Address, Job, JobError, MAX_JOB_BYTES};

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::build;
 use crate::clock::Clock;
 use crate::command::Command;
 use crate::job::Job;
@@ -58,7 +59,7 @@ pub enum Beat {
 pub enum LineError {
     /// There is no such run.
     UnknownRun,
-    /// The job does not fit the run: its number, its attempt.
+    /// The job does not fit the run: its number, its attempt, the build of its client.
     Refused(String),
     /// It cannot be reached, or not now: try again.
     Away(String),
@@ -139,6 +140,17 @@ impl StoreLine {
         command.map(|(command, _)| command).ok_or(LineError::UnknownRun)
     }
 
+    /// Leaves word for the fleet that this attempt does not play, and why: as a lease that has ended.
+    async fn refuse(&self, job: &Job, status: &WorkerStatus, why: String, now_ms: u64) -> Result<Claim, LineError> {
+        let end = WorkerEnd { error: Some(why.clone()), refused: true, ..WorkerEnd::default() };
+        let lease = Lease { end: Some(end), ..Lease::new(job, Phase::Ended, status.clone(), now_ms) };
+        match put_json(&*self.store, keys::lease(job.run, job.worker, job.attempt), &lease, Expect::Absent).await {
+            // Where there is one already, the attempt is another's, or this has been said.
+            Ok(_) | Err(StoreError::Conflict(_)) => Err(LineError::Refused(why)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Changes the lease as long as it is the worker's. None if it is not any more.
     async fn renew(&self, job: &Job, change: impl Fn(&mut Lease) + Send + Sync) -> Result<Option<()>, LineError> {
         let key = keys::lease(job.run, job.worker, job.attempt);
@@ -182,6 +194,9 @@ impl Line for StoreLine {
             return Ok(Claim::Over);
         }
         let now_ms = self.clock.now_ms();
+        if let Some(why) = build::refusal(&*self.store, &order, status).await? {
+            return self.refuse(job, status, why, now_ms).await;
+        }
         let lease = Lease::new(job, Phase::Waiting, status.clone(), now_ms);
         let key = keys::lease(job.run, job.worker, job.attempt);
         match put_json(&*self.store, key, &lease, Expect::Absent).await {

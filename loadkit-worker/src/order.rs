@@ -25,6 +25,9 @@ pub struct Order {
     /// ([`Stamp::id`](loadkit_core::Stamp::id)); empty for any.
     #[serde(default)]
     pub client: String,
+    /// Workers of several builds may play it. Otherwise the build of the first that claims is that of the run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mixed_builds: bool,
     /// What has been agreed on times.
     pub terms: Terms,
 }

@@ -52,6 +52,7 @@ impl Army {
             shards: Some(1),
             one_machine: false,
             client: client.to_owned(),
+            mixed_builds: false,
             terms: Terms { beat_ms: 300, report_ms: 300, ..Terms::default() },
         };
         now(put_json(&*store, keys::order(RUN), &order, Expect::Any)).unwrap();

@@ -5,6 +5,7 @@ mod army;
 pub mod bench;
 mod child;
 pub mod cloud;
+pub mod container;
 mod echo;
 pub mod fleet;
 pub mod noise;

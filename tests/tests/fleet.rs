@@ -166,6 +166,84 @@ fn more_workers_lost_than_allowed_make_a_run_invalid() {
     });
 }
 
+/// These workers' first attempts are of another build.
+fn of_another_build(workers: impl IntoIterator<Item = u32>) -> Script {
+    workers.into_iter().map(|worker| ((worker, 0), Fault::Build("8"))).collect()
+}
+
+#[test]
+fn a_worker_of_another_build_is_refused_and_the_others_play() {
+    in_virtual_time(async {
+        // The last of 20 is within what a run may lose.
+        let world = World::new(Making { script: of_another_build([19]), ..Making::default() });
+        let record = world.play(request()).await;
+        assert_eq!((record.workers_refused, record.workers_lost, record.attempts_lost), (1, 1, 0));
+        assert_eq!(record.stamp.as_ref().unwrap().id(), "made up 1.0.0, build 7");
+        noted(&record, "worker 19 was refused: its client is \"made up 1.0.0, build 8\"");
+        assert!(world.ledger.of(19, 0).is_empty() && world.ledger.of(19, 1).is_empty());
+        let report = holds_what_was_sent(&world, &record).await;
+        assert_eq!((report.run.stamp, report.judgement.verdict), (record.stamp.clone(), Verdict::Pass));
+        let warnings = report.judgement.warnings.join("; ");
+        assert!(warnings.contains("1 worker was refused; of one its client is"), "{warnings}");
+        assert!(record.notes.iter().all(|note| !note.text.contains("of several builds")), "{:?}", record.notes);
+    });
+}
+
+#[test]
+fn a_run_does_not_begin_with_more_workers_refused_than_it_may_lose() {
+    in_virtual_time(async {
+        let world = World::new(Making { script: of_another_build(10..20), ..Making::default() });
+        let record = world.play(request()).await;
+        assert_eq!((record.ending, record.workers_refused), (Some(Ending::Failed), 10));
+        let judgement = record.judgement.clone().unwrap();
+        assert_eq!(judgement.verdict, Verdict::Invalid);
+        let headline = judgement.headline();
+        assert!(headline.contains("10 of 20 workers were refused") && headline.contains("mixed_builds"), "{headline}");
+        assert!(record.ended_at_ms.unwrap() < record.start_at_ms + 1_000, "nobody waits for them");
+        assert!(world.ledger.collected(secs(1)).totals().steps.is_empty(), "nobody has played");
+    });
+}
+
+#[test]
+fn several_builds_play_where_the_request_allows_it() {
+    in_virtual_time(async {
+        let world = World::new(Making { script: of_another_build(10..20), ..Making::default() });
+        let record = world.play(RunRequest { mixed_builds: true, ..request() }).await;
+        is_complete(&record);
+        assert_eq!((record.workers_refused, &record.stamp), (0, &None));
+        noted(&record, "workers of several builds have played: made up 1.0.0, build 7, made up 1.0.0, build 8");
+        holds_what_was_sent(&world, &record).await;
+    });
+}
+
+#[test]
+fn a_deployment_in_the_middle_of_a_run_does_not_take_its_place() {
+    in_virtual_time(async {
+        let killed = ((3, 0), Fault::Killed(secs(17)));
+        let world = World::new(Making { script: [killed, ((3, 1), Fault::Build("8"))].into(), ..Making::default() });
+        let record = world.play(request()).await;
+        assert_eq!((record.attempts_lost, record.workers_refused, record.workers_lost), (1, 1, 1));
+        noted(&record, "worker 3 goes on at");
+        noted(&record, "worker 3 was refused");
+        assert!(!world.ledger.of(3, 0).is_empty() && world.ledger.of(3, 1).is_empty());
+        holds_what_was_sent(&world, &record).await;
+    });
+}
+
+#[test]
+fn records_of_before_are_read() {
+    in_virtual_time(async {
+        let world = World::new(Making::default());
+        let record = world.play(request()).await;
+        let mut before = serde_json::to_value(&record).unwrap();
+        for field in ["stamp", "workers_refused"] {
+            assert!(before.as_object_mut().unwrap().remove(field).is_some(), "{field}");
+        }
+        let read: RunRecord = serde_json::from_value(before).unwrap();
+        assert_eq!(read, RunRecord { stamp: None, ..record });
+    });
+}
+
 #[test]
 fn a_worker_that_never_starts_is_started_again() {
     in_virtual_time(async {

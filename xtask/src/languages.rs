@@ -78,6 +78,13 @@ const PACKAGES: &[Packages] = &[
         fetch: |folder| pip(folder, &["openapi-spec-validator==0.9.0"]),
         used_by: "the test of the fleet's OpenAPI document",
     },
+    Packages {
+        variable: "LOADKIT_TEST_CYCLONEDX_PYTHON",
+        folder: "python-cyclonedx-python-lib-11.12.0",
+        program: "python3",
+        fetch: |folder| pip(folder, &["cyclonedx-python-lib[json-validation]==11.12.0"]),
+        used_by: "the test of a package's bill of materials",
+    },
 ];
 
 /// Brings Python packages into a folder.

@@ -60,9 +60,13 @@ test
         LOADKIT_TEST_MINISTACK        a folder for PYTHONPATH, with ministack,
                                       aws-sam-translator and cfn-lint
         LOADKIT_TEST_OPENAPI_PYTHON   a folder for PYTHONPATH, with openapi-spec-validator
+        LOADKIT_TEST_CYCLONEDX_PYTHON
+                                      a folder for PYTHONPATH, with
+                                      cyclonedx-python-lib[json-validation]
 
     A container runtime, runc, is installed too where it can be: with it the tests of the
-    fleet start Fargate's tasks in containers, and without it as processes. They say which;
+    fleet start Fargate's tasks in containers and packaged images run in one, and without
+    it as processes. They say which;
     LOADKIT_TEST_RUNC names another one.
 
 tidy

@@ -1,10 +1,8 @@
 //! The checks: each from the machine to what was found, with the line that mends it.
 
-use std::path::PathBuf;
-
 use loadkit_core::format;
 
-use super::machine::{Machine, is_there};
+use super::machine::Machine;
 use super::{Finding, State};
 use crate::settings::Settings;
 
@@ -21,29 +19,46 @@ const MAX_STEAL: f64 = 0.01;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Need {
     pub(super) bots: u64,
+    /// Players of all workers, and how many workers, where somebody says so.
+    pub(super) players: u64,
+    pub(super) workers: Option<u64>,
     /// The fleet is asked with AWS credentials, or workers are started with them.
     pub(super) credentials: bool,
     pub(super) token: bool,
     pub(super) fleet: Option<String>,
     pub(super) region: Option<String>,
+    pub(super) runner: Option<String>,
 }
 
 impl Need {
-    pub(super) fn of(settings: &Settings, bots: u64) -> Need {
+    pub(super) fn of(settings: &Settings, bots: u64, players: u64) -> Need {
         let fleet = settings.text("fleet").map(str::to_owned);
         let token = settings.text("token").is_some();
         let in_cloud = matches!(settings.text("runner"), Some("lambda" | "fargate"));
         Need {
             bots,
+            players,
+            workers: settings.whole("workers"),
             credentials: (fleet.is_some() && !token) || in_cloud,
             token,
             fleet,
             region: settings.text("region").map(str::to_owned),
+            runner: settings.text("runner").map(str::to_owned),
         }
+    }
+
+    /// Whether players may be in this home, as far as anybody says.
+    pub(super) fn may_play_on(&self, home: &str) -> bool {
+        self.runner.as_deref().is_none_or(|runner| runner == "auto" || runner == home)
     }
 }
 
-fn finding(name: &'static str, state: State, found: impl Into<String>, remedy: impl Into<String>) -> Finding {
+pub(super) fn finding(
+    name: &'static str,
+    state: State,
+    found: impl Into<String>,
+    remedy: impl Into<String>,
+) -> Finding {
     let remedy = remedy.into();
     Finding {
         name,
@@ -53,11 +68,11 @@ fn finding(name: &'static str, state: State, found: impl Into<String>, remedy: i
     }
 }
 
-fn unknown(name: &'static str, why: &str) -> Finding {
+pub(super) fn unknown(name: &'static str, why: &str) -> Finding {
     finding(name, State::Unknown, why, "")
 }
 
-/// All checks.
+/// All checks of the machine itself.
 pub(super) fn all(machine: &Machine, need: &Need) -> Vec<Finding> {
     vec![
         descriptors(machine, need),
@@ -71,8 +86,6 @@ pub(super) fn all(machine: &Machine, need: &Need) -> Vec<Finding> {
         others(machine),
         clock(machine),
         time(machine),
-        credentials(machine, need),
-        quotas(need),
     ]
 }
 
@@ -220,61 +233,8 @@ fn time(machine: &Machine) -> Finding {
     }
 }
 
-/// Whether there are credentials; nothing of them is read but when they end.
-fn credentials(machine: &Machine, need: &Need) -> Finding {
-    if need.token {
-        return finding("credentials", State::Ok, "a token for the fleet", "");
-    }
-    if !need.credentials {
-        return finding("credentials", State::Ok, "none are needed: the fleet is this machine", "");
-    }
-    let variable = |name: &str| (machine.variable)(name);
-    let remedy = "aws sso login, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
-    if let Some(end) = variable("AWS_CREDENTIAL_EXPIRATION")
-        && let Some(end) = seconds(&end)
-        && end <= machine.now
-    {
-        let found = format!(
-            "they ended {} ago",
-            loadkit_core::format_duration(std::time::Duration::from_secs(machine.now - end))
-        );
-        return finding("credentials", State::Fault, found, remedy);
-    }
-    let by_variable = [
-        ("AWS_ACCESS_KEY_ID", "in the environment"),
-        ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "of the container"),
-        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "of the container"),
-        ("AWS_WEB_IDENTITY_TOKEN_FILE", "of the pod"),
-    ];
-    let found = by_variable.into_iter().find(|(name, _)| variable(name).is_some()).map(|(_, place)| place.to_owned());
-    let file = variable("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from);
-    let file = file.or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".aws/credentials")));
-    let found = found.or_else(|| file.filter(|file| is_there(file)).map(|file| format!("in {}", file.display())));
-    match (found, need.region.is_some() || variable("AWS_REGION").is_some() || variable("AWS_DEFAULT_REGION").is_some())
-    {
-        (Some(place), true) => finding("credentials", State::Ok, place, ""),
-        (Some(place), false) => finding(
-            "credentials",
-            State::Fault,
-            format!("{place}, but no region"),
-            "export AWS_REGION=eu-west-1, or yours",
-        ),
-        (None, _) => finding("credentials", State::Fault, "there are none", remedy),
-    }
-}
-
-/// The account's quotas are the fleet's to ask for.
-fn quotas(need: &Need) -> Finding {
-    match &need.fleet {
-        None => finding("quotas", State::Ok, "none: the fleet is this machine", ""),
-        Some(url) => {
-            unknown("quotas", &format!("the fleet at {url} asks for them before each launch, and refuses by name"))
-        }
-    }
-}
-
 /// RFC 3339 in UTC, `2026-03-01T14:05:09Z`, as seconds since 1970.
-fn seconds(text: &str) -> Option<u64> {
+pub(super) fn seconds(text: &str) -> Option<u64> {
     let (day, time) = text.split_once('T')?;
     let numbers =
         |text: &str, by: char| text.split(by).map(|part| part.parse::<u64>().ok()).collect::<Option<Vec<u64>>>();

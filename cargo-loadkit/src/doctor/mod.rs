@@ -1,6 +1,7 @@
 //! `cargo loadkit doctor`: whether this machine can play that many players and be believed, and what mends it.
 
 mod checks;
+mod cloud;
 mod machine;
 
 use loadkit_core::format;
@@ -19,7 +20,8 @@ Examples:
   cargo loadkit doctor --profile launch-day
   cargo loadkit doctor --bots 20000 --json
 
-It looks at this machine and changes nothing. A fault stops the run that is asked for, or makes its figures untrue; a
+It looks at this machine and changes nothing. For a fleet on AWS it asks AWS whether the credentials are good and the
+account has room for the workers. A fault stops the run that is asked for, or makes its figures untrue; a
 warning may.
 
 Exit codes:
@@ -84,7 +86,10 @@ struct Findings {
 pub fn run(args: &DoctorArgs, output: &Output) -> Result<Exit, Failure> {
     let settings = Settings::resolve(&args.settings)?;
     let bots = args.bots.or_else(|| here(&settings)).unwrap_or(BOTS);
-    let checks = checks::all(&Machine::this(), &Need::of(&settings, bots));
+    let players = args.bots.or_else(|| settings.whole("bots")).unwrap_or(BOTS);
+    let (machine, need) = (Machine::this(), Need::of(&settings, bots, players));
+    let mut checks = checks::all(&machine, &need);
+    checks.extend(cloud::all(&machine, &need));
     let worst = checks.iter().map(|finding| finding.state).max().unwrap_or(State::Ok);
     let findings = Findings { bots, worst, checks };
     output.result("loadkit.doctor/1", &findings, words(&findings))?;

@@ -31,7 +31,8 @@ Examples:
   cargo loadkit new mygame-bots --transport tcp --proto proto/game.proto
 Then, in its folder:
   cargo test                                                 the players in virtual time
-  cargo run --bin mygame-bots-server &                       a stub of the server
+  cargo run --bin mygame-bots-server                         a stub of the server, until Ctrl-C
+And in another terminal:
   cargo run -- run plan.toml                                 plays, and writes report/report.html
 
 Exit codes:
@@ -136,7 +137,7 @@ fn next(name: &str) -> Vec<String> {
     [
         format!("cd {name}"),
         "cargo test".to_owned(),
-        format!("cargo run --bin {name}-server &"),
+        format!("cargo run --bin {name}-server"),
         "cargo run -- run plan.toml".to_owned(),
     ]
     .into()
@@ -154,9 +155,18 @@ fn words(made: &Made) -> String {
     if let Some(workspace) = &made.workspace {
         text += &format!("It is now a member of the workspace of {}.\n", workspace.display());
     }
-    let about = ["", "the players in virtual time", "a stub of the server", "plays, and writes report/report.html"];
+    // Side by side in one shell, the players may be there before the server is.
+    let about = [
+        "",
+        "the players in virtual time",
+        "a stub of the server, until Ctrl-C",
+        "plays, and writes report/report.html",
+    ];
     text += "Next:\n";
-    for (line, about) in next.iter().zip(about) {
+    for (n, (line, about)) in next.iter().zip(about).enumerate() {
+        if n == 3 {
+            text += "And in another terminal, in the same folder:\n";
+        }
         text += format!("  {line:<40}{about}").trim_end();
         text += "\n";
     }

@@ -6,32 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::project::Project;
+use super::target::Triple;
 use crate::exit::Failure;
 use crate::output::Output;
-
-/// Machines on which Lambda functions and containers run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Machine {
-    X86,
-    Arm,
-}
-
-impl Machine {
-    /// As Lambda calls it.
-    pub(super) fn lambda(self) -> &'static str {
-        match self {
-            Machine::X86 => "x86_64",
-            Machine::Arm => "arm64",
-        }
-    }
-}
-
-/// What the binary is built for.
-#[derive(Clone, Debug)]
-pub(super) struct Triple {
-    pub(super) name: String,
-    pub(super) machine: Machine,
-}
 
 /// What goes into the stamp, and is the same for each packaging of a commit.
 #[derive(Clone, Debug, Default)]
@@ -40,74 +17,6 @@ pub(super) struct Source {
     pub(super) dirty: bool,
     /// When the commit was made, seconds since 1970.
     pub(super) time: u64,
-}
-
-impl Triple {
-    /// The one that is asked for, or a static one of this machine: musl where it is installed, else glibc.
-    pub(super) fn choose(asked: Option<&str>) -> Result<Triple, Failure> {
-        let name = match asked {
-            Some("x86-64" | "x86_64" | "amd64") => of_machine("x86_64"),
-            Some("arm64" | "aarch64") => of_machine("aarch64"),
-            Some(name) => name.to_owned(),
-            None => of_machine(env::consts::ARCH),
-        };
-        let machine = match name.split('-').next() {
-            Some("x86_64") => Machine::X86,
-            Some("aarch64") => Machine::Arm,
-            _ => {
-                return Err(Failure::wrong_use(format!("{name:?} is for no machine of Lambda or Fargate"))
-                    .mended_by("take x86-64 or arm64"));
-            }
-        };
-        if !name.contains("-linux-") {
-            return Err(Failure::wrong_use(format!("{name:?} is not Linux, as Lambda and containers are"))
-                .mended_by("take x86-64 or arm64"));
-        }
-        Ok(Triple { name, machine })
-    }
-
-    /// Whether all is there to build for it.
-    pub(super) fn check(&self) -> Result<(), Failure> {
-        if !is_installed(&self.name) {
-            return Err(Failure::missing(format!("the target {} is not installed", self.name))
-                .mended_by(format!("rustup target add {}", self.name)));
-        }
-        let variable = format!("CARGO_TARGET_{}_LINKER", self.name.to_uppercase().replace('-', "_"));
-        if env::var_os(&variable).is_some() {
-            return Ok(());
-        }
-        let is_native = self.name.starts_with(env::consts::ARCH);
-        let needed = match (is_native, self.name.ends_with("musl"), self.machine) {
-            (true, false, _) => return Ok(()),
-            // Crates with C in them, as ring, want it for their own part.
-            (true, true, _) => ("musl-gcc", "sudo apt-get install musl-tools"),
-            (false, _, Machine::Arm) => ("aarch64-linux-gnu-gcc", "sudo apt-get install gcc-aarch64-linux-gnu"),
-            (false, _, Machine::X86) => ("x86_64-linux-gnu-gcc", "sudo apt-get install gcc-x86-64-linux-gnu"),
-        };
-        if on_path(needed.0) {
-            return Ok(());
-        }
-        Err(Failure::missing(format!("to build for {}, {} is missing", self.name, needed.0)).mended_by(needed.1))
-    }
-}
-
-/// musl where it is installed, because it is static by itself.
-fn of_machine(arch: &str) -> String {
-    let musl = format!("{arch}-unknown-linux-musl");
-    let is_whole = is_installed(&musl) && (arch != env::consts::ARCH || on_path("musl-gcc"));
-    if is_whole || arch != env::consts::ARCH { musl } else { format!("{arch}-unknown-linux-gnu") }
-}
-
-fn is_installed(triple: &str) -> bool {
-    let output = Command::new("rustc").args(["--print", "target-libdir", "--target", triple]).output();
-    output.is_ok_and(|output| {
-        output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
-    })
-}
-
-fn on_path(program: &str) -> bool {
-    let folders = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&folders).any(|folder| folder.join(program).is_file())
 }
 
 impl Source {
@@ -172,6 +81,7 @@ pub(super) fn build(project: &Project, order: &Order<'_>, output: &Output) -> Re
         .env("LOADKIT_COMMIT", &source.commit)
         .env("LOADKIT_DIRTY", u8::from(source.dirty).to_string())
         .env("LOADKIT_CLIENT_BUILD", build.unwrap_or_default())
+        .envs(triple.variables.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         // Standard output is for the result.
         .stdout(Stdio::null());

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::build::Machine;
+use super::target::Machine;
 
 /// What an image says of itself.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ mod lambda;
 mod project;
 mod sbom;
 mod sections;
+mod target;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,10 +19,11 @@ use serde::Serialize;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::settings::{SettingArgs, Settings};
-use build::{Order, Source, Triple};
+use build::{Order, Source};
 use image::{About, Image};
 use project::Project;
 use sbom::Sbom;
+use target::{Tools, Triple};
 
 /// What the help ends with.
 pub(crate) const HELP: &str = "\
@@ -117,8 +119,7 @@ pub fn run(args: &PackageArgs, output: &Output) -> Result<Exit, Failure> {
         return Err(Failure::wrong_use("a Lambda zip is of a client with the home lambda")
             .mended_by("add it to the homes, --set homes=lambda,fargate; or package --only image"));
     }
-    let triple = Triple::choose(args.triple.as_deref().or(settings.text("triple")))?;
-    triple.check()?;
+    let triple = Triple::choose(args.triple.as_deref().or(settings.text("triple")), &Tools::here())?;
     let folder = project.package.manifest_path.parent().map_or(Path::new("."), |folder| folder.as_std_path());
     let source = Source::of(folder);
     let order = Order {

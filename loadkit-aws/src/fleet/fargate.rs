@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
 use loadkit_fleet::{Home, Launcher, Quotas};
 use loadkit_worker::Job;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::account::FARGATE_VCPUS;
 use crate::client::Client;
 use crate::error::AwsError;
 use crate::service;
@@ -15,9 +16,6 @@ use crate::tasks::{STARTS_PER_S, Task, Tasks};
 const PARALLEL: usize = 10;
 /// What a task may open.
 const DESCRIPTORS: u64 = 65_535;
-/// Fargate's quota of vCPUs, as Service Quotas calls it.
-const VCPU_QUOTA: &str = "L-3032A538";
-
 /// Starts workers as tasks.
 #[derive(Clone, Debug)]
 pub struct FargateLauncher {
@@ -48,9 +46,8 @@ impl Launcher for FargateLauncher {
     }
 
     async fn quotas(&self) -> Result<Quotas, String> {
-        let body = json!({ "ServiceCode": "fargate", "QuotaCode": VCPU_QUOTA });
-        let vcpus = match self.client.json(&service::SERVICE_QUOTAS, "GetServiceQuota", &body).await {
-            Ok(answer) => answer.get("Quota").and_then(|quota| quota.get("Value")).and_then(Value::as_f64),
+        let vcpus = match self.client.fargate_vcpus().await {
+            Ok(vcpus) => vcpus,
             // Who may not ask goes without.
             Err(AwsError { code, .. }) if code == "AccessDeniedException" => None,
             Err(error) => return Err(error.to_string()),
@@ -60,7 +57,7 @@ impl Launcher for FargateLauncher {
             workers,
             starts_per_s: Some(STARTS_PER_S),
             descriptors: Some(DESCRIPTORS),
-            names: vec![format!("Fargate: On-Demand vCPU resource count ({VCPU_QUOTA})")],
+            names: vec![format!("Fargate: On-Demand vCPU resource count ({FARGATE_VCPUS})")],
         })
     }
 

@@ -8,7 +8,6 @@ use loadkit_worker::Job;
 use serde_json::Value;
 
 use crate::client::{Answer, Call, Client};
-use crate::error::AwsError;
 use crate::service;
 
 /// Invocations under way.
@@ -33,21 +32,6 @@ impl LambdaLauncher {
 
     async fn invoke(&self, job: &Job) -> Result<String, String> {
         invoke(&self.client, &self.function, job.to_json()).await
-    }
-
-    async fn ask(&self, action: &str, path: &str) -> Result<Value, AwsError> {
-        let call = Call {
-            service: &service::LAMBDA,
-            action,
-            method: "GET",
-            path,
-            query: &[],
-            headers: &[],
-            body: Bytes::new(),
-        };
-        let answer = self.client.call(&call).await?;
-        let unreadable = |error| AwsError::unreadable(&format!("Lambda {action}"), error);
-        serde_json::from_slice(&answer.body).map_err(unreadable)
     }
 }
 
@@ -85,15 +69,13 @@ impl Launcher for LambdaLauncher {
     }
 
     async fn quotas(&self) -> Result<Quotas, String> {
-        let account = self.ask("GetAccountSettings", "/2016-08-19/account-settings");
-        let account = account.await.map_err(|error| error.to_string())?;
-        let unreserved = account.get("AccountLimit").and_then(|limit| limit.get("UnreservedConcurrentExecutions"));
+        let unreserved = self.client.lambda_concurrency().await.map_err(|error| error.to_string())?;
         // What is reserved for the function is what it has. Who may not ask that has nothing reserved, most likely.
         let path = format!("/2019-09-30/functions/{}/concurrency", self.function);
-        let own = self.ask("GetFunctionConcurrency", &path).await.unwrap_or_default();
+        let own = self.client.lambda("GetFunctionConcurrency", &path).await.unwrap_or_default();
         let reserved = own.get("ReservedConcurrentExecutions").and_then(Value::as_u64);
         Ok(Quotas {
-            workers: reserved.or(unreserved.and_then(Value::as_u64)),
+            workers: reserved.or(unreserved),
             starts_per_s: Some(STARTS_PER_S),
             descriptors: Some(DESCRIPTORS),
             names: vec![if reserved.is_some() {

@@ -51,6 +51,7 @@ impl Fleet {
             shards: (staffing.plays_at() == Home::Local).then_some(1),
             one_machine: staffing.plays_at() == Home::Local,
             client: request.client.clone(),
+            mixed_builds: request.mixed_builds,
             terms: self.settings.terms,
         };
         // Whoever launches the same at the same time writes the same, but for the time: there the first is right.
@@ -81,6 +82,8 @@ impl Fleet {
             ended_at_ms: None,
             ending: None,
             judgement: None,
+            stamp: None,
+            workers_refused: 0,
             attempts_lost: 0,
             workers_lost: 0,
             parcels_missing: 0,

@@ -13,6 +13,10 @@ impl Keeper<'_> {
     /// Puts the start off as long as workers are missing. Why the run cannot begin at all, if so.
     pub(super) async fn assemble(&mut self, now_ms: u64) -> Result<Option<String>, FleetError> {
         let (came, workers) = (self.came(), self.order.workers);
+        let (refused, why) = self.refused();
+        if f64::from(refused) > f64::from(workers) * self.allow_lost() {
+            return Ok(Some(format!("{refused} of {workers} workers were refused; of one {why}")));
+        }
         // Workers hear of it at their next beat, and must have heard before the time comes.
         let margin = self.order.terms.beat_ms * 2 + ms(self.fleet.settings.pass) + 500;
         if came == workers || now_ms + margin < self.command.start_at_ms {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use loadkit_core::format;
-use loadkit_worker::{Expect, Job, Lease, Phase, StoreError, WorkerStatus, keys, put_json};
+use loadkit_worker::{Expect, Job, Lease, Phase, StoreError, WorkerStatus, build_of, keys, put_json};
 
 use super::Keeper;
 use crate::crew::Crew;
@@ -70,6 +70,12 @@ impl Attempt {
         self.phase() == Some(Phase::Lost)
     }
 
+    /// Why it does not play, if that is because it is of another build.
+    pub(super) fn refused(&self) -> Option<&str> {
+        let end = self.lease.as_ref()?.end.as_ref()?;
+        end.error.as_deref().filter(|_| end.refused)
+    }
+
     /// It lives, or may yet come.
     pub(super) fn is_open(&self) -> bool {
         self.phase().is_none_or(|phase| phase < Phase::Ended)
@@ -114,13 +120,34 @@ impl Keeper<'_> {
         if attempt.version != version {
             let error = lease.end.as_ref().and_then(|end| end.error.as_ref());
             if let Some(error) = error {
-                self.notes.insert(format!("worker {} could not play: {error}", lease.worker));
+                let what =
+                    if lease.end.as_ref().is_some_and(|end| end.refused) { "was refused" } else { "could not play" };
+                self.notes.insert(format!("worker {} {what}: {error}", lease.worker));
             }
             if let Some(why) = lease.end.as_ref().and_then(|end| end.cut_short.as_ref()) {
                 self.notes.insert(format!("worker {} ended before its time: {why}", lease.worker));
             }
             (attempt.version, attempt.changed_ms, attempt.lease) = (version, now_ms, Some(lease));
         }
+    }
+
+    /// How many workers do not play because they are of another build, and the words of one of them.
+    pub(super) fn refused(&self) -> (u32, &str) {
+        let mut workers: BTreeMap<u32, &str> = BTreeMap::new();
+        workers.extend(self.attempts.iter().filter_map(|((worker, _), attempt)| Some((*worker, attempt.refused()?))));
+        (workers.len() as u32, workers.into_values().next().unwrap_or_default())
+    }
+
+    /// Writes into the record which build plays, once somebody has claimed.
+    pub(super) async fn tell_build(&mut self) -> Result<(), FleetError> {
+        let has_claimed = self.attempts.values().any(|attempt| attempt.lease.is_some());
+        if !has_claimed || self.record.stamp.is_some() || self.order.mixed_builds {
+            return Ok(());
+        }
+        if let Some(stamp) = build_of(&*self.fleet.store, self.run).await? {
+            self.record = self.fleet.change(self.run, |record| record.stamp = Some(stamp.clone())).await?;
+        }
+        Ok(())
     }
 
     /// How many workers are where.

@@ -142,6 +142,7 @@ impl Keeper<'_> {
             self.notes.insert(format!("a message that named this run was no parcel: {}", poison.why));
         }
         self.write_notes(now_ms).await?;
+        let (refused, _) = self.refused();
         let is_whole = sum.missing == 0 && sum.attempts_lost == 0 && sum.workers_lost == 0 && sum.snapshots_lost == 0;
         let ending = if is_whole { Ending::Complete } else { Ending::Partial };
         self.fleet
@@ -150,17 +151,19 @@ impl Keeper<'_> {
                 record.judgement = Some(judgement.clone());
                 record.attempts_lost = sum.attempts_lost;
                 record.workers_lost = sum.workers_lost;
+                record.workers_refused = refused;
                 record.parcels_missing = sum.missing;
             })
             .await
     }
 
-    /// The stamp of the workers' client. If they were of several builds, that is noted.
+    /// The stamp of the workers' client. If they were of several builds, because the request allows it or because they are older
+    /// than that rule, it is noted.
     fn stamped(&mut self) -> Option<Stamp> {
-        let (stamp, mixed) =
-            stamp_of(self.attempts.values().filter_map(|attempt| attempt.lease.as_ref()?.status.stamp.as_ref()));
+        let played = self.attempts.values().filter(|attempt| attempt.refused().is_none());
+        let (stamp, mixed) = stamp_of(played.filter_map(|attempt| attempt.lease.as_ref()?.status.stamp.as_ref()));
         self.notes.extend(mixed);
-        stamp
+        self.record.stamp.clone().or(stamp)
     }
 
     /// The client and its scenario, as the workers say, or else as the request does.
@@ -206,6 +209,13 @@ impl Keeper<'_> {
         } else if lost > 0 {
             judgement.warnings.push(format!("{what}, which the run allows"));
         }
+        let (refused, why) = self.refused();
+        if refused > 0 {
+            judgement.warnings.push(format!(
+                "{} refused; of one {why}",
+                format::counted(u64::from(refused), "worker was", "workers were")
+            ));
+        }
         if sum.attempts_lost > 0 {
             let lost = format::counted(u64::from(sum.attempts_lost), "attempt", "attempts");
             judgement
@@ -242,11 +252,14 @@ impl Keeper<'_> {
         let mut judgement =
             Judgement { verdict: Verdict::Pass, reasons: Vec::new(), warnings: Vec::new(), thresholds: Vec::new() };
         judgement.add(Verdict::Invalid, why);
-        let lost = self.order.workers - self.came().min(self.order.workers);
+        let (refused, _) = self.refused();
+        let played = self.came().saturating_sub(refused);
+        let lost = self.order.workers.saturating_sub(played);
         self.fleet
             .end(self.run, Ending::Failed, |record| {
                 record.judgement = Some(judgement.clone());
                 record.workers_lost = lost;
+                record.workers_refused = refused;
             })
             .await
     }

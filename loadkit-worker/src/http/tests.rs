@@ -36,6 +36,7 @@ async fn fleet() -> Arc<StoreLine> {
         shards: None,
         one_machine: false,
         client: String::new(),
+        mixed_builds: false,
         terms: Terms::default(),
     };
     put_json(&*store, keys::order(RUN), &order, Expect::Any).await.unwrap();

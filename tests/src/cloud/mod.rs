@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
-mod container;
 mod run;
 mod tasks;
 
@@ -21,6 +20,7 @@ use loadkit_aws::{Answer, AwsError, Call, Client, Config, Credentials, Service};
 use loadkit_worker::Parcel;
 use serde_json::Value;
 
+use crate::container::strip;
 use crate::{Child, hold};
 pub use run::{POLICY, TEMPLATE, buckets};
 pub use tasks::{NO_ROOM, Tasks};
@@ -234,12 +234,6 @@ impl Cloud {
         }
         (collector, workers)
     }
-}
-
-/// Copies a binary without what only debuggers need, where there is a `strip`.
-fn strip(binary: &Path, to: &Path) -> std::io::Result<()> {
-    let stripped = Command::new("strip").arg("-o").arg(to).arg(binary).status();
-    if stripped.is_ok_and(|status| status.success()) { Ok(()) } else { fs::copy(binary, to).map(drop) }
 }
 
 /// The texts of all elements of this name: the answers have no other XML than that.

@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex};
 use loadkit_aws::ECS;
 use serde_json::{Value, json};
 
-use super::container::{Container, Engine, FOLDER};
 use crate::Child;
 use crate::answers::{Answer, Asked, serve_http};
+use crate::container::{Container, Engine, FOLDER};
 
 /// Why there is no room for a task, as ECS says it.
 pub const NO_ROOM: &str = "RESOURCE:CPU";

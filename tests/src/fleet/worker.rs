@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use loadkit::core::{Histogram, HistogramDelta, Plan, Segment, Snapshot, SnapshotKey, StepDelta};
+use loadkit::core::{Histogram, HistogramDelta, Plan, Segment, Snapshot, SnapshotKey, Stamp, StepDelta};
 use loadkit_worker::{
     Beat, Claim, Clock, Command, Job, Line, LineError, MemoryStore, Order, Parcel, Parcels, Phase, StopWord, StoreLine,
     VirtualClock, WorkerEnd, WorkerStatus,
@@ -35,6 +35,8 @@ pub enum Fault {
     Mute(Duration),
     /// Its clock is ahead by so much.
     ClockAhead(Duration),
+    /// It is of this build, and all others are of another.
+    Build(&'static str),
 }
 
 pub(super) struct Life {
@@ -59,9 +61,9 @@ impl Life {
         let line = StoreLine::new(self.store.clone(), self.queue.clone(), clock);
         let Ok(plan) = Plan::parse(&self.order.plan, "the plan") else { return };
         let mut command = loop {
-            match line.claim(&self.job, &WorkerStatus::default()).await {
+            match line.claim(&self.job, &self.status()).await {
                 Ok(Claim::Granted { command, .. }) => break command,
-                Ok(_) => return,
+                Ok(_) | Err(LineError::Refused(_)) => return,
                 Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
             }
         };
@@ -71,17 +73,23 @@ impl Life {
         while now_ms() < command.start_at_ms + self.job.from_ms {
             let left = Duration::from_millis(command.start_at_ms + self.job.from_ms - now_ms());
             tokio::time::sleep(beat.min(left)).await;
-            match self.beat(&line, Phase::Waiting, &WorkerStatus::default()).await {
+            match self.beat(&line, Phase::Waiting, &self.status()).await {
                 Ok(Beat::Held { command: newer, .. }) => command = newer,
                 Ok(Beat::Lost) => return,
                 Err(_) => {}
             }
             if command.stop > StopWord::No {
-                let _ = line.close(&self.job, &WorkerStatus::default(), &WorkerEnd::default()).await;
+                let _ = line.close(&self.job, &self.status(), &WorkerEnd::default()).await;
                 return;
             }
         }
         self.play(&line, &plan, command).await;
+    }
+
+    fn status(&self) -> WorkerStatus {
+        let build = if let Fault::Build(build) = self.fault { build } else { BUILD };
+        let stamp = Stamp { client: "made up 1.0.0".into(), build: build.into(), ..Stamp::default() };
+        WorkerStatus { client: stamp.client.clone(), stamp: Some(stamp), ..WorkerStatus::default() }
     }
 
     /// Renews the lease; tries again where the store is asked for too much, as a real line does.
@@ -147,7 +155,7 @@ impl Life {
             }
             if at >= beat_at + Duration::from_millis(self.order.terms.beat_ms) {
                 beat_at = at;
-                let status = WorkerStatus { active: players.active, ..WorkerStatus::default() };
+                let status = WorkerStatus { active: players.active, ..self.status() };
                 match self.beat(line, Phase::Playing, &status).await {
                     Ok(Beat::Held { command: newer, .. }) => command = newer,
                     Ok(Beat::Lost) => return,
@@ -166,7 +174,7 @@ impl Life {
             cut_short,
             ..WorkerEnd::default()
         };
-        while line.close(&self.job, &WorkerStatus::default(), &end).await.is_err() {
+        while line.close(&self.job, &self.status(), &end).await.is_err() {
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
     }
@@ -240,6 +248,8 @@ fn bucket_of(time: u64) -> u64 {
 /// All times are below, microseconds.
 const LONGEST: u64 = 8_192;
 
+/// The build of all that are not said to be of another.
+const BUILD: &str = "7";
 /// What a worker says that its home has ended.
 const CUT_SHORT: &str = "its home told it to leave";
 /// Steps of each player.

@@ -91,24 +91,6 @@ fn a_machine_that_tells_nothing_has_no_fault_either() {
 }
 
 #[test]
-fn credentials_are_looked_for_where_they_are_needed() {
-    let look = |variables: &[(&str, &str)], need: Need| credentials(&Machine::made_up(&[], variables), &need);
-    let cloud = || Need { credentials: true, fleet: Some("https://fleet.test".into()), ..need(10) };
-    assert_eq!(look(&[], need(10)).state, State::Ok);
-    assert_eq!(look(&[], Need { token: true, ..cloud() }).state, State::Ok);
-    assert_eq!(look(&[], cloud()).found, "there are none");
-    let key = ("AWS_ACCESS_KEY_ID", "x");
-    assert_eq!(look(&[key], cloud()).found, "in the environment, but no region");
-    assert_eq!(look(&[key, ("AWS_REGION", "eu-west-1")], cloud()).state, State::Ok);
-    let ended = look(&[key, ("AWS_CREDENTIAL_EXPIRATION", "2023-11-14T22:03:20Z")], cloud());
-    assert_eq!((ended.state, ended.found.as_str()), (State::Fault, "they ended 10m ago"));
-    assert_eq!(
-        look(&[key, ("AWS_REGION", "x"), ("AWS_CREDENTIAL_EXPIRATION", "2030-01-01T00:00:00Z")], cloud()).state,
-        State::Ok
-    );
-}
-
-#[test]
 fn moments_are_read() {
     assert_eq!(seconds("2023-11-14T22:13:20Z"), Some(1_700_000_000));
     assert_eq!(seconds("1970-01-01T00:00:00Z"), Some(0));

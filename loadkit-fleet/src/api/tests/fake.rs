@@ -164,6 +164,7 @@ impl Line for FakeLine {
             shards: None,
             one_machine: false,
             client: String::new(),
+            mixed_builds: false,
             terms: Terms::default(),
         };
         match job.worker {

@@ -187,6 +187,7 @@ impl Fleet {
             shards: Some(1),
             one_machine: false,
             client: "walk 1.2".into(),
+            mixed_builds: false,
             terms: Terms::default(),
         };
         let gate = Gate::default();

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use loadkit_core::Ended;
+use loadkit_core::{Ended, Stamp};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::fleet::{Fleet, START, no, noticed, plan};
+use super::fleet::{Fleet, RUN, START, no, noticed, plan};
 use crate::life::{Ending, Notice, Outcome, Worker, lead};
-use crate::{Command, Job, Phase, StopWord};
+use crate::{Command, Expect, Job, Phase, StopWord, keys, put_json};
 
 const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -62,6 +62,20 @@ async fn one_started_twice_ends_well() {
     })
     .await;
     assert_eq!(outcome.outcome, Ending::Over);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_another_build_ends_by_itself_and_says_so() {
+    let fleet = Fleet::new(&plan()).await;
+    let other = Stamp { client: "walk 1.2".into(), build: "of yesterday".into(), ..Stamp::default() };
+    put_json(&*fleet.store, keys::stamp(RUN), &other, Expect::Absent).await.unwrap();
+    let worker = fleet.worker();
+    let outcome = lead(&worker).await;
+    assert_eq!((outcome.outcome, outcome.is_well()), (Ending::Unclaimed, false));
+    assert!(outcome.words.contains("played by \"walk 1.2, build of yesterday\""), "{}", outcome.words);
+    let lease = fleet.lease(&worker.job).await;
+    assert!(lease.phase == Phase::Ended && lease.end.as_ref().unwrap().refused, "{lease:?}");
+    assert_eq!(fleet.figures().1, 0);
 }
 
 #[tokio::test(start_paused = true)]
