@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::compare::{Beside, Change};
 use super::failures::failure_rows;
 use super::{Report, StepFigures, Times, format};
+use crate::gate::{Decision, Gate, cells};
 use crate::verdict::{Check, Verdict};
 
 /// At most so many rows in a table, and so many reasons: a comment is to be read.
@@ -20,6 +21,9 @@ pub(super) fn write(report: &Report) -> String {
     let mut text = String::new();
     head(report, &mut text);
     thresholds(report, &mut text);
+    if let Some(gate) = &report.gate {
+        gated(gate, &mut text);
+    }
     if let Some(beside) = &report.beside {
         compared(beside, &mut text);
     }
@@ -76,6 +80,25 @@ fn thresholds(report: &Report, text: &mut String) {
         vec![name(&row.threshold), row.measured.clone().map_or("–".into(), |text| escaped(&text)), outcome.to_owned()]
     });
     table("Thresholds", &["must be", "measured", ""], rows, text);
+}
+
+/// What the gate says: figures that have changed, or of which it is not sure.
+fn gated(gate: &Gate, text: &mut String) {
+    let (same, other): (Vec<_>, Vec<_>) = gate.figures.iter().partition(|one| one.decision == Decision::Same);
+    let rows = other.iter().map(|one| {
+        let [step, rest @ ..] = cells(one);
+        [vec![name(&step)], rest.iter().map(|cell| escaped(cell)).collect()].concat()
+    });
+    table("Against the build before", &["step", "figure", "old", "new", "change", "is"], rows, text);
+    let of = if gate.paired { "of both at once" } else { "of each run" };
+    let _ = writeln!(
+        text,
+        "The regression gate compared {} {of}: {} of {} {} the same.\n",
+        format::micros(gate.compared_s * 1e6),
+        same.len(),
+        format::counted(gate.figures.len() as u64, "figure", "figures"),
+        if same.len() == 1 { "is" } else { "are" }
+    );
 }
 
 fn compared(beside: &Beside, text: &mut String) {
