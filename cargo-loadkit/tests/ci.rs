@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod common;
+#[path = "common/itself.rs"]
+mod itself;
 
 use std::fs;
 use std::net::TcpListener;
@@ -12,7 +14,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{LIMIT, arena, command, json, run};
+use common::{LIMIT, command, json, run};
+use itself::arena;
 use loadkit_tests::{Child, hold};
 use serde_json::Value;
 
@@ -185,7 +188,7 @@ fn play(folder: &Path, args: &[&str]) -> (Option<i32>, Value) {
 #[test]
 fn the_first_run_becomes_the_baseline_of_the_next() {
     let folder = tempfile::tempdir().unwrap();
-    let arena = arena();
+    let arena = arena(folder.path());
     let toml = format!(
         "client = \"{0}\"\nserver = \"{0} server --listen 127.0.0.1:{{port}} --match-time 1s\"\nbuild = \"7\"\nattempts = 5\n",
         arena.display()
@@ -239,7 +242,7 @@ fn the_first_run_becomes_the_baseline_of_the_next() {
 #[test]
 fn a_server_that_falls_over_fails_and_the_build_before_does_not() {
     let folder = tempfile::tempdir().unwrap();
-    let arena = arena();
+    let arena = arena(folder.path());
     let arena = arena.display();
     // It ends when its standard input does.
     let good = format!("exec {arena} server --listen 127.0.0.1:{{port}}");

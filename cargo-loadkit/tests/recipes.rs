@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod common;
+#[path = "common/itself.rs"]
+mod itself;
 
 use std::env;
 use std::fs;
@@ -11,7 +13,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use common::{LIMIT, arena, target};
+use common::{LIMIT, target};
+use itself::arena;
 use loadkit_tests::{Child, Output};
 
 fn recipe(name: &str) -> String {
@@ -64,7 +67,7 @@ fn git(folder: &Path, args: &[&str]) -> String {
 
 /// A game's repository with two commits of its server: how the second is started. The first commit.
 fn repository(folder: &Path, new: &str) -> String {
-    let arena = arena();
+    let arena = arena(folder);
     let build = |start: &str| {
         let script = format!(
             "#!/bin/sh\nset -eu\nmkdir -p \"$1\"\nprintf '%s\\n' '#!/bin/sh' '{start}' > \"$1/start\"\nchmod +x \"$1/start\"\n"
@@ -99,7 +102,10 @@ fn step(folder: &Path, shell: &[&str], script: &str, variables: &[(&str, &str)])
             command.env_remove(name);
         }
     }
-    command.env("PATH", env::join_paths(path).unwrap()).env("LOADKIT_CLIENT", arena()).env("LOADKIT_PROFILE", "ci");
+    command
+        .env("PATH", env::join_paths(path).unwrap())
+        .env("LOADKIT_CLIENT", arena(folder))
+        .env("LOADKIT_PROFILE", "ci");
     Child::run(command.envs(variables.iter().copied()), LIMIT)
 }
 

@@ -15,7 +15,8 @@ use crate::settings::{Origin, Settings};
 /// Where baselines are kept when nobody says where.
 const BASELINES: &str = "loadkit-baseline";
 /// Settings that go to the client as flags of the same name.
-const PASSED_ON: [&str; 6] = ["scenario", "bots", "ramp", "duration", "min-effect", "detect"];
+const PASSED_ON: [&str; 8] =
+    ["scenario", "bots", "ramp", "duration", "min-effect", "min-time", "detect", "detect-errors"];
 
 /// What is to be done.
 #[derive(Debug)]

@@ -121,7 +121,15 @@ pub const KEYS: &[Key] = &[
     key("stop-within", "LOADKIT_STOP_WITHIN", Kind::Time, Some("10s"), "a server that was asked to end is killed then"),
     key("attempts", "LOADKIT_ATTEMPTS", Kind::Whole, Some("2"), "runs at most, where the load generator was sick"),
     key("min-effect", "LOADKIT_MIN_EFFECT", Kind::Share, None, "smaller changes do not matter; else the gate's 3%"),
+    key("min-time", "LOADKIT_MIN_TIME", Kind::Time, None, "neither do those of a time by less; else the gate's 100us"),
     key("detect", "LOADKIT_DETECT", Kind::Share, None, "a change as large must not stay unseen; else the gate's 10%"),
+    key(
+        "detect-errors",
+        "LOADKIT_DETECT_ERRORS",
+        Kind::Share,
+        None,
+        "a difference of shares of failures as large must not stay unseen; else the gate's 1%",
+    ),
 ];
 
 /// What comes with each profile.

@@ -41,18 +41,3 @@ pub(crate) fn json(folder: &Path, args: &[&str]) -> (Option<i32>, Value) {
 pub(crate) fn target() -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_cargo-loadkit")).ancestors().nth(2).unwrap().to_owned()
 }
-
-/// The arena: a server and its load client in one, built where it is not.
-pub(crate) fn arena() -> PathBuf {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--package", "arena", "--offline", "--target-dir"]).arg(target()).current_dir(root);
-    for (name, _) in std::env::vars() {
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name.starts_with("LOADKIT_") {
-            cargo.env_remove(name);
-        }
-    }
-    let built = Child::run(&mut cargo, Duration::from_secs(3_000));
-    assert_eq!(built.code, Some(0), "{built:?}");
-    target().join("debug/arena")
-}

@@ -54,6 +54,12 @@ pub struct GateLimits {
     /// A change for the worse as large as this must not stay unseen: otherwise the answer is "not enough data".
     #[arg(long, value_name = "PERCENT", value_parser = share, default_value = "10%", help_heading = GATE)]
     pub detect: f64,
+    /// Of shares of failures, a smaller difference does not matter.
+    #[arg(long, value_name = "PERCENT", value_parser = share, default_value = "0.1%", help_heading = GATE)]
+    pub min_errors: f64,
+    /// And one as large must not stay unseen.
+    #[arg(long, value_name = "PERCENT", value_parser = share, default_value = "1%", help_heading = GATE)]
+    pub detect_errors: f64,
     /// How probable it may be that anything is called changed where nothing has.
     #[arg(long, value_name = "SHARE", value_parser = share, default_value = "1%", help_heading = GATE)]
     pub alpha: f64,
@@ -64,21 +70,27 @@ pub(super) const GATE: &str = "Regression gate";
 
 impl Default for GateLimits {
     fn default() -> GateLimits {
-        let GateOptions { min_effect, min_time, detect, alpha, .. } = GateOptions::default();
-        GateLimits { min_effect, min_time, detect, alpha }
+        let GateOptions { min_effect, min_time, detect, min_errors, detect_errors, alpha } = GateOptions::default();
+        GateLimits { min_effect, min_time, detect, min_errors, detect_errors, alpha }
     }
 }
 
 impl GateLimits {
     /// As the gate takes them.
     pub(super) fn options(&self) -> Result<GateOptions, UseError> {
-        if self.min_effect > self.detect {
-            return Err(UseError::new(
-                "--min-effect is larger than --detect: a change that does not matter need not be seen; raise --detect too",
-            ));
+        let GateLimits { min_effect, min_time, detect, min_errors, detect_errors, alpha } = *self;
+        for (least, limit, what) in
+            [(min_effect, detect, ["effect", ""]), (min_errors, detect_errors, ["errors", "-errors"])]
+        {
+            let [least_name, limit_name] = what;
+            if least > limit {
+                return Err(UseError::new(format!(
+                    "--min-{least_name} is larger than --detect{limit_name}: a change that does not matter need not be seen; \
+                     raise --detect{limit_name} too"
+                )));
+            }
         }
-        let GateLimits { min_effect, min_time, detect, alpha } = *self;
-        Ok(GateOptions { min_effect, min_time, detect, alpha, ..GateOptions::default() })
+        Ok(GateOptions { min_effect, min_time, detect, min_errors, detect_errors, alpha })
     }
 }
 
