@@ -111,8 +111,8 @@ fn step(folder: &Path, shell: &[&str], script: &str, variables: &[(&str, &str)])
 
 /// What a report must have said at last: that it is of both builds.
 fn is_of_both(folder: &Path) {
-    let gate = fs::read_to_string(folder.join("report/gate.txt")).unwrap();
-    assert!(gate.contains("Old       baseline\nNew       candidate\n"), "{gate}");
+    let report = fs::read_to_string(folder.join("report/report.json")).unwrap();
+    assert!(report.contains("login{target=baseline}") && report.contains("login{target=candidate}"), "{report}");
     for file in ["report.md", "junit.xml", "server.log", "base-server.log"] {
         assert!(folder.join("report").join(file).is_file(), "{file}");
     }
