@@ -204,6 +204,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::super::tests::{empty, hostile, made_up, passing};
     use super::*;
+    use crate::gate::{Compared, Figure};
 
     #[test]
     fn the_verdict_comes_first_and_tables_are_whole() {
@@ -224,6 +225,48 @@ mod tests {
                 assert!(table.lines().all(|line| bars(line) == columns), "{table}");
             }
         }
+    }
+
+    #[test]
+    fn what_the_gate_says_is_a_table_of_what_changed() {
+        let figure = |step: &str, decision: Decision| Compared {
+            step: step.to_owned(),
+            figure: Figure::P50,
+            old: 20_000.0,
+            new: 30_000.0,
+            change: 0.5,
+            low: 0.4,
+            high: 0.6,
+            p: 0.001,
+            p_corrected: 0.002,
+            steady: None,
+            decision,
+        };
+        let gate = Gate {
+            verdict: Verdict::Fail,
+            reasons: vec!["p50(login) is slower".into()],
+            notes: Vec::new(),
+            figures: vec![figure("login", Decision::Worse), figure("move", Decision::Same)],
+            too_rare: Vec::new(),
+            baselines: vec!["old".into()],
+            candidates: vec!["new".into()],
+            from_s: 1.0,
+            compared_s: 60.0,
+            paired: true,
+        };
+        let mut report = passing();
+        report.compare_with(&passing());
+        report.take_gate(Ok(gate));
+        let decision = |step: &str| report.beside.as_ref().unwrap().steps[step].decision.clone();
+        assert_eq!((decision("login").as_deref(), decision("move").as_deref()), (Some("p50 SLOWER"), Some("same")));
+        let text = write(&report);
+        assert!(text.starts_with("## FAIL") && text.contains("- p50(login) is slower\n"), "{text}");
+        assert!(
+            text.contains("### Against the build before\n\n| step | figure | old | new | change | is |\n"),
+            "{text}"
+        );
+        assert!(text.contains("| `login` | p50 | 20 ms | 30 ms | +50.0% | SLOWER |\n"), "{text}");
+        assert!(text.contains("compared 1m00s of both at once: 1 of 2 figures is the same.\n"), "{text}");
     }
 
     #[test]
