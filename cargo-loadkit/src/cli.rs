@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::ci::{self, CiArgs};
 use crate::config::{self, ConfigArgs};
 use crate::doctor::{self, DoctorArgs};
 use crate::exit::{CODES, Exit, Failure};
@@ -33,6 +34,9 @@ pub enum Command {
     /// Builds the load client and packages it: a Lambda zip, an OCI image, and a bill of materials.
     #[command(after_help = package::HELP)]
     Package(PackageArgs),
+    /// Tests the load on a build of the server, as one step of a pipeline: builds, packages, starts, plays, judges, stops.
+    #[command(after_help = ci::HELP)]
+    Ci(Box<CiArgs>),
     /// Prints all settings, and where each came from.
     #[command(after_help = config::HELP)]
     Config(ConfigArgs),
@@ -50,6 +54,7 @@ impl Cli {
         match &self.command {
             Command::New(args) => new::run(args, output),
             Command::Package(args) => package::run(args, output),
+            Command::Ci(args) => ci::run(args, output),
             Command::Config(args) => config::run(args, output),
             Command::Doctor(args) => doctor::run(args, output),
         }

@@ -68,6 +68,11 @@ impl Failure {
         Failure { exit: Exit::Failed, what: what.to_string(), remedy: None }
     }
 
+    /// It was done, and says nothing.
+    pub fn invalid(what: impl fmt::Display) -> Failure {
+        Failure { exit: Exit::Invalid, what: what.to_string(), remedy: None }
+    }
+
     /// With what mends it: a command, or what to write where.
     #[must_use]
     pub fn mended_by(self, remedy: impl Into<String>) -> Failure {

@@ -5,6 +5,7 @@
 //! - [`output`]: where words and results go, and the [exit codes](Exit);
 //! - [`settings`]: `loadkit.toml`, profiles, environment and flags, resolved in one place.
 
+pub mod ci;
 mod cli;
 pub mod config;
 pub mod doctor;

@@ -8,7 +8,7 @@ use std::fs;
 
 use common::{json, run};
 
-const COMMANDS: [&str; 4] = ["new", "config", "package", "doctor"];
+const COMMANDS: [&str; 5] = ["new", "config", "package", "doctor", "ci"];
 
 #[test]
 fn every_command_has_help_with_an_example_and_its_exit_codes() {

@@ -61,7 +61,7 @@ fn interval(input: &mut Input<'_>) -> HistogramDelta {
 }
 
 fn gate(report: &Report, other: &Report) {
-    let _ = differences(("old", report), ("new", other));
+    let _ = differences(("old", &report.run), ("new", &other.run));
     let runs = [("old", report), ("new", other)].map(|(name, report)| GateRun::stored(name, report, None));
     let [Ok(old), Ok(new)] = runs else { return };
     if GateRun::comparable(&[&old, &new]).is_ok() {

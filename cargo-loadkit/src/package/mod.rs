@@ -3,7 +3,7 @@
 mod build;
 mod image;
 mod lambda;
-mod project;
+pub(crate) mod project;
 mod sbom;
 mod sections;
 mod target;

@@ -28,6 +28,8 @@ pub enum Kind {
     Whole,
     /// A time: `90s`, `1h30m`.
     Time,
+    /// A part of something: `5%`, `0.05`.
+    Share,
     /// A URL of HTTP.
     Url,
     /// One of these words.
@@ -85,6 +87,49 @@ pub const KEYS: &[Key] = &[
         None,
         "the target that it is packaged for; else a static one of this machine",
     ),
+    key("client", "LOADKIT_CLIENT", Kind::Path, None, "a load client that is built already"),
+    key(
+        "cargo-profile",
+        "LOADKIT_CARGO_PROFILE",
+        Kind::Text,
+        Some("release"),
+        "cargo's profile for the client of `ci`",
+    ),
+    key(
+        "server",
+        "LOADKIT_SERVER",
+        Kind::Text,
+        None,
+        "the command of the server under test; {port} in it is a free one",
+    ),
+    key(
+        "base-server",
+        "LOADKIT_BASE_SERVER",
+        Kind::Text,
+        None,
+        "the command of the build before, to play at both at once",
+    ),
+    key("base-target", "LOADKIT_BASE_TARGET", Kind::Text, None, "where the build before listens"),
+    key(
+        "ready",
+        "LOADKIT_READY",
+        Kind::Text,
+        Some("port"),
+        "what says that a server is ready: port, line TEXT, command COMMAND",
+    ),
+    key("ready-within", "LOADKIT_READY_WITHIN", Kind::Time, Some("1m"), "a server is ready by then"),
+    key("stop-within", "LOADKIT_STOP_WITHIN", Kind::Time, Some("10s"), "a server that was asked to end is killed then"),
+    key("attempts", "LOADKIT_ATTEMPTS", Kind::Whole, Some("2"), "runs at most, where the load generator was sick"),
+    key("min-effect", "LOADKIT_MIN_EFFECT", Kind::Share, None, "smaller changes do not matter; else the gate's 3%"),
+    key("min-time", "LOADKIT_MIN_TIME", Kind::Time, None, "neither do those of a time by less; else the gate's 100us"),
+    key("detect", "LOADKIT_DETECT", Kind::Share, None, "a change as large must not stay unseen; else the gate's 10%"),
+    key(
+        "detect-errors",
+        "LOADKIT_DETECT_ERRORS",
+        Kind::Share,
+        None,
+        "a difference of shares of failures as large must not stay unseen; else the gate's 1%",
+    ),
 ];
 
 /// What comes with each profile.
@@ -132,6 +177,11 @@ impl Kind {
                 is(false, "a whole number of at least 1")
             }
             Kind::Time => parse_duration(value).map(|_| value.to_owned()).map_err(|error| error.to_string()),
+            Kind::Share => {
+                let (number, whole) = value.strip_suffix('%').map_or((value, 1.0), |number| (number, 100.0));
+                let share = number.trim().parse::<f64>().ok().map(|number| number / whole);
+                is(share.is_some_and(|share| share > 0.0 && share < 1.0), "a part between 0 and 1, or a percentage: 5%")
+            }
             Kind::Url => {
                 is(["http://", "https://"].iter().any(|scheme| value.starts_with(scheme)), "http://… or https://…")
             }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, reason = "a test that cannot go on fails")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -35,4 +35,9 @@ pub(crate) fn json(folder: &Path, args: &[&str]) -> (Option<i32>, Value) {
     let output = run(folder, &[args, &["--json"]].concat());
     let value = serde_json::from_str(&output.out).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     (output.code, value)
+}
+
+/// The target folder that we are in.
+pub(crate) fn target() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_cargo-loadkit")).ancestors().nth(2).unwrap().to_owned()
 }

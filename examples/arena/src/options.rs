@@ -19,6 +19,8 @@ pub struct Options {
     pub rules: Rules,
     /// Everything that it sends comes so much later.
     pub delay: Duration,
+    /// It begins so much later to look for a match, each time that it is asked for one.
+    pub delay_matchmaking: Duration,
     /// When it does nothing at all.
     pub stall: Option<Stall>,
     /// What its players cost, and how much of that it can do.
@@ -56,6 +58,7 @@ impl Default for Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4_000)),
             rules: Rules::default(),
             delay: Duration::ZERO,
+            delay_matchmaking: Duration::ZERO,
             stall: None,
             work: Work::default(),
             drop_logins: 0.0,
@@ -74,10 +77,13 @@ Usage: arena server [OPTIONS]
 Options:
   --listen ADDR          where it listens [default: 127.0.0.1:4000]
   --match-time TIME      how long a match lasts [default: 5s]
+  --patience TIME        a match begins when 10 wait, or when one has waited so long [default: 3s]
   --until-eof            ends when standard input does, for a program that runs it
 
 To misbehave, for demonstrations and tests:
   --delay TIME           everything that it sends comes so much later
+  --delay-matchmaking TIME
+                         it begins so much later to look for a match: one step alone that is slower
   --stall TIME/PERIOD    does nothing at all for a time, once in each period: 1s/10s
   --work-per-player-us N each player who is logged in costs so many microseconds of every tick [default: 0]
   --max-ticks-ms N       the budget: so many milliseconds of work can be done in a tick of 50 [default: 50]. What is
@@ -130,6 +136,8 @@ impl Options {
         let read: fn(&mut Options, &str) -> Result<(), String> = match name {
             "--listen" => |options, text| set(&mut options.listen, text.parse()),
             "--match-time" => |options, text| set(&mut options.rules.match_time, parse_duration(text)),
+            "--patience" => |options, text| set(&mut options.rules.patience, parse_duration(text)),
+            "--delay-matchmaking" => |options, text| set(&mut options.delay_matchmaking, parse_duration(text)),
             "--delay" => |options, text| set(&mut options.delay, parse_duration(text)),
             "--stall" => |options, text| set(&mut options.stall, parse_stall(text).map(Some)),
             "--work-per-player-us" => |options, text| {
@@ -198,6 +206,11 @@ mod tests {
         assert_eq!(options.delay, Duration::from_millis(50));
         assert_eq!(options.stall, Some(Stall { lasts: SECOND, every: 10 * SECOND }));
         assert_eq!(options.work.budget, TICK);
+        let slow = Options::parse(["--delay-matchmaking", "15ms", "--patience=20ms"]).unwrap();
+        assert_eq!(
+            (slow.delay_matchmaking, slow.rules.patience),
+            (Duration::from_millis(15), Duration::from_millis(20))
+        );
         let options_of_work = Options::parse(["--max-ticks-ms", "20", "--work-per-player-us=100"]).unwrap();
         assert_eq!(options_of_work.work.capacity(), Some(200));
         assert_eq!((options.drop_logins, options.seed, options.until_eof), (0.05, Seed(42), true));

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use loadkit::Failure;
-use loadkit::transport::protobuf::Enveloped;
+use loadkit::transport::protobuf::{Envelope, Enveloped};
 use loadkit::transport::rudp::{self, PeerId};
 use loadkit::transport::{Codec, Event};
 use rustc_hash::FxHashMap;
@@ -18,7 +18,8 @@ use crate::work::Backlog;
 
 /// No more than this play at once; the kernel's memory for them is the larger part.
 const MAX_PEERS: usize = 20_000;
-/// No more than this is held back by `--delay` and `--max-ticks-ms`: with more, what is oldest leaves early.
+/// No more than this is held back by `--delay`, `--delay-matchmaking` and `--max-ticks-ms`: with more, what is oldest goes on
+/// early.
 const MAX_HELD: usize = 1 << 20;
 
 /// The game behind its protocol, without I/O.
@@ -38,6 +39,8 @@ pub struct Server {
     last_peer: u64,
     /// What leaves later, and when.
     held: VecDeque<(Instant, Output)>,
+    /// Who wants a match and has not been heard yet, and when they will be.
+    unheard: VecDeque<(Instant, Peer, Envelope<FromClient>)>,
     backlog: Backlog,
     bytes: Vec<u8>,
 }
@@ -56,6 +59,7 @@ impl Server {
             ids: FxHashMap::default(),
             last_peer: 0,
             held: VecDeque::new(),
+            unheard: VecDeque::new(),
             bytes: Vec::new(),
         }
     }
@@ -74,13 +78,22 @@ impl Server {
     /// When something is due.
     pub fn deadline(&self) -> Option<Instant> {
         let held = self.held.front().map(|&(at, _)| at);
-        [self.transport.deadline(), self.game.deadline(), held, self.backlog.deadline()].into_iter().flatten().min()
+        let unheard = self.unheard.front().map(|&(at, ..)| at);
+        let all = [self.transport.deadline(), self.game.deadline(), held, unheard, self.backlog.deadline()];
+        all.into_iter().flatten().min()
     }
 
     /// Does what is due at `now`.
     pub fn timeout(&mut self, now: Instant) {
         self.transport.timeout(now);
         self.backlog.timeout(now, self.game.players_online());
+        while let Some((at, ..)) = self.unheard.front()
+            && (*at <= now || self.unheard.len() > MAX_HELD)
+        {
+            if let Some((_, peer, request)) = self.unheard.pop_front() {
+                self.game.input(peer, request, now);
+            }
+        }
         self.game.timeout(now);
         self.settle(now);
     }
@@ -148,6 +161,9 @@ impl Server {
         let Some(&peer) = self.peers.get(id.index()) else { return };
         match self.codec.decode(payload) {
             Ok(request) if self.ignores(&request.body) => self.counts.logins_dropped += 1,
+            Ok(request) if self.is_slow_at(&request.body) => {
+                self.unheard.push_back((now + self.options.delay_matchmaking, peer, request));
+            }
             Ok(request) => self.game.input(peer, request, now),
             Err(_) => self.counts.malformed += 1,
         }
@@ -163,6 +179,11 @@ impl Server {
         // taken as a number from 0 to 1.
         let number = self.options.seed.stream(&format!("drop-logins {}", login.account), 0, 0);
         ((number >> 11) as f64 / (1_u64 << 53) as f64) < self.options.drop_logins
+    }
+
+    /// Whether this is one of the requests that are to be heard late.
+    fn is_slow_at(&self, request: &FromClient) -> bool {
+        !self.options.delay_matchmaking.is_zero() && matches!(request, FromClient::FindMatch(_))
     }
 
     /// Encodes a message once, and sends it to all for whom it is.

@@ -54,6 +54,7 @@ pub use figure::Figure;
 pub use run::{GateError, GateRun};
 pub use stored::differences;
 pub use text::gate_summary;
+pub(crate) use text::{cells, of_step};
 
 /// From where the draws come.
 const SEED: Seed = Seed(0x6761_7465);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::run::{GateError, GateRun};
 use crate::metrics::SeriesStep;
-use crate::report::{PlanSummary, Report, format};
+use crate::report::{PlanSummary, Report, RunFacts, format};
 use crate::verdict::Verdict;
 
 impl GateRun {
@@ -59,16 +59,16 @@ fn ramp_end(report: &Report) -> Duration {
     first.map_or(Duration::ZERO, |point| seconds(point.to_s))
 }
 
-/// What makes two reports no two runs of the same test: a line for each difference.
-pub fn differences(base: (&str, &Report), candidate: (&str, &Report)) -> Vec<String> {
+/// What makes these no two runs of the same test: a line for each difference. The facts of a run are known before it starts.
+pub fn differences(base: (&str, &RunFacts), candidate: (&str, &RunFacts)) -> Vec<String> {
     let ((base_name, base), (name, candidate)) = (base, candidate);
-    if base.run.id == candidate.run.id {
-        return vec![format!("{base_name} and {name} are the same run ({}): give two runs", base.run.id)];
+    if base.id == candidate.id {
+        return vec![format!("{base_name} and {name} are the same run ({}): give two runs", base.id)];
     }
-    let (old, new) = (&base.run.plan, &candidate.run.plan);
+    let (old, new) = (&base.plan, &candidate.plan);
     let number = |value: u64| format::count(value);
     let pairs = [
-        ("scenario", base.run.scenario.clone(), candidate.run.scenario.clone()),
+        ("scenario", base.scenario.clone(), candidate.scenario.clone()),
         ("stages", old.stages.join("; "), new.stages.join("; ")),
         ("duration", time(old.duration_s), time(new.duration_s)),
         ("most players at once", number(old.peak), number(new.peak)),

@@ -75,6 +75,28 @@ fn steady_row(figure: Figure, one: &Steady) -> String {
     row(["  steady", figure.name(), &old, &new, &signed(figure, one.change), &interval, "SLOWER"])
 }
 
+/// Figures as Markdown has them: step, figure, old, new, change, what it is; of steady seconds where only those have decided.
+pub(crate) fn cells(one: &Compared) -> [String; 6] {
+    let (seconds, [old, new], change) = match by_steady(one) {
+        Some(of) => (", steady seconds", [of.old, of.new], of.change),
+        None => ("", [one.old, one.new], one.change),
+    };
+    let [old, new] = [old, new].map(|value| value_of(one.figure, value));
+    [one.step.clone(), format!("{}{seconds}", one.figure), old, new, signed(one.figure, change), word(one)]
+}
+
+/// What the gate makes of a step, in words: `p50 SLOWER, p95 SLOWER`, `p99 unsure`, `same`. None if it has not judged it.
+pub(crate) fn of_step(gate: &Gate, step: &str) -> Option<String> {
+    let figures: Vec<&Compared> = gate.figures.iter().filter(|one| one.step == step).collect();
+    let with = |is: fn(&Decision) -> bool| {
+        let named = figures.iter().filter(|one| is(&one.decision)).map(|one| format!("{} {}", one.figure, word(one)));
+        Some(named.collect::<Vec<_>>().join(", ")).filter(|text| !text.is_empty())
+    };
+    let worse = with(|decision| *decision == Decision::Worse);
+    let other = worse.or_else(|| with(|decision| *decision != Decision::Same));
+    other.or_else(|| (!figures.is_empty()).then(|| "same".to_owned()))
+}
+
 fn value_of(figure: Figure, value: f64) -> String {
     match figure {
         Figure::Errors => format::share(value),

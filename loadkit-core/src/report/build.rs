@@ -8,7 +8,7 @@ use super::{
     SeriesPoint, SeriesStepFigures, SeriesTrendFigures, StepFigures, Times,
 };
 use crate::flight::FlightEntry;
-use crate::gate::{Gate, GateError};
+use crate::gate::{Gate, GateError, of_step};
 use crate::metrics::names;
 use crate::metrics::{Collector, Histogram, Point, SeriesStep, StepTotals, Totals};
 use crate::verdict::{Judgement, Verdict};
@@ -54,11 +54,21 @@ impl Report {
 }
 
 impl Report {
-    /// Takes what the gate says of the two servers of the run. What it makes of the run is a reason for its verdict.
+    /// Takes what the gate says of the two servers of the run, or of this run and earlier ones. What it makes of the run is a
+    /// reason for its verdict; what it makes of a step stands beside that, where an earlier run does.
     pub fn take_gate(&mut self, gate: Result<Gate, GateError>) {
         match gate {
             Ok(gate) => {
-                gate.reasons.iter().for_each(|text| self.judgement.add(gate.verdict, text.clone()));
+                for (name, step) in self.beside.iter_mut().flat_map(|beside| &mut beside.steps) {
+                    step.decision = of_step(&gate, name);
+                }
+                match gate.verdict {
+                    // That the gate is not sure acquits nobody of a threshold that was missed.
+                    Verdict::Invalid if self.judgement.verdict == Verdict::Fail => {
+                        self.judgement.warnings.extend(gate.reasons.iter().cloned());
+                    }
+                    verdict => gate.reasons.iter().for_each(|text| self.judgement.add(verdict, text.clone())),
+                }
                 self.gate = Some(gate);
             }
             Err(error) => self.judgement.add(Verdict::Invalid, error.to_string()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::compare::{Beside, Change};
 use super::failures::failure_rows;
 use super::{Report, StepFigures, Times, format};
+use crate::gate::{Decision, Gate, cells};
 use crate::verdict::{Check, Verdict};
 
 /// At most so many rows in a table, and so many reasons: a comment is to be read.
@@ -20,6 +21,9 @@ pub(super) fn write(report: &Report) -> String {
     let mut text = String::new();
     head(report, &mut text);
     thresholds(report, &mut text);
+    if let Some(gate) = &report.gate {
+        gated(gate, &mut text);
+    }
     if let Some(beside) = &report.beside {
         compared(beside, &mut text);
     }
@@ -76,6 +80,25 @@ fn thresholds(report: &Report, text: &mut String) {
         vec![name(&row.threshold), row.measured.clone().map_or("–".into(), |text| escaped(&text)), outcome.to_owned()]
     });
     table("Thresholds", &["must be", "measured", ""], rows, text);
+}
+
+/// What the gate says: figures that have changed, or of which it is not sure.
+fn gated(gate: &Gate, text: &mut String) {
+    let (same, other): (Vec<_>, Vec<_>) = gate.figures.iter().partition(|one| one.decision == Decision::Same);
+    let rows = other.iter().map(|one| {
+        let [step, rest @ ..] = cells(one);
+        [vec![name(&step)], rest.iter().map(|cell| escaped(cell)).collect()].concat()
+    });
+    table("Against the build before", &["step", "figure", "old", "new", "change", "is"], rows, text);
+    let of = if gate.paired { "of both at once" } else { "of each run" };
+    let _ = writeln!(
+        text,
+        "The regression gate compared {} {of}: {} of {} {} the same.\n",
+        format::micros(gate.compared_s * 1e6),
+        same.len(),
+        format::counted(gate.figures.len() as u64, "figure", "figures"),
+        if same.len() == 1 { "is" } else { "are" }
+    );
 }
 
 fn compared(beside: &Beside, text: &mut String) {
@@ -181,6 +204,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::super::tests::{empty, hostile, made_up, passing};
     use super::*;
+    use crate::gate::{Compared, Figure};
 
     #[test]
     fn the_verdict_comes_first_and_tables_are_whole() {
@@ -201,6 +225,48 @@ mod tests {
                 assert!(table.lines().all(|line| bars(line) == columns), "{table}");
             }
         }
+    }
+
+    #[test]
+    fn what_the_gate_says_is_a_table_of_what_changed() {
+        let figure = |step: &str, decision: Decision| Compared {
+            step: step.to_owned(),
+            figure: Figure::P50,
+            old: 20_000.0,
+            new: 30_000.0,
+            change: 0.5,
+            low: 0.4,
+            high: 0.6,
+            p: 0.001,
+            p_corrected: 0.002,
+            steady: None,
+            decision,
+        };
+        let gate = Gate {
+            verdict: Verdict::Fail,
+            reasons: vec!["p50(login) is slower".into()],
+            notes: Vec::new(),
+            figures: vec![figure("login", Decision::Worse), figure("move", Decision::Same)],
+            too_rare: Vec::new(),
+            baselines: vec!["old".into()],
+            candidates: vec!["new".into()],
+            from_s: 1.0,
+            compared_s: 60.0,
+            paired: true,
+        };
+        let mut report = passing();
+        report.compare_with(&passing());
+        report.take_gate(Ok(gate));
+        let decision = |step: &str| report.beside.as_ref().unwrap().steps[step].decision.clone();
+        assert_eq!((decision("login").as_deref(), decision("move").as_deref()), (Some("p50 SLOWER"), Some("same")));
+        let text = write(&report);
+        assert!(text.starts_with("## FAIL") && text.contains("- p50(login) is slower\n"), "{text}");
+        assert!(
+            text.contains("### Against the build before\n\n| step | figure | old | new | change | is |\n"),
+            "{text}"
+        );
+        assert!(text.contains("| `login` | p50 | 20 ms | 30 ms | +50.0% | SLOWER |\n"), "{text}");
+        assert!(text.contains("compared 1m00s of both at once: 1 of 2 figures is the same.\n"), "{text}");
     }
 
     #[test]

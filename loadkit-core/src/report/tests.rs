@@ -7,7 +7,7 @@ use crate::engine::Stop;
 use crate::metrics::{Collector, Recorder, RunId, Snapshot, SnapshotKey, names};
 use crate::seed::Seed;
 use crate::threshold::Threshold;
-use crate::verdict::{Conditions, Judge};
+use crate::verdict::{Conditions, Judge, Verdict};
 use rand::RngExt as _;
 
 const SHARDS: u32 = 2;
@@ -338,5 +338,35 @@ mod page {
             write_report(&dir.join(name), &report).unwrap();
             std::fs::write(dir.join(name).join("summary.txt"), summary(&report, Some("report/report.html"))).unwrap();
         }
+    }
+}
+
+/// It acquits nobody, and makes a run invalid that had passed.
+#[test]
+fn a_doubt_of_the_gate_is_a_warning_beside_a_missed_threshold() {
+    let gate = |verdict: Verdict| Gate {
+        verdict,
+        reasons: vec!["what the gate says".to_owned()],
+        notes: Vec::new(),
+        figures: Vec::new(),
+        too_rare: Vec::new(),
+        baselines: vec!["old".to_owned()],
+        candidates: vec!["new".to_owned()],
+        from_s: 1.0,
+        compared_s: 9.0,
+        paired: true,
+    };
+    for (mut report, of_gate, verdict, is_reason) in [
+        (made_up(), Verdict::Invalid, Verdict::Fail, false),
+        (made_up(), Verdict::Fail, Verdict::Fail, true),
+        (passing(), Verdict::Invalid, Verdict::Invalid, true),
+        (passing(), Verdict::Fail, Verdict::Fail, true),
+    ] {
+        report.take_gate(Ok(gate(of_gate)));
+        assert_eq!(report.judgement.verdict, verdict);
+        let is_there = |texts: Vec<&String>| texts.iter().any(|text| text.as_str() == "what the gate says");
+        assert_eq!(is_there(report.judgement.reasons.iter().map(|reason| &reason.text).collect()), is_reason);
+        assert_eq!(is_there(report.judgement.warnings.iter().collect()), !is_reason);
+        assert!(report.gate.is_some());
     }
 }

@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use loadkit_core::flight::MAX_EVENTS;
 use loadkit_core::{Rate, Seed, SourcePool, Split, Threshold, parse_duration};
 
-use super::gate::{self, GateArgs};
+use super::gate::{self, GATE, GateArgs, GateLimits};
 use super::sinks::SinkArgs;
 
 /// Load-tests a game server with players written as code.
@@ -176,8 +176,15 @@ pub struct RunArgs {
     pub play: PlayArgs,
     /// Lets every second party play against this server instead, the build before, so that both have the same minutes of this
     /// machine. At the end the gate says whether the target is worse.
-    #[arg(long, value_name = "TARGET")]
+    #[arg(long, value_name = "TARGET", help_heading = GATE)]
     pub against: Option<String>,
+    /// Compares with this report of the build before at the end, as `gate` does. Several show how much the machine differs from
+    /// run to run.
+    #[arg(long, value_name = "DIR", conflicts_with = "against", help_heading = GATE)]
+    pub gate: Vec<PathBuf>,
+    /// What the gate looks for.
+    #[command(flatten)]
+    pub limits: GateLimits,
     /// How many players to hold connected.
     #[arg(long, short)]
     pub bots: Option<u64>,

@@ -1,10 +1,10 @@
 //! `gate BASE… CANDIDATE`: whether a build has become slower, from the reports of its runs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use loadkit_core::gate::{GateOptions, GateRun, compare, differences, gate_summary};
-use loadkit_core::{Report, parse_duration};
+use loadkit_core::gate::{Gate, GateError, GateOptions, GateRun, compare, differences, gate_summary};
+use loadkit_core::{Report, RunFacts, parse_duration};
 
 use super::outcome::UseError;
 use super::run::coloured;
@@ -31,18 +31,9 @@ pub struct GateArgs {
     /// A report of the baseline. Several show how much the machine differs from run to run.
     #[arg(long, value_name = "DIR")]
     pub base: Vec<PathBuf>,
-    /// Smaller changes do not matter.
-    #[arg(long, value_name = "PERCENT", value_parser = share, default_value = "3%")]
-    pub min_effect: f64,
-    /// And neither do changes of a time by less than this, however short it is: the generator's own share in it.
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "100us")]
-    pub min_time: Duration,
-    /// A change for the worse as large as this must not stay unseen: otherwise the answer is "not enough data".
-    #[arg(long, value_name = "PERCENT", value_parser = share, default_value = "10%")]
-    pub detect: f64,
-    /// How probable it may be that anything is called changed where nothing has.
-    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "1%")]
-    pub alpha: f64,
+    /// What is looked for.
+    #[command(flatten)]
+    pub limits: GateLimits,
     /// Compares from this time of each run on; by default from the end of the plan's ramp.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub after: Option<Duration>,
@@ -51,42 +42,115 @@ pub struct GateArgs {
     pub json: bool,
 }
 
-impl GateArgs {
-    fn options(&self) -> Result<GateOptions, UseError> {
-        if self.min_effect > self.detect {
-            return Err(UseError::new(
-                "--min-effect is larger than --detect: a change that does not matter need not be seen; raise --detect too",
-            ));
+/// What the gate looks for.
+#[derive(Clone, Debug, clap::Args)]
+pub struct GateLimits {
+    /// Smaller changes do not matter.
+    #[arg(long, value_name = "PERCENT", value_parser = share, default_value = "3%", help_heading = GATE)]
+    pub min_effect: f64,
+    /// And neither do changes of a time by less than this, however short it is: the generator's own share in it.
+    #[arg(long, value_name = "TIME", value_parser = time, default_value = "100us", help_heading = GATE)]
+    pub min_time: Duration,
+    /// A change for the worse as large as this must not stay unseen: otherwise the answer is "not enough data".
+    #[arg(long, value_name = "PERCENT", value_parser = share, default_value = "10%", help_heading = GATE)]
+    pub detect: f64,
+    /// Of shares of failures, a smaller difference does not matter.
+    #[arg(long, value_name = "PERCENT", value_parser = share, default_value = "0.1%", help_heading = GATE)]
+    pub min_errors: f64,
+    /// And one as large must not stay unseen.
+    #[arg(long, value_name = "PERCENT", value_parser = share, default_value = "1%", help_heading = GATE)]
+    pub detect_errors: f64,
+    /// How probable it may be that anything is called changed where nothing has.
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "1%", help_heading = GATE)]
+    pub alpha: f64,
+}
+
+/// Where the help has what belongs to the gate.
+pub(super) const GATE: &str = "Regression gate";
+
+impl Default for GateLimits {
+    fn default() -> GateLimits {
+        let GateOptions { min_effect, min_time, detect, min_errors, detect_errors, alpha } = GateOptions::default();
+        GateLimits { min_effect, min_time, detect, min_errors, detect_errors, alpha }
+    }
+}
+
+impl GateLimits {
+    /// As the gate takes them.
+    pub(super) fn options(&self) -> Result<GateOptions, UseError> {
+        let GateLimits { min_effect, min_time, detect, min_errors, detect_errors, alpha } = *self;
+        for (least, limit, what) in
+            [(min_effect, detect, ["effect", ""]), (min_errors, detect_errors, ["errors", "-errors"])]
+        {
+            let [least_name, limit_name] = what;
+            if least > limit {
+                return Err(UseError::new(format!(
+                    "--min-{least_name} is larger than --detect{limit_name}: a change that does not matter need not be seen; \
+                     raise --detect{limit_name} too"
+                )));
+            }
         }
-        let GateArgs { min_effect, min_time, detect, alpha, .. } = *self;
-        Ok(GateOptions { min_effect, min_time, detect, alpha, ..GateOptions::default() })
+        Ok(GateOptions { min_effect, min_time, detect, min_errors, detect_errors, alpha })
+    }
+}
+
+/// Reports of the build before.
+pub(super) struct Baselines(Vec<(String, Report)>);
+
+impl Baselines {
+    /// Reads them.
+    pub(super) fn load<'a>(dirs: impl IntoIterator<Item = &'a PathBuf>) -> Result<Baselines, UseError> {
+        let load = |dir: &PathBuf| Ok((dir.display().to_string(), Report::load(dir).map_err(UseError::new)?));
+        dirs.into_iter().map(load).collect::<Result<_, _>>().map(Baselines)
+    }
+
+    /// The latest of them.
+    pub(super) fn last(&self) -> Option<&Report> {
+        self.0.iter().map(|(_, report)| report).max_by_key(|report| report.run.started_at_unix_s)
+    }
+
+    /// Whether they are of the same test as this run, which may not have begun yet.
+    pub(super) fn check(&self, name: &str, run: &RunFacts) -> Result<(), UseError> {
+        for (base_name, base) in &self.0 {
+            let differ = differences((base_name, &base.run), (name, run));
+            if !differ.is_empty() {
+                let list: String = differ.iter().map(|line| format!("\n  {line}")).collect();
+                return Err(UseError::new(format!("{base_name} and {name} cannot be compared; what differs:{list}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the gate says of a run.
+    pub(super) fn compare(
+        &self,
+        name: &str,
+        report: &Report,
+        after: Option<Duration>,
+        options: &GateOptions,
+    ) -> Result<Gate, GateError> {
+        let stored = |(name, base): &(String, Report)| GateRun::stored(name, base, after);
+        let runs: Vec<GateRun> = self.0.iter().map(stored).collect::<Result<_, _>>()?;
+        let candidate = GateRun::stored(name, report, after)?;
+        let all: Vec<&GateRun> = runs.iter().chain([&candidate]).collect();
+        GateRun::comparable(&all)?;
+        Ok(compare(&runs, std::slice::from_ref(&candidate), options))
     }
 }
 
 /// Compares, prints, and gives the exit code.
 pub(super) fn gate(args: &GateArgs) -> Result<u8, UseError> {
-    let options = args.options()?;
+    let options = args.limits.options()?;
     let (candidate, first) = args.reports.split_last().ok_or_else(no_baseline)?;
     let baselines: Vec<&PathBuf> = args.base.iter().chain(first).collect();
     if baselines.is_empty() {
         return Err(no_baseline());
     }
-    let load = |dir: &Path| Report::load(dir).map(|report| (dir.display().to_string(), report)).map_err(UseError::new);
-    let (name, candidate) = load(candidate)?;
-    let mut runs = Vec::new();
-    for dir in baselines {
-        let (base_name, base) = load(dir)?;
-        let differ = differences((&base_name, &base), (&name, &candidate));
-        if !differ.is_empty() {
-            let list: String = differ.iter().map(|line| format!("\n  {line}")).collect();
-            return Err(UseError::new(format!("{base_name} and {name} cannot be compared; what differs:{list}")));
-        }
-        runs.push(GateRun::stored(base_name, &base, args.after).map_err(UseError::new)?);
-    }
-    let candidate = GateRun::stored(name, &candidate, args.after).map_err(UseError::new)?;
-    let all: Vec<&GateRun> = runs.iter().chain([&candidate]).collect();
-    GateRun::comparable(&all).map_err(UseError::new)?;
-    let gate = compare(&runs, std::slice::from_ref(&candidate), &options);
+    let name = candidate.display().to_string();
+    let candidate = Report::load(candidate).map_err(UseError::new)?;
+    let baselines = Baselines::load(baselines)?;
+    baselines.check(&name, &candidate.run)?;
+    let gate = baselines.compare(&name, &candidate, args.after, &options).map_err(UseError::new)?;
     let text = if args.json {
         serde_json::to_string_pretty(&gate).map_err(UseError::new)? + "\n"
     } else {

@@ -27,7 +27,7 @@ use loadkit_core::Stamp;
 
 pub use args::{Args, CheckArgs, Command, InfoArgs, PlayArgs, ReplayArgs, RunArgs};
 pub use capacity::{CapacityArgs, Searched};
-pub use gate::GateArgs;
+pub use gate::{GateArgs, GateLimits};
 pub use outcome::{Finished, UseError};
 use scenario::{AnyScenario, Named};
 pub use sinks::SinkArgs;

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loadkit_core::format;
-use loadkit_core::gate::{GateOptions, compare_sides, gate_summary};
+use loadkit_core::gate::{compare_sides, gate_summary};
 use loadkit_core::{
     Conditions, Control, Ended, Host, Job, MetricSink, Overrides, Plan, Report, RunError, RunFacts, RunId, Seed,
     Segment, Table, Target, Totals, check_writable, format_duration, names, summary, write_json, write_report,
 };
 
 use super::args::{CheckArgs, RunArgs};
+use super::gate::Baselines;
 use super::live::Live;
 use super::outcome::{Finished, UseError};
 use super::scenario::AnyScenario;
@@ -44,15 +45,20 @@ impl Client {
         }
         // Before the run: it may take the baseline's place.
         let baseline = args.baseline.as_ref().map(Report::load).transpose().map_err(UseError::new)?;
+        let (before, limits) = (Baselines::load(&args.gate)?, args.limits.options()?);
         let seed = plan.seed().unwrap_or_else(|| Seed(random()));
         let mut job = Job::whole(RunId(random()), plan, target, seed);
         job.shards = args.play.shards.unwrap_or(job.shards);
+        before.check("this run", &RunFacts::new(&job, scenario.name(), 0))?;
         let mut report = play(scenario, &job, args)?;
         report.run.client = self.title();
         report.run.stamp = Some(self.stamped());
         report.run.build = args.build.clone().or_else(|| std::env::var(BUILD).ok()).unwrap_or_default();
-        if let Some(baseline) = &baseline {
+        if let Some(baseline) = baseline.as_ref().or_else(|| before.last()) {
             report.compare_with(baseline);
+        }
+        if before.last().is_some() {
+            report.take_gate(before.compare("this run", &report, None, &limits));
         }
         Ok(hand_over(report, args))
     }
@@ -131,7 +137,7 @@ fn play(scenario: &dyn AnyScenario, job: &Job, args: &RunArgs) -> Result<Report,
     sinks::warn_of_losses(&deliveries, &mut judgement, args.play.quiet);
     let mut report = Report::new(facts, judge.collector(), judgement);
     if job.target.baseline().is_some() {
-        report.take_gate(compare_sides(judge.collector(), job.plan.duration(), &GateOptions::default()));
+        report.take_gate(compare_sides(judge.collector(), job.plan.duration(), &args.limits.options()?));
     }
     Ok(report)
 }
@@ -167,7 +173,8 @@ fn hand_over(report: Report, args: &RunArgs) -> Finished {
     } else {
         let page = args.play.report.join("report.html");
         let place = (!args.play.no_report && written.is_ok()).then(|| page.display().to_string());
-        let gate = report.gate.as_ref().map_or(String::new(), |gate| format!("\nBoth builds\n{}", gate_summary(gate)));
+        let gate =
+            report.gate.as_ref().map_or(String::new(), |gate| format!("\nThe build before\n{}", gate_summary(gate)));
         say::result(format_args!("\n{}{gate}", coloured(&summary(&report, place.as_deref()))))
     };
     let mut unwritten = Vec::new();

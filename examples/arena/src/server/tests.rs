@@ -167,6 +167,21 @@ fn a_delay_delays_everything() {
 }
 
 #[test]
+fn a_delay_of_matchmaking_delays_that_alone() {
+    let mut options = Options { delay_matchmaking: 15 * MS, ..Options::default() };
+    options.rules.patience = 20 * MS;
+    let mut world = World::new(options, 1);
+    world.ask(0, login(0)).unwrap();
+    let (asked, news) = (world.now, world.clients[0].mail.len());
+    assert!(world.ask(0, FindMatch { party: 0, party_size: 0 }).is_err());
+    world.pass(34 * MS);
+    assert_eq!((world.clients[0].mail.len(), world.server.counts().matches), (news, 0));
+    world.pass(MS);
+    assert_eq!(world.clients[0].mail.get(news).map(|(at, _)| *at - asked), Some(35 * MS));
+    world.ask(0, Move { seq: 1, dx: 1, dy: 1, fire: true }).unwrap();
+}
+
+#[test]
 fn logins_are_dropped_by_chance_and_the_same_ones_each_time() {
     let dropped = || {
         let mut world = World::new(Options { drop_logins: 0.25, ..Options::default() }, 200);
