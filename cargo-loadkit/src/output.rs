@@ -28,6 +28,11 @@ impl Output {
         self.json
     }
 
+    /// Whether nothing is said beside the result.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Says a line beside the result. That nobody listens is no reason to stop.
     pub fn say(&self, line: impl Display) {
         if !self.quiet {

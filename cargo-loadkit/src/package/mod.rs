@@ -1,9 +1,9 @@
 //! `cargo loadkit package`: the load client as a Lambda zip and as an OCI image, the same bytes from the same commit.
 
 mod build;
-mod image;
+pub(crate) mod image;
 mod lambda;
-mod project;
+pub(crate) mod project;
 mod sbom;
 mod sections;
 

@@ -8,16 +8,16 @@ use crate::exit::Failure;
 
 /// The load client's crate.
 #[derive(Debug)]
-pub(super) struct Project {
-    pub(super) metadata: Metadata,
-    pub(super) package: Package,
+pub(crate) struct Project {
+    pub(crate) metadata: Metadata,
+    pub(crate) package: Package,
     /// The binary that is the client.
-    pub(super) bin: String,
+    pub(crate) bin: String,
 }
 
 impl Project {
     /// Finds the crate of this name; without a name the one that is here, or the only one that depends on loadkit.
-    pub(super) fn find(name: Option<&str>) -> Result<Project, Failure> {
+    pub(crate) fn find(name: Option<&str>) -> Result<Project, Failure> {
         let metadata = MetadataCommand::new().exec().map_err(|error| {
             Failure::wrong_use(format!("cargo does not know the crate: {error}"))
                 .mended_by("run it in the load client's folder; `cargo loadkit new NAME` makes one")
@@ -43,7 +43,7 @@ impl Project {
     }
 
     /// Which of these homes the crate has a feature for.
-    pub(super) fn features<'a>(&self, homes: impl IntoIterator<Item = &'a str>) -> Result<Vec<&'a str>, Failure> {
+    pub(crate) fn features<'a>(&self, homes: impl IntoIterator<Item = &'a str>) -> Result<Vec<&'a str>, Failure> {
         let missing = |home: &str| {
             Failure::wrong_use(format!(
                 "{} has no feature {home:?}, with which it would be built for that home",
@@ -59,7 +59,7 @@ impl Project {
     }
 
     /// Where packages go by default.
-    pub(super) fn out(&self) -> PathBuf {
+    pub(crate) fn out(&self) -> PathBuf {
         self.metadata.target_directory.as_std_path().join("loadkit")
     }
 }
