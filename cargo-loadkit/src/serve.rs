@@ -96,7 +96,9 @@ pub fn run(args: &ServeArgs, output: &Output) -> Result<Exit, Failure> {
             None => format!("the fleet listens on {url}\n"),
         };
         output.result("loadkit.serve/1", &Served { url, data: data.clone(), token }, words)?;
-        let ended = async move { drop(signals.next().await) };
+        let ended = async move {
+            signals.next().await;
+        };
         serving
             .serve(ended)
             .await

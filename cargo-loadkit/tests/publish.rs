@@ -121,7 +121,7 @@ fn packaged(folder: &Path) -> (Vec<u8>, String) {
     let zip: Vec<u8> = (0..1_000_u32).map(|at| (at % 251) as u8).collect();
     write("target/loadkit/small-lambda-x86_64.zip", &zip);
     let layout = "target/loadkit/small-image-x86_64";
-    let mut blob = |kind: &str, bytes: &[u8]| {
+    let blob = |kind: &str, bytes: &[u8]| {
         let digest = sha256(folder, bytes);
         write(&format!("{layout}/blobs/sha256/{digest}"), bytes);
         json!({ "mediaType": kind, "digest": format!("sha256:{digest}"), "size": bytes.len() })
