@@ -114,7 +114,7 @@ impl Screen {
         let mut known = self.known();
         let line = format!("no news for {} s: {why}", since.as_secs());
         known.silence = Some(line.clone());
-        let is_due = known.told_silence.is_none_or(|told| since >= told + SILENT_EVERY);
+        let is_due = since >= known.told_silence.map_or(SILENT, |told| told + SILENT_EVERY);
         if is_due {
             known.told_silence = Some(since);
         }
@@ -320,20 +320,20 @@ mod tests {
         }
         screen.silent(Duration::from_secs(1), "it broke");
         screen.silent(Duration::from_secs(5), "it broke");
-        screen.silent(Duration::from_secs(12), "it broke");
-        screen.back(Duration::from_secs(13));
+        screen.silent(Duration::from_secs(16), "it broke");
+        screen.back(Duration::from_secs(17));
         let said = screen.said();
         assert_eq!(
             said.lines().collect::<Vec<_>>(),
             [
                 "workers  0 wait, 0 play, 0 have ended, of 3",
                 "workers  3 wait, 0 play, 0 have ended, of 3",
-                "0:01 of 0:00  9 connected, 9 playing of 10 planned; 0 steps failed; ping 20/s p50 1.10 ms p99 3.00 ms",
-                "0:06 of 0:00  9 connected, 9 playing of 10 planned; 1 step failed; ping 20/s p50 1.10 ms p99 3.00 ms",
-                "0:11 of 0:00  9 connected, 9 playing of 10 planned; 1 step failed; ping 20/s p50 1.10 ms p99 3.00 ms",
-                "no news for 1 s: it broke",
-                "no news for 12 s: it broke",
-                "news again, after 13 s",
+                "0:01 of 0:00  9 connected, 9 playing of 10 planned; 0 steps failed; ping 20/s p50 1.1 ms p99 3 ms",
+                "0:06 of 0:00  9 connected, 9 playing of 10 planned; 1 step failed; ping 20/s p50 1.1 ms p99 3 ms",
+                "0:11 of 0:00  9 connected, 9 playing of 10 planned; 1 step failed; ping 20/s p50 1.1 ms p99 3 ms",
+                "no news for 5 s: it broke",
+                "no news for 16 s: it broke",
+                "news again, after 17 s",
             ]
         );
     }
