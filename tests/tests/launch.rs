@@ -217,6 +217,7 @@ fn a_launch_outlasts_a_restart_of_its_service_and_a_network_that_is_cut() {
     assert!(code == code_of(&outcome) && matches!(code, Some(1 | 3)), "{output:?}");
     assert_eq!(outcome["state"], "ended");
     let news: Vec<&str> = output.err.lines().filter(|line| line.contains("news")).collect();
+    println!("{} {news:#?}", outcome["judgement"]);
     assert!(news.iter().filter(|line| line.contains("news again")).count() >= 2, "{news:?}");
 
     // The verdict is the one that the fleet has, and the report is whole.
