@@ -18,7 +18,8 @@ pub enum Exit {
     WrongUse = 2,
     /// The figures say nothing: the load generator was sick, or nobody could play.
     Invalid = 3,
-    /// Something that it needs is missing or does not answer: a toolchain, a network, credentials, the fleet service.
+    /// Something that it needs is missing or does not answer: a toolchain, a network, credentials, the fleet service. And of a
+    /// run that was left before its end: its verdict.
     Missing = 4,
 }
 

@@ -1,19 +1,30 @@
-//! `cargo loadkit COMMAND -> what a build engineer needs`: a load client made, packaged and checked on every build.
+//! `cargo loadkit COMMAND -> what a build engineer needs`: a load client made, packaged, launched and judged on every build.
 //!
 //! Each command is a module: its arguments, `run(&args, &output) -> Result<Exit, Failure>`, and a result that is printed as
 //! words or, with `--json`, as one JSON object that names its schema. What commands have in common is
 //! - [`output`]: where words and results go, and the [exit codes](Exit);
+//! - [`fleet`]: what is asked of a fleet, and how a run is followed;
 //! - [`settings`]: `loadkit.toml`, profiles, environment and flags, resolved in one place.
 
 pub mod ci;
 mod cli;
 pub mod config;
 pub mod doctor;
+pub mod estimate;
 mod exit;
+pub mod fleet;
+pub mod gate;
+pub mod launch;
 pub mod new;
 pub mod output;
 pub mod package;
+pub mod publish;
+pub mod report;
+pub mod runs;
+pub mod serve;
 pub mod settings;
+pub mod steer;
+pub mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

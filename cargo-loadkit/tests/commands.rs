@@ -8,7 +8,10 @@ use std::fs;
 
 use common::{json, run};
 
-const COMMANDS: [&str; 5] = ["new", "config", "package", "doctor", "ci"];
+const COMMANDS: [&str; 15] = [
+    "new", "config", "package", "doctor", "ci", "publish", "launch", "watch", "stop", "dial", "runs", "report", "gate",
+    "estimate", "serve",
+];
 
 #[test]
 fn every_command_has_help_with_an_example_and_its_exit_codes() {

@@ -17,7 +17,7 @@ use crate::credentials::Wallet;
 use crate::error::AwsError;
 use crate::random;
 use crate::service::Service;
-use crate::sign::{Scope, Signable, encode, sign};
+use crate::sign::{Scope, Signable, encode, query, sign};
 
 /// After a throttle a pause is so many times as long.
 const THROTTLED: u32 = 4;
@@ -144,7 +144,11 @@ impl Client {
         }
     }
 
-    async fn once(&self, call: &Call<'_>) -> Result<Answer, AwsError> {
+    /// The request of a call, signed for now, for who sends it in a way of their own.
+    ///
+    /// # Errors
+    /// If there are no credentials, or it cannot be written as a request.
+    pub async fn signed(&self, call: &Call<'_>) -> Result<Request<Bytes>, AwsError> {
         let Inner { http, wallet, clock, config } = &*self.0;
         let action = named(call);
         let credentials = wallet.open(http, clock).await.map_err(|why| AwsError::credentials(&action, &why))?;
@@ -152,13 +156,7 @@ impl Client {
 
         let endpoint = config.endpoint(call.service);
         let path = encode(call.path, true);
-        let mut query: Vec<_> = call
-            .query
-            .iter()
-            .map(|(name, value)| format!("{}={}", encode(name, false), encode(value, false)))
-            .collect();
-        query.sort_unstable();
-        let query = query.join("&");
+        let query = query(call.query);
         let mark = if query.is_empty() { "" } else { "?" };
         let mut request = Request::builder()
             .method(call.method)
@@ -185,7 +183,13 @@ impl Client {
         request.headers_mut().insert(header::HOST, host);
         let agent = HeaderValue::from_static(concat!("loadkit/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().insert(header::USER_AGENT, agent);
+        Ok(request)
+    }
 
+    async fn once(&self, call: &Call<'_>) -> Result<Answer, AwsError> {
+        let Inner { http, clock, .. } = &*self.0;
+        let action = named(call);
+        let request = self.signed(call).await?;
         let asked = clock.own_ms();
         let answer = http.send(request).await.map_err(|error| AwsError::http(&action, &error))?;
         let date = answer.headers().get(header::DATE).and_then(|date| calendar::parse_http(date.to_str().ok()?));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use loadkit_http::Limits;
 
 use crate::credentials::{Credentials, Source};
-use crate::service::Service;
+use crate::service::{ECR, Service};
 
 /// Where a container's relative credentials URL is.
 const CONTAINER_HOST: &str = "http://169.254.170.2";
@@ -144,7 +144,8 @@ impl Config {
         own.map_or_else(
             || {
                 let suffix = if self.region.starts_with("cn-") { ".cn" } else { "" };
-                format!("https://{}.{}.amazonaws.com{suffix}", service.host, self.region)
+                let before = if service.host == ECR.host { "api." } else { "" };
+                format!("https://{before}{}.{}.amazonaws.com{suffix}", service.host, self.region)
             },
             |url| url.trim_end_matches('/').to_owned(),
         )
@@ -188,6 +189,7 @@ mod tests {
         let config = read(&KEY).unwrap();
         assert_eq!(config, Config::new("eu-west-1", Credentials::new("a", "b", None)));
         assert_eq!(config.endpoint(&DYNAMODB), "https://dynamodb.eu-west-1.amazonaws.com");
+        assert_eq!(config.endpoint(&ECR), "https://api.ecr.eu-west-1.amazonaws.com");
         let china = Config { region: "cn-north-1".into(), ..config };
         assert_eq!(china.endpoint(&SQS), "https://sqs.cn-north-1.amazonaws.com.cn");
     }

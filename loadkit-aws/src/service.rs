@@ -25,6 +25,12 @@ pub const LAMBDA: Service = Service { name: "Lambda", host: "lambda", variable: 
 /// Tasks.
 pub const ECS: Service =
     Service { name: "ECS", host: "ecs", variable: "ECS", target: "AmazonEC2ContainerServiceV20141113", json: "1.1" };
+/// Images. Its host has a label before this one: `api.ecr`.
+pub const ECR: Service =
+    Service { name: "ECR", host: "ecr", variable: "ECR", target: "AmazonEC2ContainerRegistry_V20150921", json: "1.1" };
+/// Whatever stands behind an API Gateway; where that is, its caller says.
+pub const EXECUTE_API: Service =
+    Service { name: "the API", host: "execute-api", variable: "EXECUTE_API", target: "", json: "" };
 /// Events.
 pub const EVENTBRIDGE: Service =
     Service { name: "EventBridge", host: "events", variable: "EVENTBRIDGE", target: "AWSEvents", json: "1.1" };
@@ -40,4 +46,4 @@ pub const SERVICE_QUOTAS: Service = Service {
 };
 
 /// All of them.
-pub(crate) const ALL: [Service; 7] = [DYNAMODB, SQS, LAMBDA, ECS, EVENTBRIDGE, SERVICE_QUOTAS, STS];
+pub(crate) const ALL: [Service; 8] = [DYNAMODB, SQS, LAMBDA, ECR, ECS, EVENTBRIDGE, SERVICE_QUOTAS, STS];

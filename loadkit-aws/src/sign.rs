@@ -66,6 +66,14 @@ pub(crate) fn sign(request: Signable<'_>, credentials: &Credentials, scope: Scop
     added
 }
 
+/// A query as it is sent: names and values encoded, and sorted.
+pub fn query(pairs: &[(&str, &str)]) -> String {
+    let mut pairs: Vec<_> =
+        pairs.iter().map(|(name, value)| format!("{}={}", encode(name, false), encode(value, false))).collect();
+    pairs.sort_unstable();
+    pairs.join("&")
+}
+
 /// Encodes all but letters, digits and `-._~`; slashes too, unless they stay.
 pub(crate) fn encode(text: &str, slashes_stay: bool) -> String {
     let mut encoded = String::with_capacity(text.len());

@@ -49,7 +49,11 @@ impl LocalLauncher {
         if children.len() >= self.most {
             return Err(format!("{} workers are at work on this machine, which is the most", children.len()));
         }
-        let child = Command::new(&self.client)
+        let mut command = Command::new(&self.client);
+        // Ctrl-C is for the fleet: whether its workers stop is its own matter.
+        #[cfg(unix)]
+        command.process_group(0);
+        let child = command
             .env(JOB_VARIABLE, job.to_json())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

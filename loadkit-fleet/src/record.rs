@@ -57,7 +57,9 @@ pub struct RunRecord {
     pub schema: String,
     /// The run.
     pub id: RunId,
-    /// What was asked for.
+    /// What was asked for. Live events leave it out.
+    #[serde(default)]
+    #[cfg_attr(feature = "api", schema(required = true))]
     pub request: RunRequest,
     /// By whom.
     pub by: Caller,

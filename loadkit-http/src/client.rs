@@ -83,11 +83,7 @@ impl Http {
                 Ok(Ok(answered)) => return answered,
             }
         }
-        let connect = timeout(self.limits.connect, self.connector.connect(&origin)).await;
-        let sender = connect.map_err(|_| HttpError::Connect {
-            to: origin.to_string(),
-            why: format!("no connection within {:?}", self.limits.connect),
-        })??;
+        let sender = self.connect(&origin).await?;
         match timeout(self.limits.call, self.exchange(&origin, sender, request)).await {
             Err(_) => Err(late(self.limits.call)),
             Ok(Err(Unsent(_))) => {
@@ -95,6 +91,20 @@ impl Http {
             }
             Ok(Ok(answered)) => answered,
         }
+    }
+
+    /// A new connection, in time.
+    pub(crate) async fn connect(&self, origin: &Origin) -> Result<SendRequest<Full<Bytes>>, HttpError> {
+        let connect = timeout(self.limits.connect, self.connector.connect(origin)).await;
+        connect.map_err(|_| HttpError::Connect {
+            to: origin.to_string(),
+            why: format!("no connection within {:?}", self.limits.connect),
+        })?
+    }
+
+    /// Its bounds.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     async fn exchange(
@@ -150,7 +160,7 @@ impl Http {
 struct Unsent(Request<Full<Bytes>>);
 
 /// As HTTP/1.1 has it on the wire: the path alone, and the host in a header.
-fn prepare(request: Request<Bytes>) -> Result<(Origin, Request<Full<Bytes>>), HttpError> {
+pub(crate) fn prepare(request: Request<Bytes>) -> Result<(Origin, Request<Full<Bytes>>), HttpError> {
     let origin = Origin::of(request.uri())?;
     let mut request = request.map(Full::new);
     let authority = request.uri().authority().map(http::uri::Authority::as_str).unwrap_or_default();
@@ -165,7 +175,7 @@ fn prepare(request: Request<Bytes>) -> Result<(Origin, Request<Full<Bytes>>), Ht
 }
 
 /// An error with what caused it: hyper's own words alone are too few.
-fn words(error: &dyn std::error::Error) -> String {
+pub(crate) fn words(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -171,7 +171,7 @@ fn sorted(value: &impl Serialize) -> Result<Vec<u8>, OciSpecError> {
     Ok(serde_json::to_vec(&serde_json::to_value(value)?)?)
 }
 
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

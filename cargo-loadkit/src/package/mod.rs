@@ -1,7 +1,7 @@
 //! `cargo loadkit package`: the load client as a Lambda zip and as an OCI image, the same bytes from the same commit.
 
 mod build;
-mod image;
+pub(crate) mod image;
 mod lambda;
 pub(crate) mod project;
 mod sbom;

@@ -43,7 +43,7 @@ impl Project {
     }
 
     /// Which of these homes the crate has a feature for.
-    pub(super) fn features<'a>(&self, homes: impl IntoIterator<Item = &'a str>) -> Result<Vec<&'a str>, Failure> {
+    pub(crate) fn features<'a>(&self, homes: impl IntoIterator<Item = &'a str>) -> Result<Vec<&'a str>, Failure> {
         let missing = |home: &str| {
             Failure::wrong_use(format!(
                 "{} has no feature {home:?}, with which it would be built for that home",
@@ -59,7 +59,7 @@ impl Project {
     }
 
     /// Where packages go by default.
-    pub(super) fn out(&self) -> PathBuf {
+    pub(crate) fn out(&self) -> PathBuf {
         self.metadata.target_directory.as_std_path().join("loadkit")
     }
 }

@@ -64,6 +64,28 @@ pub const KEYS: &[Key] = &[
     key("baseline", "LOADKIT_BASELINE", Kind::Path, None, "the report of the build before"),
     key("fleet", "LOADKIT_FLEET", Kind::Url, None, "the fleet service; else one of this machine"),
     key("token", "LOADKIT_TOKEN", Kind::Secret, None, "what opens the fleet service; else AWS credentials"),
+    key(
+        "auth",
+        "LOADKIT_AUTH",
+        Kind::Word(&["auto", "token", "aws", "none"]),
+        Some("auto"),
+        "what is shown to the fleet; auto: a token if there is one, and AWS credentials to an API Gateway",
+    ),
+    key(
+        "client",
+        "LOADKIT_CLIENT",
+        Kind::Path,
+        None,
+        "the client's binary for a fleet of this machine; else it is built",
+    ),
+    key(
+        "data",
+        "LOADKIT_DATA",
+        Kind::Path,
+        Some("target/loadkit/fleet"),
+        "where a fleet of this machine keeps its runs",
+    ),
+    key("policy", "LOADKIT_POLICY", Kind::Path, None, "its guard-rails; else private networks only"),
     key("region", "AWS_REGION", Kind::Text, None, "the region of the fleet"),
     key(
         "runner",

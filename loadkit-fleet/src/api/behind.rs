@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use loadkit_core::{RunId, Verdict};
 use loadkit_sinks::Interval;
 use loadkit_worker::{Clock, Line, LineError, Outbox, StopWord, Store, StoreLine, get_json, keys};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::fault::Fault;
 use super::place::Place;
 use super::service::{FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service};
+use super::wire::{LiveFigures, LivePlayers, LiveStep};
 use crate::auth::is_same_secret;
 use crate::collect::collect;
 use crate::crew::{CREW, Crew};
@@ -274,23 +275,21 @@ fn told(record: &RunRecord) -> Value {
     value
 }
 
-/// A window in short: players, and of each step how many, how many failed, and how long, µs from the intended start.
+/// A window in short.
 fn figures(interval: &Interval) -> Value {
     let steps = interval.steps.iter().filter(|(name, _)| !name.contains('{')).take(MAX_STEPS);
-    let steps: serde_json::Map<String, Value> = steps
-        .map(|(name, step)| {
-            let response = &step.response;
-            let figures = json!({
-                "count": response.count(), "failed": step.failed(),
-                "p50_us": response.quantile(0.5), "p99_us": response.quantile(0.99),
-            });
-            (name.clone(), figures)
-        })
-        .collect();
+    let steps = steps.map(|(name, step)| {
+        let response = &step.response;
+        let (p50_us, p99_us) = (response.quantile(0.5), response.quantile(0.99));
+        (name.clone(), LiveStep { count: response.count(), failed: step.failed(), p50_us, p99_us })
+    });
     let players = &interval.players;
-    json!({
-        "from_us": interval.from_us, "to_us": interval.to_us,
-        "players": { "active": players.active, "connected": players.connected, "planned": players.planned },
-        "steps": steps,
-    })
+    let (active, connected, planned) = (players.active, players.connected, players.planned);
+    let figures = LiveFigures {
+        from_us: interval.from_us,
+        to_us: interval.to_us,
+        players: LivePlayers { active, connected, planned },
+        steps: steps.collect(),
+    };
+    serde_json::to_value(figures).unwrap_or_default()
 }

@@ -29,10 +29,9 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -44,7 +43,7 @@ pub use fault::{ErrorBody, Fault};
 pub use gateway::{GatewayResponse, handle};
 pub use listen::{Door, DoorError};
 pub use service::{FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service};
-pub use wire::{Dial, Done, Stop, TokenRequest};
+pub use wire::{Dial, Done, Health, LiveFigures, LivePlayers, LiveStep, Stop, TokenRequest};
 
 /// No body is longer: a plan is at most 1 MiB, and several parcels of a worker fit.
 pub const MAX_REQUEST_BYTES: usize = 3 << 19;
@@ -87,7 +86,7 @@ pub fn openapi_json() -> String {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "loadkit fleet", description = "Launches fleets of load-test bots, and tells how they fare"),
-    components(schemas(Crew, ErrorBody, LiveEvent, Note)),
+    components(schemas(Crew, ErrorBody, LiveEvent, LiveFigures, Note)),
     modifiers(&Security)
 )]
 struct Document;
@@ -137,13 +136,6 @@ fn described() -> OpenApiRouter<Front> {
         .routes(routes!(workers::beat))
         .routes(routes!(workers::report))
         .routes(routes!(workers::close))
-}
-
-/// That the fleet is there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-struct Health {
-    ok: bool,
-    version: String,
 }
 
 /// Whether the fleet is there; nobody needs a token for it.

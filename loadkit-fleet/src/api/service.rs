@@ -17,7 +17,7 @@ use crate::record::{RunRecord, RunState};
 use crate::request::{Caller, RunRequest};
 
 /// Which runs are asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
@@ -61,7 +61,7 @@ pub struct LiveEvent {
     /// Of what kind.
     pub kind: LiveKind,
     /// What: a [`RunRecord`](crate::RunRecord) without its request and notes for `state` and `ended`, a [`Crew`](crate::Crew)
-    /// for `workers`, a [`Note`](crate::Note) for `note`, figures of a second for `figures`.
+    /// for `workers`, a [`Note`](crate::Note) for `note`, [`LiveFigures`](super::LiveFigures) for `figures`.
     #[schema(value_type = Object)]
     pub data: serde_json::Value,
 }
