@@ -16,6 +16,8 @@ mod place;
 mod runs;
 mod service;
 mod tokens;
+#[cfg(feature = "web")]
+mod web;
 mod wire;
 mod workers;
 
@@ -43,8 +45,8 @@ pub use behind::FleetService;
 pub use fault::{ErrorBody, Fault};
 pub use gateway::{GatewayResponse, handle};
 pub use listen::{Door, DoorError};
-pub use service::{FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service};
-pub use wire::{Dial, Done, Stop, TokenRequest};
+pub use service::{FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service, Standing};
+pub use wire::{Dial, Done, MarkerRequest, Stop, TokenRequest};
 
 /// No body is longer: a plan is at most 1 MiB, and several parcels of a worker fit.
 pub const MAX_REQUEST_BYTES: usize = 3 << 19;
@@ -59,11 +61,19 @@ struct Front {
     service: Arc<dyn Service>,
     access: Arc<Access>,
     live: Arc<Semaphore>,
+    #[cfg(feature = "web")]
+    web: Arc<web::Web>,
 }
 
 /// The API over this service, for callers who come in this way.
 pub fn router(service: Arc<dyn Service>, access: Access) -> Router {
-    let front = Front { service, access: Arc::new(access), live: Arc::new(Semaphore::new(MAX_LIVE)) };
+    let front = Front {
+        service,
+        access: Arc::new(access),
+        live: Arc::new(Semaphore::new(MAX_LIVE)),
+        #[cfg(feature = "web")]
+        web: Arc::default(),
+    };
     let (router, document) = parts();
     // It is made once: a text that is always JSON.
     let document: Arc<str> = document.to_json().unwrap_or_default().into();
@@ -71,12 +81,11 @@ pub fn router(service: Arc<dyn Service>, access: Access) -> Router {
         let document = document.clone();
         async move { ([(header::CONTENT_TYPE, "application/json")], document.to_string()) }
     };
-    router
-        .route("/v1/openapi.json", get(openapi))
-        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
-        .layer(middleware::from_fn(in_time))
-        .layer(middleware::map_response(finish))
-        .with_state(front)
+    let router = router.route("/v1/openapi.json", get(openapi)).layer(middleware::map_response(finish));
+    // Pages answer as pages, also when something is wrong.
+    #[cfg(feature = "web")]
+    let router = router.merge(web::routes());
+    router.layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)).layer(middleware::from_fn(in_time)).with_state(front)
 }
 
 /// The OpenAPI document of the API, in JSON.
@@ -127,6 +136,7 @@ fn described() -> OpenApiRouter<Front> {
         .routes(routes!(runs::show))
         .routes(routes!(runs::stop))
         .routes(routes!(runs::dial))
+        .routes(routes!(runs::mark, runs::markers))
         .routes(routes!(runs::report))
         .routes(routes!(runs::files))
         .routes(routes!(runs::file))
