@@ -173,9 +173,11 @@ async fn in_time(request: Request, next: Next) -> Response {
 
 /// What holds for all answers: errors that were not ours get our shape, and nothing is guessed or kept by who reads it.
 async fn finish(response: Response) -> Response {
-    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    // Pages say what is wrong as pages do.
+    let ours: [&[u8]; 2] = [b"application/json", b"text/html; charset=utf-8"];
+    let is_ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| ours.contains(&kind.as_bytes()));
     let status = response.status();
-    let mut response = if (status.is_client_error() || status.is_server_error()) && !is_json {
+    let mut response = if (status.is_client_error() || status.is_server_error()) && !is_ours {
         let said = axum::body::to_bytes(response.into_body(), 4_096).await.unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         let (error, help) = match (status, said.trim()) {

@@ -299,3 +299,32 @@ async fn pages_fit_a_phone_and_a_wall_by_day_and_by_night() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_day_of_a_thousand_workers_is_a_small_page() {
+    let Some(browser) = Browser::open().await else { return };
+    let stage = running(0, 1_000, &[]);
+    let steps: Vec<String> = (0..20).map(|i| format!("step_{i}")).collect();
+    let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+    stage.change(|play| {
+        let day = Duration::from_secs(86_400);
+        play.records[0] = run(RUN, day, 1_000);
+        play.windows = (0..1_439).map(|at| window(at * 60, 60, &steps)).collect();
+        play.windows.extend((86_250..86_395).map(|at| window(at, 1, &steps)));
+    });
+    let served = served(&stage).await;
+    browser.screen(1_280, 900, false).await;
+    let began = std::time::Instant::now();
+    browser.goto(&served.url(&path())).await;
+    browser
+        .until("document.querySelector('#run').dataset.ready && Chart.getChart('chart-times').data.datasets.length")
+        .await;
+    println!("a day of 1,000 workers opens in {:?}", began.elapsed());
+    let sent = "performance.getEntries().filter((e) => e.transferSize).reduce((sum, e) => sum + e.transferSize, 0)";
+    let sent = browser.is(sent).await.as_f64().unwrap();
+    println!("and takes {sent} bytes");
+    assert!(sent < 1e6, "{sent}");
+    let points = browser.is("Chart.getChart('chart-players').data.datasets[0].data.length").await.as_u64().unwrap();
+    assert!((300..600).contains(&points), "{points}");
+    assert_eq!(browser.is("document.querySelectorAll('#grid .cell').length").await, 1_000);
+}

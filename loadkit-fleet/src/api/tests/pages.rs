@@ -258,7 +258,7 @@ async fn a_stream_goes_on_where_it_was_left_and_says_what_it_left_out() {
         record.note(3, "a note");
         record.state = RunState::Ended;
         *fake.now_ms.lock().unwrap() = 400_000;
-        record.start_at_ms = 0;
+        (record.start_at_ms, record.ended_at_ms) = (0, Some(300_000));
     }
     let all = heard(&router, &path, Some("270-0")).await;
     let seconds: Vec<&str> = all.iter().filter(|(_, name, _)| name == "figures").map(|(id, ..)| id.as_str()).collect();

@@ -7,11 +7,11 @@ use loadkit_sinks::Interval;
 use serde_json::{Map, Value, json};
 
 /// Steps of a window: those after them in the alphabet are in the report.
-const MAX_STEPS: usize = 64;
+const MAX_STEPS: usize = 48;
 /// Kinds of failure of a window.
-const MAX_KINDS: usize = 64;
+const MAX_KINDS: usize = 24;
 /// No name is longer.
-const MAX_NAME: usize = 80;
+const MAX_NAME: usize = 60;
 
 /// What is shown of the kit's own health: a short name, the figure's, and whether it is a trend, a gauge or a count.
 const KIT: [(&str, &str, Kind); 13] = [
@@ -43,8 +43,15 @@ fn is_whole(name: &str) -> bool {
     !name.contains('{')
 }
 
+/// A name that fits; those that are cut keep their end too, by which names mostly differ.
 fn short(name: &str) -> String {
-    loadkit_core::format::fit(name, MAX_NAME)
+    let length = name.chars().count();
+    if length <= MAX_NAME {
+        return name.to_owned();
+    }
+    let head = name.chars().take(MAX_NAME / 2).collect::<String>();
+    let tail = name.chars().skip(length - MAX_NAME / 2 + 1).collect::<String>();
+    format!("{head}…{tail}")
 }
 
 /// A window of rollups.
@@ -110,4 +117,28 @@ pub(super) fn of_point(point: &SeriesPoint) -> Value {
 
 fn seconds(us: u64) -> f64 {
     us as f64 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use loadkit_sinks::StepFigures;
+
+    use super::*;
+
+    #[test]
+    fn a_second_of_the_largest_run_goes_over_a_narrow_wire() {
+        let mut interval = Interval::default();
+        for i in 0..200 {
+            let mut step = StepFigures::default();
+            for kind in 0..32 {
+                step.failures.insert(format!("{kind:0>200}"), u64::from(u32::MAX));
+            }
+            interval.steps.insert(format!("{i:0>200}"), step);
+        }
+        let text = of_interval(&interval).to_string();
+        // Half a megabyte a minute: the rest is for what else is told.
+        assert!(text.len() < 9_000, "{}", text.len());
+        let steps = of_interval(&interval)["steps"].as_object().map(Map::len);
+        assert_eq!(steps, Some(MAX_STEPS), "names that are cut stay apart");
+    }
 }

@@ -12,7 +12,7 @@ use crate::api::Front;
 use crate::api::access::{Access, Who};
 use crate::api::fault::Fault;
 use crate::api::runs::OfRun;
-use crate::auth::Known;
+use crate::auth::{AuthError, Known};
 use crate::record::RunState;
 
 /// Only what this service itself sends is loaded, run or shown; texts do not become markup, not even in a script; no other page
@@ -77,14 +77,15 @@ impl IntoResponse for Sorry {
     fn into_response(self) -> Response {
         let (status, body) = (self.0.status(), self.0.body());
         let is_nobody = status == StatusCode::UNAUTHORIZED;
+        let has_none = is_nobody && body.error == AuthError::Missing.to_string();
         let title = if is_nobody { "Who are you?" } else { "That did not work" };
         let body = html! {
             h1 { (title) }
-            section class="sorry" {
+            @if has_none { p { "This fleet wants to know who looks." } } @else { section class="sorry" {
                 @for line in body.error.lines() { p { (line) } }
                 @if let Some(rule) = &body.rule { p { "The rule: " b { (rule) } } }
-                @if let Some(help) = &body.help { p class="note" { (help) } }
-            }
+                @if let Some(help) = body.help.as_ref().filter(|_| !is_nobody) { p class="note" { (help) } }
+            } }
             @if is_nobody { (session::form("")) } @else { p { a href="/" { "All runs" } } }
         };
         page(None, Page { title, here: "", scripts: &[], body }, status)

@@ -23,12 +23,14 @@ const LOOK: Duration = Duration::from_secs(1);
 const HELD: usize = 120;
 /// A second is told so long after its end, when most workers have reported it, ms.
 const SETTLED_MS: u64 = 4_000;
-/// Leases are read so often.
-const LEASES: u64 = 2;
-/// And those of very many workers so often.
-const MANY: (u32, u64) = (100, 5);
+/// Leases of up to so many workers are read so often: what is told of them goes over the wire each time.
+const LEASES: [(u32, u64); 3] = [(100, 2), (2_000, 5), (u32::MAX, 20)];
+/// Of no more workers it is told how many players each has.
+const MAX_PLAYERS: u32 = 2_000;
 /// At most so many workers are named as odd.
-const MAX_ODD: usize = 100;
+const MAX_ODD: usize = 50;
+/// What is odd about one is no longer.
+const MAX_WHY: usize = 160;
 /// A worker that was not heard of for so long is told, ms.
 const SILENT_MS: u64 = 10_000;
 
@@ -131,12 +133,13 @@ async fn look(service: &dyn Service, run: RunId, looks: u64, now: &mut Now) -> R
     now.tell("run", &shown(&record));
     now.tell("markers", &json!(standing.markers));
     now.tell("failures", &json!(standing.failures));
-    let often = if record.workers > MANY.0 { MANY.1 } else { LEASES };
+    let often = LEASES.iter().find(|(most, _)| record.workers <= *most).map_or(1, |(_, often)| *often);
     if looks.is_multiple_of(often) || ended {
         let leases = service.leases(&record).await?;
         now.tell("workers", &json!({ "crew": standing.crew, "grid": grid(&record, &leases, now_ms) }));
     }
-    let run_s = now_ms.saturating_sub(record.start_at_ms) / 1_000;
+    let until_ms = record.ended_at_ms.unwrap_or(now_ms);
+    let run_s = until_ms.saturating_sub(record.start_at_ms) / 1_000;
     let from_s = now.seconds.back().map_or(run_s.saturating_sub(HELD as u64), |last| last.to_s);
     let windows = service.windows(run, Duration::from_secs(1), Duration::from_secs(from_s), HELD).await?;
     let read = windows.len();
@@ -179,8 +182,9 @@ pub(super) fn grid(record: &RunRecord, leases: &[Lease], now_ms: u64) -> Value {
         Some(Phase::Absent) => 'a',
     };
     let cells: String = (0..record.workers).map(sign).collect();
-    let players: Vec<u64> =
-        (0..record.workers).map(|worker| latest.get(&worker).map_or(0, |lease| lease.status.active)).collect();
+    let told = if record.workers <= MAX_PLAYERS { record.workers } else { 0 };
+    let active = |worker| latest.get(&worker).map_or(0, |lease| lease.status.active);
+    let players: Vec<u64> = (0..told).map(active).collect();
     let is_over = record.state == RunState::Ended;
     let odd: Vec<Value> = latest
         .values()
@@ -217,5 +221,5 @@ fn odd(lease: &Lease, now_ms: u64, is_over: bool) -> Option<String> {
     let end = lease.end.as_ref();
     said.extend(end.and_then(|end| end.error.as_ref()).map(|why| format!("could not play: {why}")));
     said.extend(end.and_then(|end| end.cut_short.as_ref()).map(|why| format!("ended before its time: {why}")));
-    (!said.is_empty()).then(|| loadkit_core::format::fit(&said.join("; "), 300))
+    (!said.is_empty()).then(|| loadkit_core::format::fit(&said.join("; "), MAX_WHY))
 }

@@ -34,7 +34,8 @@ export class Workers {
       const className = `cell ${name}${why ? " odd" : ""}`;
       if (cell.className !== className) cell.className = className;
       if (cell.textContent !== text) cell.textContent = text;
-      cell.title = `worker ${worker}: ${players[worker]} players${why ? `; ${why}` : ""}`;
+      const many = worker in players ? `: ${players[worker]} players` : "";
+      cell.title = `worker ${worker}${many}${why ? `; ${why}` : ""}`;
     });
     const items = odd.map(([worker, why]) => make("li", "", make("b", "", `worker ${worker}`), `: ${why}`));
     const list = this.section.querySelector("#odd");
