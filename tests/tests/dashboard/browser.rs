@@ -63,7 +63,7 @@ impl Browser {
         let mut port = None;
         for _ in 0..10 {
             let line = driver.first_line(LIMIT);
-            port = line.rsplit_once("on port ").and_then(|(_, port)| port.trim_end_matches('.').parse::<u16>().ok());
+            port = line.rsplit_once("started successfully on port ").and_then(|(_, port)| port.trim_end_matches('.').parse::<u16>().ok());
             if port.is_some() {
                 break;
             }
