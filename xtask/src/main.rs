@@ -58,6 +58,7 @@ test
         LOADKIT_TEST_SINKS_PYTHON     a folder for PYTHONPATH, with opentelemetry-proto
                                       and prometheus-client
         LOADKIT_TEST_SINKS_NODE       a folder whose node_modules have statsd
+        LOADKIT_TEST_AXE_NODE         a folder whose node_modules have axe-core
         LOADKIT_TEST_MINISTACK        a folder for PYTHONPATH, with ministack,
                                       aws-sam-translator and cfn-lint
         LOADKIT_TEST_OPENAPI_PYTHON   a folder for PYTHONPATH, with openapi-spec-validator

@@ -81,11 +81,14 @@ pub fn router(service: Arc<dyn Service>, access: Access) -> Router {
         let document = document.clone();
         async move { ([(header::CONTENT_TYPE, "application/json")], document.to_string()) }
     };
-    let router = router.route("/v1/openapi.json", get(openapi)).layer(middleware::map_response(finish));
-    // Pages answer as pages, also when something is wrong.
+    let router = router.route("/v1/openapi.json", get(openapi));
     #[cfg(feature = "web")]
     let router = router.merge(web::routes());
-    router.layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)).layer(middleware::from_fn(in_time)).with_state(front)
+    router
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
+        .layer(middleware::from_fn(in_time))
+        .layer(middleware::map_response(finish))
+        .with_state(front)
 }
 
 /// The OpenAPI document of the API, in JSON.

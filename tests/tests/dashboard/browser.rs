@@ -63,7 +63,9 @@ impl Browser {
         let mut port = None;
         for _ in 0..10 {
             let line = driver.first_line(LIMIT);
-            port = line.rsplit_once("started successfully on port ").and_then(|(_, port)| port.trim_end_matches('.').parse::<u16>().ok());
+            port = line
+                .rsplit_once("started successfully on port ")
+                .and_then(|(_, port)| port.trim_end_matches('.').parse::<u16>().ok());
             if port.is_some() {
                 break;
             }
@@ -156,9 +158,29 @@ impl Browser {
         severe.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
+    /// What axe finds of consequence: where people who see, hear or point otherwise are kept out. None if it is not there.
+    pub(crate) async fn barriers(&self) -> Option<Vec<String>> {
+        let folder = env::var_os("LOADKIT_TEST_AXE_NODE").map(PathBuf::from);
+        let Some(folder) = folder else {
+            println!("left out: LOADKIT_TEST_AXE_NODE does not say where axe-core is");
+            return None;
+        };
+        let axe = std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).unwrap();
+        self.client.execute(&axe, Vec::new()).await.unwrap();
+        let run = "const done = arguments[0]; axe.run().then((found) => done(found.violations.map((one) => \
+                   ({ impact: one.impact, id: one.id, at: one.nodes.slice(0, 3).map((node) => node.html + ' ' + node.failureSummary) }))));";
+        let found = self.client.execute_async(run, Vec::new()).await.unwrap();
+        let severe =
+            found.as_array().unwrap().iter().filter(|one| one["impact"] == "serious" || one["impact"] == "critical");
+        Some(severe.map(Value::to_string).collect())
+    }
+
     /// Keeps a picture of the whole page where `LOADKIT_TEST_SCREENSHOTS` says.
     pub(crate) async fn picture(&self, name: &str) {
         let Some(folder) = env::var_os("LOADKIT_TEST_SCREENSHOTS").map(PathBuf::from) else { return };
+        // What was resized is drawn with the next frames.
+        let frames = "const done = arguments[0]; let n = 0; const next = () => (n++ < 5 ? requestAnimationFrame(next) : done());                       next();";
+        self.client.execute_async(frames, Vec::new()).await.unwrap();
         let params = json!({ "format": "png", "captureBeyondViewport": true });
         let answer = self.tell("Page.captureScreenshot", params).await;
         let bytes = base64::engine::general_purpose::STANDARD.decode(answer["data"].as_str().unwrap()).unwrap();

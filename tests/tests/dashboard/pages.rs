@@ -295,6 +295,9 @@ async fn pages_fit_a_phone_and_a_wall_by_day_and_by_night() {
                 let paper = browser.is("getComputedStyle(document.body).backgroundColor").await;
                 assert_eq!(paper, if is_dark { "rgb(23, 23, 23)" } else { "rgb(255, 255, 255)" });
                 browser.picture(&format!("{name}-{screen}-{time}")).await;
+                if screen != "wall" {
+                    assert_eq!(browser.barriers().await.unwrap_or_default(), [""; 0], "{name} on a {screen} by {time}");
+                }
             }
         }
     }

@@ -248,7 +248,9 @@ impl Service for Stage {
     }
 
     async fn leases(&self, _: &RunRecord) -> Result<Vec<Lease>, Fault> {
-        Ok(self.0.lock().unwrap().leases.clone())
+        let mut leases = self.0.lock().unwrap().leases.clone();
+        leases.iter_mut().for_each(|lease| lease.beat_at_ms = now_ms());
+        Ok(leases)
     }
 
     async fn standing(&self, _: RunId) -> Result<Standing, Fault> {

@@ -141,5 +141,6 @@ async fn a_run_is_launched_turned_stopped_and_compared() {
     assert_eq!(browser.is("Chart.getChart('chart-distribution').data.datasets.length").await, 2);
     browser.fits().await;
     browser.picture("whole-compare").await;
+    assert_eq!(browser.barriers().await.unwrap_or_default(), [""; 0]);
     assert_eq!(browser.complaints().await, [""; 0]);
 }

@@ -228,13 +228,22 @@ fn of_gate(gate: &Gate) -> Markup {
             thead { tr { th { "Step" } th { "Figure" } th class="n" { "old" } th class="n" { "new" } th class="n" { "change" } th class="n" { "between" } th { "the gate says" } } }
             tbody {
                 @for row in &gate.figures { (figure(row)) }
-                @for row in &gate.too_rare {
-                    tr { td class="name" { (format::name(&row.step, MAX_NAME)) } td { (row.figure.name()) }
-                        td colspan="4" class="note" { "it ran " (format::count(row.ran)) " times, and " (format::count(row.needed)) " are needed" }
-                        td { "too rare" } }
-                }
             }
         } }
+        @if !gate.too_rare.is_empty() {
+            details {
+                summary { (format::counted(gate.too_rare.len() as u64, "figure", "figures")) " of steps that ran too rarely to judge" }
+                div class="scroll" tabindex="0" role="region" aria-label="Steps that ran too rarely" { table {
+                    thead { tr { th { "Step" } th { "Figure" } th class="n" { "ran" } th class="n" { "needed" } } }
+                    tbody { @for row in &gate.too_rare { tr {
+                        td class="name" { (format::name(&row.step, MAX_NAME)) }
+                        td { (row.figure.name()) }
+                        td class="n" { (format::count(row.ran)) }
+                        td class="n" { (format::count(row.needed)) }
+                    } } }
+                } }
+            }
+        }
         @for note in &gate.notes { p class="note" { (format::fit(note, MAX_TEXT)) } }
     }
 }

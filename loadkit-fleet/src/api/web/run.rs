@@ -133,6 +133,7 @@ fn charts(is_live: bool) -> Markup {
                 button type="button" id="later" { "Later" }
                 button type="button" id="whole" { "The whole run" }
                 @if is_live { label { input type="checkbox" id="follow" checked; " follow" } }
+                label { input type="checkbox" id="logarithmic"; " logarithmic times" }
                 label { "Time of steps "
                     select id="figure" { @for (value, name) in figures { option value=(value) selected[value == "p99"] { (name) } } }
                 }

@@ -9,6 +9,12 @@ export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
+/** A point without neighbours is no line: it is shown as a point. */
+function alone({ dataset, dataIndex }) {
+  const at = (i) => dataset.data[i]?.y ?? null;
+  return at(dataIndex) != null && at(dataIndex - 1) == null && at(dataIndex + 1) == null ? 2 : 0;
+}
+
 export class Board {
   constructor() {
     this.charts = [];
@@ -35,7 +41,7 @@ export class Board {
         interaction: { mode: "index", intersect: false, axis: "x" },
         events: ["mousemove", "mouseout", "touchstart", "touchmove"],
         onHover: (_, active) => this.show(one, active),
-        elements: { point: { radius: 0, hitRadius: 6 }, line: { borderWidth: 1.5, spanGaps: false } },
+        elements: { point: { radius: alone, hitRadius: 6 }, line: { borderWidth: 1.5, spanGaps: false } },
         scales: {
           x: { type: "linear", ticks: { callback: clock, maxRotation: 0, autoSkipPadding: 24 } },
           y: { beginAtZero: true, ticks: { callback: (value) => format(value), maxTicksLimit: 6 } },
@@ -61,6 +67,12 @@ export class Board {
   lines(id, lines) {
     const one = this.charts.find((chart) => chart.id === id);
     if (one) one.lines = lines;
+  }
+
+  /** Shows the values of a chart by their logarithms, or as they are. */
+  scale(id, isLogarithmic) {
+    const one = this.charts.find((chart) => chart.id === id);
+    if (one) one.chart.options.scales.y.type = isLogarithmic ? "logarithmic" : "linear";
   }
 
   /** Draws everything anew. `times` are the ends of the points, s of the run. */

@@ -205,7 +205,7 @@ function told(name, data) {
     fetchAll().catch(() => {});
   } else if (name === "time") {
     aheadMs = data.now_ms - Date.now();
-    trouble(data.fault ? `The fleet has trouble: ${data.fault}` : at("trouble").dataset.kept ?? "");
+    trouble(data.fault ? `The fleet has trouble: ${data.fault}` : "");
   } else if (name === "fault") trouble(data.text);
   else if (name === "over") {
     live.close();
@@ -244,6 +244,10 @@ function age() {
 }
 
 at("figure").addEventListener("change", draw);
+at("logarithmic").addEventListener("change", (event) => {
+  board.scale("times", event.target.checked);
+  draw();
+});
 at("zoom-in").addEventListener("click", () => board.turn(0.5, 0));
 at("zoom-out").addEventListener("click", () => board.turn(2, 0));
 at("earlier").addEventListener("click", () => board.turn(1, -0.5));
@@ -270,5 +274,6 @@ if (isLive) {
   const names = ["run", "figures", "workers", "failures", "notes", "markers", "behind", "time", "fault", "over"];
   live = new Live(`/data/runs/${run}/live`, `${Math.floor(toS)}-0`, names, told);
   setInterval(age, 1_000);
+  age();
 }
 page.dataset.ready = "yes";
