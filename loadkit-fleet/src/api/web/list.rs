@@ -59,7 +59,7 @@ impl Asked {
     }
 
     /// The same question, from another place in the list on.
-    fn from_place(&self, after: &str) -> String {
+    fn at_place(&self, after: &str) -> String {
         let pairs = [
             ("outcome", &self.outcome),
             ("scenario", &self.scenario),
@@ -145,7 +145,7 @@ fn table(asked: &Asked, list: &RunList, now_ms: u64) -> Markup {
         @if runs.is_empty() {
             p class="empty" {
                 @if next.is_some() { "None of the runs looked at so far is such a one." }
-                @else if asked.from_place("") == "/" { "There is no run yet. " a href="/launch" { "Launch one" } "." }
+                @else if asked.at_place("") == "/" { "There is no run yet. " a href="/launch" { "Launch one" } "." }
                 @else { "There is no such run." }
             }
         } @else {
@@ -161,8 +161,8 @@ fn table(asked: &Asked, list: &RunList, now_ms: u64) -> Markup {
             }
         }
         nav aria-label="More runs" class="pages" {
-            @if !asked.after.is_empty() { a href=(asked.from_place("")) { "The latest" } }
-            @if let Some(next) = next { a href=(asked.from_place(next)) rel="next" { "Earlier runs" } }
+            @if !asked.after.is_empty() { a href=(asked.at_place("")) { "The latest" } }
+            @if let Some(next) = next { a href=(asked.at_place(next)) rel="next" { "Earlier runs" } }
         }
     }
 }

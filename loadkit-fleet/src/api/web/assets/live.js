@@ -6,7 +6,7 @@ const AGAIN_MS = 2_000;
 export class Live {
   /** Listens at `address` from the place `after` on; `hear(name, data)` gets the events. */
   constructor(address, after, names, hear) {
-    Object.assign(this, { address, after, names, hear, heardAt: Date.now(), isOpen: false, over: false });
+    Object.assign(this, { address, after, names, hear, heardAt: Date.now(), isOpen: false, wasOpen: false, over: false });
     this.open();
     this.watch = setInterval(() => this.check(), 1_000);
   }
@@ -16,7 +16,7 @@ export class Live {
     this.heardAt = Date.now();
     const source = new EventSource(`${this.address}?after=${encodeURIComponent(this.after)}`);
     source.onopen = () => {
-      this.isOpen = true;
+      this.isOpen = this.wasOpen = true;
       this.heardAt = Date.now();
     };
     source.onerror = () => {
