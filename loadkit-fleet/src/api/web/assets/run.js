@@ -235,7 +235,7 @@ function age() {
   else if (toS === 0) text = `Running for ${span((nowMs - startMs) / 1_000)}; no figures yet.`;
   else text = `Live. Figures up to ${clock(toS)} of ${clock((endsMs - startMs) / 1_000)}, ${span(old)} old.`;
   if (at("age").textContent !== text) at("age").textContent = text;
-  at("age").classList.toggle("stale", isLost || (toS > 0 && old > 15));
+  at("age").classList.toggle("stale", isLost || (live.isOpen && toS > 0 && old > 15));
   const cost = at("cost");
   if (cost) {
     const share = Math.min(1, Math.max(0, (nowMs - startMs) / Math.max(1, endsMs - startMs)));
