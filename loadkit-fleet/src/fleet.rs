@@ -4,6 +4,7 @@
 //! rest. So a caller that dies, or a launch that is cut off half way, leaves nothing that is not taken up.
 
 mod launch;
+mod standing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -13,6 +13,7 @@
 
 mod assemble;
 mod attempts;
+mod failed;
 mod finish;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -183,6 +184,8 @@ pub(crate) struct Keeper<'a> {
     noted: BTreeSet<String>,
     /// What was written last of how many workers are where.
     told_crew: Option<Crew>,
+    /// How many failures and flights were written last.
+    told_failures: failed::Told,
     /// Since when nothing but figures is waited for, ms since 1970.
     done_since_ms: Option<u64>,
     /// Since when the run is to stop.
@@ -219,6 +222,7 @@ impl<'a> Keeper<'a> {
             notes: BTreeSet::new(),
             noted: BTreeSet::new(),
             told_crew: None,
+            told_failures: failed::Told::default(),
             done_since_ms: None,
             stopping_since_ms: None,
             aborted: false,
@@ -258,6 +262,7 @@ impl<'a> Keeper<'a> {
         }
         self.write_notes(now_ms).await?;
         self.tell_crew().await?;
+        self.tell_failures().await?;
         self.end_if_done(now_ms).await
     }
 

@@ -65,6 +65,13 @@ const PACKAGES: &[Packages] = &[
         used_by: "the tests against the StatsD daemon",
     },
     Packages {
+        variable: "LOADKIT_TEST_AXE_NODE",
+        folder: "node-axe-core-4.14.1",
+        program: "node",
+        fetch: |folder| npm(folder, &["axe-core@4.14.1"]),
+        used_by: "the search for what keeps people out of the dashboard",
+    },
+    Packages {
         variable: "LOADKIT_TEST_MINISTACK",
         folder: "python-ministack-1.5.33-sam-1.115.0-cfn-lint-1.58.0",
         program: "python3",

@@ -48,6 +48,7 @@ test
     packages that those need. Set one yourself to use what is somewhere else:
         LOADKIT_TEST_TEEWORLDS        a Teeworlds 0.7 server
         LOADKIT_TEST_CHROMIUM         a Chromium browser
+        LOADKIT_TEST_CHROMEDRIVER     its driver, chromedriver
         LOADKIT_TEST_PROTOBUF_PYTHON  a folder for PYTHONPATH, with protobuf
         LOADKIT_TEST_PROTOBUF_NODE    a folder whose node_modules have google-protobuf
                                       and @bufbuild/protobuf
@@ -57,6 +58,7 @@ test
         LOADKIT_TEST_SINKS_PYTHON     a folder for PYTHONPATH, with opentelemetry-proto
                                       and prometheus-client
         LOADKIT_TEST_SINKS_NODE       a folder whose node_modules have statsd
+        LOADKIT_TEST_AXE_NODE         a folder whose node_modules have axe-core
         LOADKIT_TEST_MINISTACK        a folder for PYTHONPATH, with ministack,
                                       aws-sam-translator and cfn-lint
         LOADKIT_TEST_OPENAPI_PYTHON   a folder for PYTHONPATH, with openapi-spec-validator

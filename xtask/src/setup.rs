@@ -30,6 +30,12 @@ const PROGRAMS: &[Program] = &[
         used_by: "the tests that open the report in a browser",
     },
     Program {
+        variable: "LOADKIT_TEST_CHROMEDRIVER",
+        path: "/usr/bin/chromedriver",
+        package: "chromium-driver",
+        used_by: "the tests that drive the dashboard in a browser",
+    },
+    Program {
         variable: "LOADKIT_TEST_PROMETHEUS",
         path: "/usr/bin/prometheus",
         package: "prometheus",

@@ -41,12 +41,15 @@ impl FromRequestParts<Front> for Who {
     async fn from_request_parts(parts: &mut Parts, front: &Front) -> Result<Who, Fault> {
         match &*front.access {
             Access::Open => {
-                keep_pages_out(&parts.headers)?;
+                keep_pages_out(parts)?;
                 Ok(Who(Known { caller: Caller { name: ANYBODY.to_owned() }, admin: true }))
             }
             Access::Tokens(tokens) => {
-                let token = bearer(&parts.headers).ok_or(AuthError::Missing)?;
-                Ok(Who(tokens.check(token).await?))
+                let token = match bearer(&parts.headers) {
+                    Some(token) => Some(token),
+                    None => cookie(parts)?,
+                };
+                Ok(Who(tokens.check(token.ok_or(AuthError::Missing)?).await?))
             }
             Access::Gateway => match parts.extensions.get::<Principal>() {
                 Some(Principal(Some(name))) => Ok(Who(Known { caller: Caller { name: name.clone() }, admin: false })),
@@ -67,9 +70,25 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
 }
 
+/// The token of a browser. A browser sends it whoever asked for it, so what changes something must come from our own pages.
+#[cfg(feature = "web")]
+fn cookie(parts: &Parts) -> Result<Option<&str>, Fault> {
+    let token = super::web::token_of_cookie(&parts.headers);
+    if token.is_some() && !parts.method.is_safe() {
+        super::web::same_origin(&parts.headers)?;
+    }
+    Ok(token)
+}
+
+#[cfg(not(feature = "web"))]
+fn cookie(_: &Parts) -> Result<Option<&str>, Fault> {
+    Ok(None)
+}
+
 /// Refuses what a web page from elsewhere makes a browser on this machine send: by its origin, or by a name of its own that
 /// it has pointed at loopback.
-fn keep_pages_out(headers: &HeaderMap) -> Result<(), Fault> {
+fn keep_pages_out(parts: &Parts) -> Result<(), Fault> {
+    let headers = &parts.headers;
     let refused = |why: &str| {
         let rule = "without tokens, only this machine's own programs (always)".to_owned();
         Err(Fault::Refused(Refusal { rule, why: why.to_owned() }))
@@ -81,6 +100,10 @@ fn keep_pages_out(headers: &HeaderMap) -> Result<(), Fault> {
     let origin = text(header::ORIGIN).map(|origin| origin.split_once("://").map_or(origin, |(_, host)| host));
     if origin.is_some_and(|host| !is_loopback(host)) {
         return refused("the request comes from a web page of elsewhere");
+    }
+    // Another service of this machine may show pages too.
+    if origin.is_some() && origin != text(header::HOST) && !parts.method.is_safe() {
+        return refused("the request changes something, and comes from a web page of another service");
     }
     Ok(())
 }

@@ -6,20 +6,22 @@ use std::time::Duration;
 use async_trait::async_trait;
 use loadkit_core::{RunId, Verdict};
 use loadkit_sinks::Interval;
-use loadkit_worker::{Clock, Line, LineError, Outbox, StopWord, Store, StoreLine, get_json, keys};
+use loadkit_worker::{Clock, Lease, Line, LineError, Outbox, StopWord, Store, StoreLine, get_json, keys};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::fault::Fault;
 use super::place::Place;
-use super::service::{FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service};
+use super::service::{FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service, Standing};
 use super::wire::{LiveFigures, LivePlayers, LiveStep};
 use crate::auth::is_same_secret;
 use crate::collect::collect;
 use crate::crew::{CREW, Crew};
-use crate::estimate::Estimate;
+use crate::estimate::{Dollars, Estimate};
+use crate::failures::{FAILURES, Failures};
 use crate::fleet::{Fleet, RunLine};
 use crate::keeper::report_file;
+use crate::marker::Marker;
 use crate::policy::Policy;
 use crate::record::{Ending, RunRecord, RunState};
 use crate::request::{Caller, RunRequest};
@@ -118,7 +120,8 @@ impl Service for FleetService {
     }
 
     async fn list(&self, filter: &Filter) -> Result<RunList, Fault> {
-        let mut after = filter.after.as_deref().map(place).transpose()?;
+        let until = filter.until_ms.map(|until_ms| line_at(until_ms, RunId(u64::MAX)));
+        let mut after = filter.after.as_deref().map(place).transpose()?.or(until);
         let (limit, mut looked_at) = (filter.limit(), 0);
         let mut runs: Vec<RunLine> = Vec::new();
         loop {
@@ -126,6 +129,10 @@ impl Service for FleetService {
             let is_last = page.len() < 200;
             looked_at += page.len();
             for line in page {
+                // The list goes back in time.
+                if filter.since_ms.is_some_and(|since_ms| line.created_at_ms < since_ms) {
+                    return Ok(RunList { runs, next: None });
+                }
                 after = Some(line.clone());
                 if fits(filter, &line) {
                     runs.push(line);
@@ -195,6 +202,34 @@ impl Service for FleetService {
         }
     }
 
+    async fn windows(&self, run: RunId, width: Duration, from: Duration, limit: usize) -> Result<Vec<Interval>, Fault> {
+        Ok(rollup::read(&**self.fleet.store(), run, width, from, limit).await?)
+    }
+
+    async fn leases(&self, record: &RunRecord) -> Result<Vec<Lease>, Fault> {
+        Ok(self.fleet.leases(record.id, record.workers).await?)
+    }
+
+    async fn standing(&self, run: RunId) -> Result<Standing, Fault> {
+        let store = &**self.fleet.store();
+        let crew = get_json::<Crew>(store, &keys::of_run(run, CREW)).await?.map(|(crew, _)| crew).unwrap_or_default();
+        let failures = get_json::<Failures>(store, &keys::of_run(run, FAILURES)).await?;
+        let failures = failures.map(|(failures, _)| failures).unwrap_or_default();
+        Ok(Standing { crew, failures, markers: self.fleet.markers(run).await? })
+    }
+
+    async fn mark(&self, run: RunId, caller: &Caller, at_ms: Option<u64>, text: &str) -> Result<Marker, Fault> {
+        Ok(self.fleet.mark(run, at_ms, text, &caller.name).await?)
+    }
+
+    async fn cost(&self, record: &RunRecord) -> Result<Dollars, Fault> {
+        Ok(self.fleet.cost(&record.request)?)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.fleet.clock().now_ms()
+    }
+
     async fn line(&self, run: RunId, token: &str) -> Result<Arc<dyn Line>, Fault> {
         if !is_same_secret(&self.fleet.worker_token(run).await?, token) {
             return Err(Fault::Unauthorized(format!("this is not the token of run {run}'s workers")));
@@ -238,6 +273,8 @@ fn millis(time: Duration) -> u64 {
 fn fits(filter: &Filter, line: &RunLine) -> bool {
     let is = |wanted: &Option<String>, text: &str| wanted.as_deref().is_none_or(|wanted| wanted == text);
     filter.state.is_none_or(|state| line.state == state)
+        && filter.verdict.is_none_or(|verdict| line.verdict == Some(verdict))
+        && filter.until_ms.is_none_or(|until_ms| line.created_at_ms < until_ms)
         && is(&filter.by, &line.by)
         && is(&filter.scenario, &line.scenario)
         && is(&filter.build, &line.build)
@@ -252,9 +289,14 @@ fn cursor(line: &RunLine) -> String {
 fn place(cursor: &str) -> Result<RunLine, Fault> {
     let parts = cursor.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, u64::from_str_radix(id, 16).ok()?)));
     let (created_at_ms, id) = parts.ok_or_else(|| Fault::Bad("`after` is no place in the list of runs".into()))?;
+    Ok(line_at(created_at_ms, RunId(id)))
+}
+
+/// A line of which only the place counts.
+fn line_at(created_at_ms: u64, id: RunId) -> RunLine {
     let empty = String::new;
-    Ok(RunLine {
-        id: RunId(id),
+    RunLine {
+        id,
         created_at_ms,
         scenario: empty(),
         target: empty(),
@@ -262,7 +304,7 @@ fn place(cursor: &str) -> Result<RunLine, Fault> {
         by: empty(),
         state: RunState::Ended,
         verdict: None::<Verdict>,
-    })
+    }
 }
 
 /// A record as it is told while it changes: without the plan, which does not, and without its notes, which are told each.

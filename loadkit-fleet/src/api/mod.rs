@@ -16,6 +16,8 @@ mod place;
 mod runs;
 mod service;
 mod tokens;
+#[cfg(feature = "web")]
+mod web;
 mod wire;
 mod workers;
 
@@ -42,8 +44,8 @@ pub use behind::FleetService;
 pub use fault::{ErrorBody, Fault};
 pub use gateway::{GatewayResponse, handle};
 pub use listen::{Door, DoorError};
-pub use service::{FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service};
-pub use wire::{Dial, Done, Health, LiveFigures, LivePlayers, LiveStep, Stop, TokenRequest};
+pub use service::{FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service, Standing};
+pub use wire::{Dial, Done, Health, LiveFigures, LivePlayers, LiveStep, MarkerRequest, Stop, TokenRequest};
 
 /// No body is longer: a plan is at most 1 MiB, and several parcels of a worker fit.
 pub const MAX_REQUEST_BYTES: usize = 3 << 19;
@@ -58,11 +60,19 @@ struct Front {
     service: Arc<dyn Service>,
     access: Arc<Access>,
     live: Arc<Semaphore>,
+    #[cfg(feature = "web")]
+    web: Arc<web::Web>,
 }
 
 /// The API over this service, for callers who come in this way.
 pub fn router(service: Arc<dyn Service>, access: Access) -> Router {
-    let front = Front { service, access: Arc::new(access), live: Arc::new(Semaphore::new(MAX_LIVE)) };
+    let front = Front {
+        service,
+        access: Arc::new(access),
+        live: Arc::new(Semaphore::new(MAX_LIVE)),
+        #[cfg(feature = "web")]
+        web: Arc::default(),
+    };
     let (router, document) = parts();
     // It is made once: a text that is always JSON.
     let document: Arc<str> = document.to_json().unwrap_or_default().into();
@@ -70,8 +80,10 @@ pub fn router(service: Arc<dyn Service>, access: Access) -> Router {
         let document = document.clone();
         async move { ([(header::CONTENT_TYPE, "application/json")], document.to_string()) }
     };
+    let router = router.route("/v1/openapi.json", get(openapi));
+    #[cfg(feature = "web")]
+    let router = router.merge(web::routes());
     router
-        .route("/v1/openapi.json", get(openapi))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .layer(middleware::from_fn(in_time))
         .layer(middleware::map_response(finish))
@@ -126,6 +138,7 @@ fn described() -> OpenApiRouter<Front> {
         .routes(routes!(runs::show))
         .routes(routes!(runs::stop))
         .routes(routes!(runs::dial))
+        .routes(routes!(runs::mark, runs::markers))
         .routes(routes!(runs::report))
         .routes(routes!(runs::files))
         .routes(routes!(runs::file))
@@ -155,9 +168,11 @@ async fn in_time(request: Request, next: Next) -> Response {
 
 /// What holds for all answers: errors that were not ours get our shape, and nothing is guessed or kept by who reads it.
 async fn finish(response: Response) -> Response {
-    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    // Pages say what is wrong as pages do.
+    let ours: [&[u8]; 2] = [b"application/json", b"text/html; charset=utf-8"];
+    let is_ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| ours.contains(&kind.as_bytes()));
     let status = response.status();
-    let mut response = if (status.is_client_error() || status.is_server_error()) && !is_json {
+    let mut response = if (status.is_client_error() || status.is_server_error()) && !is_ours {
         let said = axum::body::to_bytes(response.into_body(), 4_096).await.unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         let (error, help) = match (status, said.trim()) {

@@ -12,10 +12,11 @@ use utoipa::IntoResponses;
 use super::access::Who;
 use super::fault::{ErrorBody, Fault};
 use super::service::{FileEntry, Filter, RunList};
-use super::wire::{Dial, Stop};
+use super::wire::{Dial, MarkerRequest, Stop};
 use super::{Asked, Bytes, Front};
 use crate::estimate::Estimate;
 use crate::fleet::DIAL;
+use crate::marker::Marker;
 use crate::record::RunRecord;
 use crate::request::RunRequest;
 
@@ -161,6 +162,31 @@ pub(super) async fn dial(
     }
     let record = front.service.dial(run, &who.caller, dial).await?;
     Ok((StatusCode::ACCEPTED, Json(record)))
+}
+
+/// Notes on a run's time axis what happened elsewhere: a deployment, a fail-over, somebody's remark.
+#[utoipa::path(post, path = "/v1/runs/{id}/markers", tag = "runs",
+    params(("id" = String, Path, description = "The run")), request_body = MarkerRequest,
+    responses((status = 201, description = "The marker", body = Marker), Faults),
+    security(("bearer" = []), ("sigv4" = [])))]
+pub(super) async fn mark(
+    State(front): State<Front>,
+    Who(who): Who,
+    OfRun(run): OfRun,
+    Asked(MarkerRequest { text, at_ms }): Asked<MarkerRequest>,
+) -> Result<(StatusCode, Json<Marker>), Fault> {
+    let marker = front.service.mark(run, &who.caller, at_ms, &text).await?;
+    Ok((StatusCode::CREATED, Json(marker)))
+}
+
+/// The markers of a run, in the order of their times.
+#[utoipa::path(get, path = "/v1/runs/{id}/markers", tag = "runs",
+    params(("id" = String, Path, description = "The run")),
+    responses((status = 200, description = "The markers", body = Vec<Marker>), Faults),
+    security(("bearer" = []), ("sigv4" = [])))]
+pub(super) async fn markers(State(front): State<Front>, _: Who, OfRun(run): OfRun) -> Result<Json<Vec<Marker>>, Fault> {
+    front.service.show(run).await?;
+    Ok(Json(front.service.standing(run).await?.markers))
 }
 
 /// A run's report as JSON.

@@ -5,14 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use loadkit_core::RunId;
-use loadkit_worker::Line;
+use loadkit_core::{RunId, Verdict};
+use loadkit_sinks::Interval;
+use loadkit_worker::{Lease, Line};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::fault::Fault;
-use crate::estimate::Estimate;
+use crate::crew::Crew;
+use crate::estimate::{Dollars, Estimate};
+use crate::failures::Failures;
 use crate::fleet::RunLine;
+use crate::marker::Marker;
 use crate::record::{RunRecord, RunState};
 use crate::request::{Caller, RunRequest};
 
@@ -30,6 +34,13 @@ pub struct Filter {
     pub scenario: Option<String>,
     /// Only those of this build of the server.
     pub build: Option<String>,
+    /// Only those that came out so.
+    #[param(inline)]
+    pub verdict: Option<Verdict>,
+    /// Only those that were asked for then or later, ms since 1970.
+    pub since_ms: Option<u64>,
+    /// Only those that were asked for before, ms since 1970.
+    pub until_ms: Option<u64>,
     /// Only those behind this place: `next` of the page before.
     pub after: Option<String>,
     /// At most so many: 50 if nothing is said, and never more than 200.
@@ -113,6 +124,17 @@ pub struct FileEntry {
     pub bytes: u64,
 }
 
+/// How a run stands, but for its figures: what the dashboard shows beside them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// How many workers are where.
+    pub crew: Crew,
+    /// What happened in the words of those who deploy, build or watch.
+    pub markers: Vec<Marker>,
+    /// The earliest failures, and what their players did last.
+    pub failures: Failures,
+}
+
 /// The fleet, as the front door sees it. Who the caller is has been found out; whether it may is the service's to say.
 #[async_trait]
 pub trait Service: Send + Sync + fmt::Debug {
@@ -175,4 +197,38 @@ pub trait Service: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`Fault::Unauthorized`] if it is not the run's, and see there.
     async fn line(&self, run: RunId, token: &str) -> Result<Arc<dyn Line>, Fault>;
+
+    /// Windows of a run's figures, of one of [`WIDTHS`](crate::rollup::WIDTHS), from the one that begins at `from` or after it, at
+    /// most so many.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    async fn windows(&self, run: RunId, width: Duration, from: Duration, limit: usize) -> Result<Vec<Interval>, Fault>;
+
+    /// The leases of a run's workers, by worker and attempt.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    async fn leases(&self, record: &RunRecord) -> Result<Vec<Lease>, Fault>;
+
+    /// How a run stands, but for its figures.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    async fn standing(&self, run: RunId) -> Result<Standing, Fault>;
+
+    /// Notes on a run's time axis what happened elsewhere; now, if no time is given.
+    ///
+    /// # Errors
+    /// [`Fault::Bad`] if it is too long or there are too many, and see there.
+    async fn mark(&self, run: RunId, caller: &Caller, at_ms: Option<u64>, text: &str) -> Result<Marker, Fault>;
+
+    /// What the whole run costs, by its plan.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    async fn cost(&self, record: &RunRecord) -> Result<Dollars, Fault>;
+
+    /// The time by the fleet's clock, ms since 1970.
+    fn now_ms(&self) -> u64;
 }

@@ -1,5 +1,7 @@
 mod door;
 mod fake;
 mod gateway;
+#[cfg(feature = "web")]
+mod pages;
 mod real;
 mod router;

@@ -24,6 +24,17 @@ pub struct Dial {
     pub dial: f64,
 }
 
+/// Something that happened elsewhere, for a run's time axis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MarkerRequest {
+    /// What, in a few words: `matchmaker 2.31.1 deployed`.
+    pub text: String,
+    /// When, ms since 1970; now, if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<u64>,
+}
+
 /// A token to be made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -10,16 +10,19 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use loadkit_core::{Plan, RunId};
+use loadkit_sinks::Interval;
 use loadkit_worker::{
-    Beat, Claim, Command, Job, Line, LineError, MemoryStore, Order, Phase, Terms, VirtualClock, WorkerEnd, WorkerStatus,
+    Beat, Claim, Command, Job, Lease, Line, LineError, MemoryStore, Order, Phase, Terms, VirtualClock, WorkerEnd,
+    WorkerStatus,
 };
 use tower::ServiceExt as _;
 
 use crate::Tokens;
-use crate::api::{Access, Fault, FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service, router};
-use crate::estimate::Estimate;
+use crate::api::{Access, Fault, FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service, Standing, router};
+use crate::estimate::{Dollars, Estimate};
 use crate::fleet::RunLine;
 use crate::launcher::{Home, Quotas};
+use crate::marker::Marker;
 use crate::policy::Policy;
 use crate::record::{RunRecord, RunState};
 use crate::request::{Caller, RunRequest};
@@ -31,12 +34,22 @@ pub(super) const RUN: RunId = RunId(0xabc);
 pub(super) struct Fake {
     pub(super) runs: Mutex<Vec<RunRecord>>,
     pub(super) events: Mutex<Vec<LiveEvent>>,
+    pub(super) windows: Mutex<Vec<Interval>>,
+    pub(super) standing: Mutex<Standing>,
+    pub(super) now_ms: Mutex<u64>,
     pub(super) slow: bool,
 }
 
 impl Fake {
     pub(super) fn new() -> Fake {
-        Fake { runs: Mutex::default(), events: Mutex::default(), slow: false }
+        Fake {
+            runs: Mutex::default(),
+            events: Mutex::default(),
+            windows: Mutex::default(),
+            standing: Mutex::default(),
+            now_ms: Mutex::new(5),
+            slow: false,
+        }
     }
 
     fn change(&self, run: RunId, change: impl FnOnce(&mut RunRecord)) -> Result<RunRecord, Fault> {
@@ -139,6 +152,41 @@ impl Service for Fake {
         let events: Vec<LiveEvent> = events.iter().filter(|event| event.id > after).take(2).cloned().collect();
         let over = events.is_empty() || events.iter().any(|event| event.kind == LiveKind::Ended);
         Ok(LivePage { events, over })
+    }
+
+    async fn windows(&self, run: RunId, width: Duration, from: Duration, limit: usize) -> Result<Vec<Interval>, Fault> {
+        self.show(run).await?;
+        let windows = self.windows.lock().unwrap();
+        let of = |window: &&Interval| {
+            let wide = Duration::from_micros(window.to_us - window.from_us);
+            wide == width && Duration::from_micros(window.from_us) >= from
+        };
+        Ok(windows.iter().filter(of).take(limit).cloned().collect())
+    }
+
+    async fn leases(&self, _: &RunRecord) -> Result<Vec<Lease>, Fault> {
+        Ok(Vec::new())
+    }
+
+    async fn standing(&self, run: RunId) -> Result<Standing, Fault> {
+        self.show(run).await?;
+        Ok(self.standing.lock().unwrap().clone())
+    }
+
+    async fn mark(&self, run: RunId, caller: &Caller, at_ms: Option<u64>, text: &str) -> Result<Marker, Fault> {
+        self.show(run).await?;
+        let marker = Marker { at_ms: at_ms.unwrap_or(7), text: text.into(), by: caller.name.clone() };
+        self.standing.lock().unwrap().markers.push(marker.clone());
+        Ok(marker)
+    }
+
+    async fn cost(&self, record: &RunRecord) -> Result<Dollars, Fault> {
+        let caller = Caller::default();
+        Ok(estimated(&record.request, &caller)?.1.dollars)
+    }
+
+    fn now_ms(&self) -> u64 {
+        *self.now_ms.lock().unwrap()
     }
 
     async fn line(&self, run: RunId, token: &str) -> Result<Arc<dyn Line>, Fault> {

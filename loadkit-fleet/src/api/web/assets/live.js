@@ -1,0 +1,60 @@
+// A stream of events that comes back by itself, keeps its place, and knows how long it has been silent.
+
+const SILENT_MS = 20_000;
+const AGAIN_MS = 2_000;
+
+export class Live {
+  /** Listens at `address` from the place `after` on; `hear(name, data)` gets the events. */
+  constructor(address, after, names, hear) {
+    Object.assign(this, { address, after, names, hear, heardAt: Date.now(), isOpen: false, wasOpen: false, over: false });
+    this.open();
+    this.watch = setInterval(() => this.check(), 1_000);
+  }
+
+  open() {
+    this.source?.close();
+    this.heardAt = Date.now();
+    const source = new EventSource(`${this.address}?after=${encodeURIComponent(this.after)}`);
+    source.onopen = () => {
+      this.isOpen = this.wasOpen = true;
+      this.heardAt = Date.now();
+    };
+    source.onerror = () => {
+      this.isOpen = false;
+      // The browser tries again by itself, unless the answer was an error.
+      if (source.readyState === EventSource.CLOSED && !this.over) {
+        clearTimeout(this.again);
+        this.again = setTimeout(() => this.open(), AGAIN_MS);
+      }
+    };
+    for (const name of this.names) {
+      source.addEventListener(name, (event) => {
+        this.isOpen = true;
+        this.heardAt = Date.now();
+        if (event.lastEventId) this.after = event.lastEventId;
+        this.hear(name, JSON.parse(event.data));
+      });
+    }
+    this.source = source;
+  }
+
+  /** A connection that is dead but does not say so is opened anew. */
+  check() {
+    if (!this.over && Date.now() - this.heardAt > SILENT_MS) {
+      this.isOpen = false;
+      this.open();
+    }
+  }
+
+  /** How long nothing has been heard, s. */
+  silence() {
+    return (Date.now() - this.heardAt) / 1_000;
+  }
+
+  close() {
+    this.over = true;
+    clearInterval(this.watch);
+    clearTimeout(this.again);
+    this.source?.close();
+  }
+}

@@ -1,0 +1,45 @@
+// A sign for each worker, so that among hundreds the odd one is seen.
+
+import { make } from "./text.js";
+
+const SIGNS = { "-": ["·", "none"], w: ["w", "waiting"], p: ["▪", "playing"], d: ["▾", "draining"], e: ["✓", "over"], l: ["✗", "lost"], a: ["✗", "lost"] };
+
+export class Workers {
+  constructor(section) {
+    this.section = section;
+    this.cells = [];
+    this.grid(JSON.parse(section.dataset.grid));
+  }
+
+  show({ crew, grid }) {
+    for (const [name, value] of Object.entries(crew)) {
+      const place = document.getElementById(`crew-${name}`);
+      if (place) place.textContent = value;
+    }
+    this.grid(grid);
+  }
+
+  grid({ cells, players, odd }) {
+    const place = this.section.querySelector("#grid");
+    while (this.cells.length < cells.length) {
+      const cell = make("span", "cell");
+      this.cells.push(cell);
+      place.append(cell);
+    }
+    const oddOnes = new Map(odd);
+    [...cells].forEach((sign, worker) => {
+      const cell = this.cells[worker];
+      const [text, name] = SIGNS[sign] ?? SIGNS["-"];
+      const why = oddOnes.get(worker);
+      const className = `cell ${name}${why ? " odd" : ""}`;
+      if (cell.className !== className) cell.className = className;
+      if (cell.textContent !== text) cell.textContent = text;
+      const many = worker in players ? `: ${players[worker]} players` : "";
+      cell.title = `worker ${worker}${many}${why ? `; ${why}` : ""}`;
+    });
+    const items = odd.map(([worker, why]) => make("li", "", make("b", "", `worker ${worker}`), `: ${why}`));
+    const list = this.section.querySelector("#odd");
+    if (items.length) list.replaceChildren(make("ul", "odd", ...items));
+    else list.replaceChildren();
+  }
+}

@@ -1,0 +1,8 @@
+//! The dashboard in a real browser.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod browser;
+mod pages;
+mod stage;
+mod whole;
