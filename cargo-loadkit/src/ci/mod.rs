@@ -153,7 +153,7 @@ async fn judge(
     let against = match &order.base {
         Base::Both(address, start) => {
             outcome.compared = "both-at-once";
-            bring_up(order, start.as_ref(), outcome, servers, halt, output).await?;
+            bring_up(order, start.as_deref(), outcome, servers, halt, output).await?;
             Some(address)
         }
         Base::Stored(baselines) => {

@@ -45,7 +45,7 @@ pub(super) struct Order {
 #[derive(Debug)]
 pub(super) enum Base {
     /// The build before, both at once in one run. It is there already if it is not to be started.
-    Both(Address, Option<Start>),
+    Both(Address, Option<Box<Start>>),
     /// Reports of earlier runs.
     Stored(Baselines),
 }
@@ -135,7 +135,7 @@ fn base(settings: &Settings, target: &Address, report: &Path) -> Result<Base, Fa
         return Err(Failure::wrong_use(format!("both builds of the server would listen at {}", target.target()))
             .mended_by(format!("--set base-target=HOST:PORT; or write {PORT} where their commands have the port")));
     }
-    Ok(Base::Both(address, start))
+    Ok(Base::Both(address, start.map(Box::new)))
 }
 
 /// How a server is started that listens at this address, if its setting says so.
