@@ -115,7 +115,7 @@ struct Judged {
 
 fn judge(base: &Loaded, candidate: &Loaded) -> Judged {
     let (base_name, name) = (base.name(), candidate.name());
-    let mut differences = gate::differences((&base_name, &base.report), (&name, &candidate.report));
+    let mut differences = gate::differences((&base_name, &base.report.run), (&name, &candidate.report.run));
     differences.extend(environment(base, candidate));
     let gate = || {
         let base = GateRun::stored(base_name.as_str(), &base.report, None).map_err(|error| error.to_string())?;
