@@ -94,7 +94,7 @@ fn judge(reports: &[(String, Report)], after: Option<Duration>) -> Result<Gate, 
     let stored = |name: &String, report| GateRun::stored(name.clone(), report, after).map_err(Failure::wrong_use);
     let mut runs = Vec::new();
     for (base_name, base) in bases {
-        let differ = differences((base_name, base), (name, candidate));
+        let differ = differences((base_name, &base.run), (name, &candidate.run));
         if !differ.is_empty() {
             let list: String = differ.iter().map(|line| format!("\n  {line}")).collect();
             return Err(Failure::wrong_use(format!("{base_name} and {name} cannot be compared; what differs:{list}")));

@@ -79,6 +79,7 @@ pub fn run(args: &RunsArgs, output: &Output) -> Result<Exit, Failure> {
         build: args.of_build.clone(),
         after: args.after.clone(),
         limit: Some(args.limit),
+        ..Filter::default()
     };
     wait(async {
         with(Opened::to_ask(&settings, output).await?, async |fleet: &Opened| {

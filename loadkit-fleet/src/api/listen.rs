@@ -8,7 +8,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use axum::{Router, middleware};
+use futures_util::StreamExt as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -29,7 +33,7 @@ const MAX_CONNECTIONS: usize = 4_096;
 const MAX_HEAD: Duration = Duration::from_secs(30);
 /// Of an answer something is taken within this time.
 const MAX_STALL: Duration = Duration::from_secs(30);
-/// What is under way when the service is to end gets so long: requests take less, live streams more.
+/// What is under way when the service is to end gets so long: requests take less, and live streams are ended.
 const MAX_LEAVING: Duration = Duration::from_secs(30);
 /// Where the system gives no connection, it is asked again after so long, and so often.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -103,8 +107,11 @@ impl Door {
         service: Arc<dyn Service>,
         stopped: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<()> {
-        let (router, room) = (router(service, self.access), Arc::new(Semaphore::new(MAX_CONNECTIONS)));
         let (stop, stopping) = watch::channel(false);
+        let until = stopping.clone();
+        let router = router(service, self.access)
+            .layer(middleware::map_response(move |response| std::future::ready(live_until(response, until.clone()))));
+        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let (mut stopped, mut connections, mut failed) = (pin!(stopped), JoinSet::new(), 0);
         loop {
             let accepted = tokio::select! {
@@ -132,6 +139,18 @@ impl Door {
         let _ = timeout(MAX_LEAVING, async { while connections.join_next().await.is_some() {} }).await;
         Ok(())
     }
+}
+
+/// Ends a live stream when the service is to end: who listens comes back, and finds the next one. Workers would find nobody
+/// as long as this one waited.
+pub(super) fn live_until(response: Response, mut stopping: watch::Receiver<bool>) -> Response {
+    if response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != "text/event-stream") {
+        return response;
+    }
+    response.map(|body| {
+        let stopped = async move { drop(stopping.wait_for(|stop| *stop).await) };
+        Body::from_stream(body.into_data_stream().take_until(Box::pin(stopped)))
+    })
 }
 
 /// A connection, when there is room for it.

@@ -1,15 +1,21 @@
 //! The door on a socket: where it opens, to whom it closes.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, to_bytes};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use futures_util::{StreamExt as _, stream};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::fake::Fake;
+use crate::api::listen::live_until;
 use crate::api::{Access, Door, DoorError};
 
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -88,4 +94,16 @@ async fn who_never_reads_is_cut_off() {
     }
     let answers = read(&stream).await.matches("HTTP/1.1 200").count();
     assert!((1..REQUESTS).contains(&answers), "{answers}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn live_streams_end_with_the_service() {
+    let (stop, stopping) = watch::channel(false);
+    let events = stream::once(async { Ok::<_, Infallible>("data: 1\n\n") }).chain(stream::pending());
+    let live = Response::builder().header(CONTENT_TYPE, "text/event-stream").body(Body::from_stream(events)).unwrap();
+    let heard = tokio::spawn(to_bytes(live_until(live, stopping).into_body(), 100));
+    sleep(Duration::from_secs(3_600)).await;
+    assert!(!heard.is_finished());
+    stop.send_replace(true);
+    assert_eq!(heard.await.unwrap().unwrap(), "data: 1\n\n");
 }
