@@ -1,6 +1,6 @@
 //! `Settings -> a fleet that can be asked`: a service by its URL, or a fleet of this machine in this process.
 //!
-//! **Commands see one thing, a [`FleetClient`]**: a fleet of this machine is a service too, on loopback, with its runs in a file
+//! **Commands see one thing, a `FleetClient`**: a fleet of this machine is a service too, on loopback, with its runs in a file
 //! of the project. So all commands do the same with both.
 
 mod auth;

@@ -39,12 +39,15 @@ impl Machine {
     }
 }
 
+/// What rustc says of a target's name: whether it knows it, and whether what is linked with it is there.
+type Rustc = Box<dyn Fn(&str) -> (bool, bool)>;
+
 /// What the machine has that builds.
 pub(super) struct Tools {
     /// Its own architecture.
     pub(super) arch: &'static str,
-    /// Whether rustc knows the target, and whether what is linked with it is there.
-    pub(super) target: Box<dyn Fn(&str) -> (bool, bool)>,
+    /// Which targets it can build for.
+    pub(super) target: Rustc,
     /// Whether there is a program of this name.
     pub(super) program: Box<dyn Fn(&str) -> bool>,
     /// Whether a variable of the environment is set.

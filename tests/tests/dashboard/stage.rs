@@ -105,6 +105,8 @@ pub(crate) fn run(id: u64, began: Duration, workers: u32) -> RunRecord {
         ended_at_ms: None,
         ending: None,
         judgement: None,
+        stamp: None,
+        workers_refused: 0,
         attempts_lost: 0,
         workers_lost: 0,
         parcels_missing: 0,
