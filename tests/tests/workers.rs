@@ -140,6 +140,40 @@ fn a_process_with_a_job_is_a_worker_and_leaves_at_a_signal() {
     }
 }
 
+/// The value of a line of this name in CodeBuild's file.
+fn said_by_buildspec(name: &str) -> &'static str {
+    let lines = include_str!("../../deploy/codebuild/buildspec.yml").lines();
+    lines.map(str::trim).find_map(|line| line.strip_prefix(name)).unwrap().trim()
+}
+
+#[test]
+fn a_build_of_a_batch_is_a_worker() {
+    let (server, seen) = rudp_server(|_| ());
+    let numbers: Vec<String> = serde_json::from_str(said_by_buildspec("LOADKIT_WORKER:")).unwrap();
+    let workers = u32::try_from(numbers.len()).unwrap();
+    let army = Army::new(&plan(&server.to_string(), 2 * u64::from(workers), 60), workers, "");
+    let job = army.job(0).to_json();
+    // Where the build begins, its source is: the client.
+    let source = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_client"), source.path().join("client")).unwrap();
+    let build = |number: &String| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", said_by_buildspec("- ")]).current_dir(source.path()).env("LOADKIT_WORKER", number);
+        Child::start(shell.env_remove("AWS_LAMBDA_RUNTIME_API").env("LOADKIT_JOB", &job).stdout(Stdio::piped()))
+    };
+    let builds: Vec<Child> = numbers.iter().map(build).collect();
+    until("all play", || seen.joined() >= 2 * u64::from(workers));
+    army.command(loadkit_worker::Command { stop: StopWord::Drain, ..army.commanded() });
+    for build in builds {
+        let output = build.wait(LIMIT);
+        assert_eq!(output.code, Some(0), "{}", output.err);
+    }
+    for worker in 0..workers {
+        assert_eq!(army.lease(worker, 0).unwrap().phase, Phase::Ended);
+    }
+    assert_eq!(army.figures().totals().started, 2 * u64::from(workers));
+}
+
 #[test]
 fn a_job_that_makes_no_sense_is_wrong_use() {
     let output = Child::run(client().env("LOADKIT_JOB", "{}"), LIMIT);
