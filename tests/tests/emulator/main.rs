@@ -53,8 +53,10 @@ fn says_what_it_can(judgement: &Judgement) -> bool {
     match judgement.verdict {
         Verdict::Pass => {}
         Verdict::Invalid => {
-            let late = "the load generator was late";
-            assert!(judgement.reasons.iter().any(|reason| reason.text.contains(late)), "{:?}", judgement.reasons);
+            // Sockets overflow where nobody has the time to read them.
+            let busy = ["the load generator was late", "kernel threw away"];
+            let is_busy = |text: &str| busy.iter().any(|words| text.contains(words));
+            assert!(judgement.reasons.iter().any(|reason| is_busy(&reason.text)), "{:?}", judgement.reasons);
             println!("  THE MACHINE HAD NO CPU LEFT: how many players came in is not looked at");
         }
         Verdict::Fail => unreachable!("the server did nothing wrong: {judgement:?}"),
