@@ -3,5 +3,7 @@ mod fake;
 mod gateway;
 #[cfg(feature = "web")]
 mod pages;
+#[cfg(feature = "web")]
+mod plans;
 mod real;
 mod router;

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod browser;
+mod doors;
+mod evening;
+mod gallery;
 mod pages;
 mod stage;
 mod whole;

@@ -52,7 +52,7 @@ impl Notifier for Told {
     }
 }
 
-fn fleet(policy: &str) -> (Router, Fleet, Arc<Told>) {
+pub(super) fn fleet(policy: &str) -> (Router, Fleet, Arc<Told>) {
     let policy = Policy::parse(policy, "policy.toml").unwrap();
     let told = Arc::new(Told::default());
     let guard = Arc::new(Guarded::new(policy.clone(), Terms::default()));
