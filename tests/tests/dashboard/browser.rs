@@ -181,8 +181,11 @@ impl Browser {
     }
 
     /// Keeps a picture of the whole page where `LOADKIT_TEST_GALLERY` says, as small as it can be read: those of the documents.
-    pub(crate) async fn exhibit(&self, name: &str) {
-        self.shot("LOADKIT_TEST_GALLERY", name, "webp", json!({ "quality": 40 })).await;
+    pub(crate) async fn exhibit(&self, name: &str, scale: f64) {
+        let size = "((e) => [e.scrollWidth, e.scrollHeight])(document.documentElement)";
+        let (width, height): (f64, f64) = serde_json::from_value(self.is(size).await).unwrap();
+        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": scale });
+        self.shot("LOADKIT_TEST_GALLERY", name, "webp", json!({ "quality": 30, "clip": clip })).await;
     }
 
     async fn shot(&self, variable: &str, name: &str, format: &str, more: Value) {
@@ -201,7 +204,7 @@ impl Browser {
     /// That the page fits the screen: what is too wide scrolls in a frame of its own.
     pub(crate) async fn fits(&self) {
         let over = self.is("document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
-        let widest = "[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 \
+        let widest = "[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > screen.width + 1 \
                       && !e.closest('.scroll, pre')).slice(0, 5).map((e) => e.outerHTML.slice(0, 200))";
         assert_eq!(over, 0, "{}", self.is(widest).await);
     }

@@ -13,7 +13,7 @@ use loadkit_tests::{Echo, Ping, listen};
 use loadkit_worker::Phase;
 use rand::RngExt as _;
 
-use crate::stage::{Stage, failure, lease, line, playing, run};
+use crate::stage::{Stage, failure, lease, line, now_ms, playing, run};
 
 /// The run that goes on.
 pub(crate) const LIVE: RunId = RunId(0x2f31_90c4_77ab_0e15);
@@ -71,7 +71,7 @@ impl Bot for Player {
             game.call(Ping).await.map_err(Error::from)
         })
         .await?;
-        let (wait, is_lost) = (more(420.0 * self.0), cx.rng().random::<f64>() < 0.004);
+        let (wait, is_lost) = (more(420.0 * self.0), cx.rng().random::<f64>() < 0.02);
         cx.step("matchmake", async {
             cx.sleep(Duration::from_secs_f64(0.06 * self.0) + wait).await;
             if is_lost {
@@ -166,6 +166,19 @@ fn second(at: u64) -> Interval {
     window.counts.insert(names::TICKS_BEHIND.to_owned(), if at % 31 == 0 { 4 } else { 0 });
     window.counts.insert(names::KERNEL_DROPS.to_owned(), if at == 188 { 22 } else { 0 });
     window
+}
+
+/// Has the run that goes on come as far as its figures, however long it took to come here.
+pub(crate) fn catch_up(stage: &Stage) {
+    stage.change(|play| {
+        let Some(live) = play.records.iter_mut().find(|record| record.id == LIVE) else { return };
+        let late_ms = now_ms() - (SO_FAR + 5) * 1_000 - live.start_at_ms;
+        for at_ms in [&mut live.created_at_ms, &mut live.start_at_ms, &mut live.ends_at_ms, &mut live.deadline_ms] {
+            *at_ms += late_ms;
+        }
+        live.notes.iter_mut().for_each(|note| note.at_ms += late_ms);
+        play.standing.markers.iter_mut().for_each(|marker| marker.at_ms += late_ms);
+    });
 }
 
 /// The stage of that evening.

@@ -8,10 +8,12 @@ use loadkit_worker::{MemoryStore, SystemClock};
 use std::sync::Arc;
 
 use crate::browser::Browser;
-use crate::evening::{LIVE, done, evening};
+use crate::evening::{LIVE, catch_up, done, evening};
 use crate::stage::Served;
 
-const SCREENS: [(&str, u32, u32); 3] = [("phone", 390, 844), ("desk", 1_280, 900), ("wall", 3_840, 2_160)];
+/// Their names and sizes, and how small their pictures are.
+const SCREENS: [(&str, u32, u32, f64); 3] =
+    [("phone", 390, 844, 0.8), ("desk", 1_280, 900, 0.7), ("wall", 3_840, 2_160, 0.4)];
 
 /// A page: its name, its address, and what is waited for.
 struct Page {
@@ -36,7 +38,11 @@ async fn pages_fit_a_phone_and_a_wall_by_day_and_by_night() {
     let page = |name, address: String, until| Page { name, address, until };
     let pages = [
         page("runs", open.url("/"), "document.querySelector('#trend').dataset.ready"),
-        page("live", open.url(&format!("/runs/{LIVE}")), "document.querySelectorAll('#steps tbody tr').length === 4"),
+        page(
+            "live",
+            open.url(&format!("/runs/{LIVE}")),
+            "document.querySelector('#age').textContent.startsWith('Live')",
+        ),
         page("done", open.url(&format!("/runs/{}", done(5))), "document.querySelector('#run').dataset.ready"),
         page(
             "compare",
@@ -48,9 +54,10 @@ async fn pages_fit_a_phone_and_a_wall_by_day_and_by_night() {
         page("error", open.url(&format!("/runs/{}", RunId(0xdead))), "document.querySelector('.sorry')"),
     ];
     for Page { name, address, until } in pages {
-        for (screen, width, height) in SCREENS {
+        for (screen, width, height, scale) in SCREENS {
             for (time, is_dark) in [("night", true), ("day", false)] {
                 browser.screen(width, height, is_dark).await;
+                catch_up(&stage);
                 browser.goto(&address).await;
                 if name == "launch" {
                     browser.click("button[value=estimate]").await;
@@ -68,8 +75,8 @@ async fn pages_fit_a_phone_and_a_wall_by_day_and_by_night() {
                 assert_eq!(paper, if is_dark { "rgb(23, 23, 23)" } else { "rgb(255, 255, 255)" });
                 browser.picture(&format!("{name}-{screen}-{time}")).await;
                 // Of a wall those that hang there.
-                if screen != "wall" || name == "live" {
-                    browser.exhibit(&format!("{name}-{screen}-{time}")).await;
+                if screen != "wall" || (name, is_dark) == ("live", true) {
+                    browser.exhibit(&format!("{name}-{screen}-{time}"), scale).await;
                 }
                 // Each colour and each layout once.
                 if (screen, is_dark) == ("phone", true) || (screen, is_dark) == ("desk", false) {

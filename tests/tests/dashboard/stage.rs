@@ -271,14 +271,20 @@ impl Service for Stage {
         Ok(play.windows.iter().filter(of).take(limit).cloned().collect())
     }
 
-    async fn leases(&self, _: &RunRecord) -> Result<Vec<Lease>, Fault> {
+    async fn leases(&self, record: &RunRecord) -> Result<Vec<Lease>, Fault> {
+        if record.state == RunState::Ended {
+            return Ok(Vec::new());
+        }
         let mut leases = self.0.lock().unwrap().leases.clone();
         leases.iter_mut().for_each(|lease| lease.beat_at_ms = now_ms());
         Ok(leases)
     }
 
-    async fn standing(&self, _: RunId) -> Result<Standing, Fault> {
-        Ok(self.0.lock().unwrap().standing.clone())
+    async fn standing(&self, run: RunId) -> Result<Standing, Fault> {
+        let play = self.0.lock().unwrap();
+        // What is made up is of the run that goes on.
+        let is_over = play.records.iter().any(|record| record.id == run && record.state == RunState::Ended);
+        Ok(if is_over { Standing::default() } else { play.standing.clone() })
     }
 
     async fn mark(&self, _: RunId, caller: &Caller, at_ms: Option<u64>, text: &str) -> Result<Marker, Fault> {

@@ -284,6 +284,8 @@ fn figure(row: &Compared) -> Markup {
         _ => format::micros(value),
     };
     let change = |change: f64| {
+        // A thousandth of a per cent is none.
+        let change = if change.abs() < 1e-5 { 0.0 } else { change };
         let sign = if change > 0.0 { "+" } else { "" };
         format!("{sign}{} %", format::number(change * 100.0))
     };

@@ -158,6 +158,7 @@ fn charts(is_live: bool) -> Markup {
                 @for (id, name, what) in charts {
                     figure class="chart" {
                         figcaption { b { (name) } " " span class="note" { (what) } }
+                        p class="nothing empty" { "Nothing of this was recorded." }
                         div class="legend" id=(format!("legend-{id}")) {}
                         div class="canvas" { canvas id=(format!("chart-{id}")) role="img" aria-label=(format!("{name} over time: {what}")) {} }
                     }

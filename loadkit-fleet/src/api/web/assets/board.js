@@ -111,6 +111,8 @@ export class Board {
         data.datasets[i] = known;
       });
       data.datasets.length = one.lines.length;
+      const isEmpty = this.times.length > 0 && one.lines.every((line) => line.values.every((value) => value == null));
+      one.chart.canvas.closest(".chart").classList.toggle("without", isEmpty);
       this.legend(one);
       one.chart.update("none");
     }

@@ -46,7 +46,10 @@ if (section) {
   if (answer.ok) {
     runs = (await answer.json()).runs;
     const steps = [...new Set(runs.flatMap((run) => Object.keys(run.steps)))].sort();
-    at("step").replaceChildren(...steps.map((name) => new Option(name, name)));
+    // The slowest step first is looked at.
+    const slowest = (name) => Math.max(0, ...runs.map((run) => run.steps[name]?.at(-1)?.[1] ?? 0));
+    const first = steps.toSorted((a, b) => slowest(b) - slowest(a))[0];
+    at("step").replaceChildren(...steps.map((name) => new Option(name, name, name === first, name === first)));
     at("step").addEventListener("change", draw);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
     draw();

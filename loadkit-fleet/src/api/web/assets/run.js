@@ -69,7 +69,8 @@ function draw() {
   board.lines("lag", ["tick_lag", "wake_lag", "start_lag", "send_lag"].map((name) => line(name.replace("_", " "), kit(name))));
   board.lines("cpu", [line("in use", kit("cpu")), line("by others", kit("cpu_others")), line("kept by the host", kit("cpu_stolen"))]);
   board.lines("memory", [line("memory", kit("memory"))]);
-  const often = (name) => (point) => (point.kit[name] ?? 0) / wide(point);
+  const counted = (name) => points.some((point) => point.kit[name] != null);
+  const often = (name) => (counted(name) ? (point) => (point.kit[name] ?? 0) / wide(point) : () => null);
   board.lines("drops", [
     line("thrown away by kernels", often("kernel_drops")), line("refused by kernels", often("sends_refused")),
     line("ticks begun late", often("ticks_behind")),
