@@ -43,7 +43,8 @@ async fn a_token_of_nobody_opens_nothing() {
     browser.until("document.querySelector('.login [role=alert]')").await;
     assert_eq!(browser.is("document.cookie").await, "", "scripts see no cookie");
     // A cookie of nobody is one, too.
-    let cookie = fantoccini::cookies::Cookie::new("loadkit", "lk_of_nobody_at_all");
+    let mut cookie = fantoccini::cookies::Cookie::new("loadkit", "lk_of_nobody_at_all");
+    cookie.set_domain("127.0.0.1");
     browser.client.add_cookie(cookie).await.unwrap();
     browser.goto(&served.url(&path)).await;
     assert!(browser.is("document.querySelector('#token') && !document.querySelector('#run')").await.as_bool().unwrap());

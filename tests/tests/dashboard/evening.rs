@@ -163,7 +163,7 @@ fn second(at: u64) -> Interval {
     for (name, value) in gauges {
         window.gauges.insert(name.to_owned(), GaugeDelta::new(value, Duration::from_secs(at)));
     }
-    window.counts.insert(names::TICKS_BEHIND.to_owned(), if at % 31 == 0 { 4 } else { 0 });
+    window.counts.insert(names::TICKS_BEHIND.to_owned(), if at.is_multiple_of(31) { 4 } else { 0 });
     window.counts.insert(names::KERNEL_DROPS.to_owned(), if at == 188 { 22 } else { 0 });
     window
 }
