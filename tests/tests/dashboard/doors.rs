@@ -45,6 +45,7 @@ async fn a_token_of_nobody_opens_nothing() {
     // A cookie of nobody is one, too.
     let mut cookie = fantoccini::cookies::Cookie::new("loadkit", "lk_of_nobody_at_all");
     cookie.set_domain("127.0.0.1");
+    cookie.set_path("/");
     browser.client.add_cookie(cookie).await.unwrap();
     browser.goto(&served.url(&path)).await;
     assert!(browser.is("document.querySelector('#token') && !document.querySelector('#run')").await.as_bool().unwrap());
