@@ -43,10 +43,8 @@ async fn a_token_of_nobody_opens_nothing() {
     browser.until("document.querySelector('.login [role=alert]')").await;
     assert_eq!(browser.is("document.cookie").await, "", "scripts see no cookie");
     // A cookie of nobody is one, too.
-    let mut cookie = fantoccini::cookies::Cookie::new("loadkit", "lk_of_nobody_at_all");
-    cookie.set_domain("127.0.0.1");
-    cookie.set_path("/");
-    browser.client.add_cookie(cookie).await.unwrap();
+    let cookie = serde_json::json!({ "name": "loadkit", "value": "lk_of_nobody_at_all", "url": served.url("/") });
+    browser.tell("Network.setCookie", cookie).await;
     browser.goto(&served.url(&path)).await;
     assert!(browser.is("document.querySelector('#token') && !document.querySelector('#run')").await.as_bool().unwrap());
     let status =

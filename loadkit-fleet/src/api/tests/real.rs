@@ -42,7 +42,7 @@ impl Launcher for Nobody {
 }
 
 #[derive(Debug, Default)]
-struct Told(Mutex<Vec<Happening>>);
+pub(super) struct Told(Mutex<Vec<Happening>>);
 
 #[async_trait]
 impl Notifier for Told {
