@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use loadkit_core::{Plan, format};
+use loadkit_core::{Plan, format, format_duration};
 
 /// A folder is offered up to so many plans of, the first by their names.
 const MAX_FILES: usize = 100;
@@ -122,7 +122,7 @@ fn what(plan: &Plan) -> String {
     let parts = [
         plan.scenario().map(|name| format::name(name, 60)),
         Some(format::counted(players, "player", "players")),
-        Some(format::micros(plan.duration().as_secs_f64() * 1e6)),
+        Some(format_duration(plan.duration())),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

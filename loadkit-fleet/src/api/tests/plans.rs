@@ -46,7 +46,7 @@ async fn plans_of_the_folder_are_offered_as_they_are_now() {
     fs::remove_file(place.path().join("plans/evening.toml")).unwrap();
     let (status, text) = page(&router, "/launch?plan=evening.toml").await;
     assert!(
-        status == 404 && text.contains("no plan evening.toml in the service&#39;s folder any more"),
+        status == 404 && text.contains("no plan evening.toml in the service's folder any more"),
         "{status}: {text}"
     );
 }
