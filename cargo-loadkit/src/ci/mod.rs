@@ -14,7 +14,9 @@ mod outcome;
 mod ready;
 mod server;
 
-use loadkit_core::{Report, Verdict};
+use std::time::Duration;
+
+use loadkit_core::{Report, Verdict, format_duration};
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -165,9 +167,10 @@ async fn judge(
         }
     };
     bring_up(order, order.server.as_ref(), outcome, servers, halt, output).await?;
-    let flags = order.args(&order.target, against, output.is_quiet());
+    let (mut sick, mut lasts) = (0, None);
     loop {
         outcome.attempts += 1;
+        let flags = order.args(against, lasts, output.is_quiet());
         match client::play(order, &outcome.client, servers, &flags, halt, output).await? {
             Played::Broken(failure) => return Err(failure),
             Played::Judged => {}
@@ -176,13 +179,42 @@ async fn judge(
             return Err(failure);
         }
         let report = Report::load(&order.report).map_err(Failure::missing)?;
-        if !is_sick(&report) || outcome.attempts >= order.attempts {
-            return Ok(report);
-        }
         let why = report.judgement.headline();
-        output.say(format_args!("once more, because this run says nothing: {why}"));
+        if is_sick(&report) {
+            sick += 1;
+            if sick >= order.attempts {
+                return Ok(report);
+            }
+            output.say(format_args!("once more, because this run says nothing: {why}"));
+        } else {
+            // Once only: what is asked for again and again is found in the end, whether it is there or not.
+            if lasts.is_some() {
+                return Ok(report);
+            }
+            lasts = longer(order, against.is_some(), &report, outcome);
+            let Some(lasts) = lasts else { return Ok(report) };
+            output.say(format_args!("once more, for {}: {why}", format_duration(lasts)));
+        }
         outcome.notes.push(format!("attempt {} said nothing: {why}", outcome.attempts));
     }
+}
+
+/// How long both builds are to be played to be sure of them, if they were not played long enough and may be played longer.
+///
+/// Stored runs stay as long as they are.
+fn longer(order: &Order, both: bool, report: &Report, outcome: &mut Outcome) -> Option<Duration> {
+    let more = report.gate.as_ref().filter(|_| both)?.longer()?;
+    if order.longer.is_zero() {
+        return None;
+    }
+    if more > order.longer {
+        let (more, most) = (format_duration(more), format_duration(order.longer));
+        outcome.notes.push(format!("not played again: {more} longer are needed, and `longer` allows {most}"));
+        return None;
+    }
+    // What is missing is itself known by the noise of a run: a fifth more than it says.
+    let whole = Duration::try_from_secs_f64(report.run.plan.duration_s).ok()?;
+    Some(whole + (more * 6 / 5).min(order.longer))
 }
 
 /// Whether the run itself is invalid, whatever the gate says. That the gate has not enough data does not change by as much again.

@@ -142,6 +142,13 @@ pub const KEYS: &[Key] = &[
     key("ready-within", "LOADKIT_READY_WITHIN", Kind::Time, Some("1m"), "a server is ready by then"),
     key("stop-within", "LOADKIT_STOP_WITHIN", Kind::Time, Some("10s"), "a server that was asked to end is killed then"),
     key("attempts", "LOADKIT_ATTEMPTS", Kind::Whole, Some("2"), "runs at most, where the load generator was sick"),
+    key(
+        "longer",
+        "LOADKIT_LONGER",
+        Kind::Time,
+        Some("5m"),
+        "where the gate has too little data, both builds are played once more, longer by as much at most; 0s for never",
+    ),
     key("min-effect", "LOADKIT_MIN_EFFECT", Kind::Share, None, "smaller changes do not matter; else the gate's 3%"),
     key("min-time", "LOADKIT_MIN_TIME", Kind::Time, None, "neither do those of a time by less; else the gate's 100us"),
     key("detect", "LOADKIT_DETECT", Kind::Share, None, "a change as large must not stay unseen; else the gate's 10%"),

@@ -214,6 +214,18 @@ pub struct Gate {
     pub paired: bool,
 }
 
+impl Gate {
+    /// How much longer both sides should play for it to be sure of every figure; none if it is, if it has failed, or if no time
+    /// would help.
+    pub fn longer(&self) -> Option<Duration> {
+        let unsure = self.figures.iter().any(|one| matches!(one.decision, Decision::NotEnoughData { .. }));
+        if self.verdict != Verdict::Invalid || !unsure {
+            return None;
+        }
+        decide::longest(self.figures.iter()).map(Duration::from_secs)
+    }
+}
+
 /// Compares runs of a candidate with runs of a baseline, each side one or more. Their steps should be the same:
 /// [`GateRun::comparable`] tells.
 pub fn compare(baselines: &[GateRun], candidates: &[GateRun], options: &GateOptions) -> Gate {
