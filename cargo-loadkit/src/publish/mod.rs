@@ -155,7 +155,11 @@ fn failed(error: &AwsError, missing: &str) -> Failure {
     if has(&["ResourceNotFound", "RepositoryNotFound"]) {
         return Failure::missing(error).mended_by(missing);
     }
-    if has(&["AccessDenied", "unreachable"]) || error.throttled {
+    if error.code == "unreachable" {
+        return Failure::missing(error)
+            .mended_by("see whether this machine has a network, and whether a VPN or a proxy is needed");
+    }
+    if has(&["AccessDenied"]) || error.throttled {
         return Failure::missing(error);
     }
     Failure::failed(error)
