@@ -60,9 +60,10 @@ fn misunderstood(args: &[OsString], error: &clap::Error) -> Exit {
     let output = Output::new(args.iter().any(|arg| arg == "--json"), true);
     let words = error.render().to_string();
     let what = words.split("\n\n").next().unwrap_or_default();
-    let name = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).find(|name| {
-        args.get(1).is_some_and(|arg| *arg == **name)
-    });
+    let name = Cli::command()
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .find(|name| args.get(1).is_some_and(|arg| *arg == **name));
     let help = name.map_or_else(|| "cargo loadkit --help".to_owned(), |name| format!("cargo loadkit {name} --help"));
     output.failed_object(&Failure::wrong_use(what.strip_prefix("error: ").unwrap_or(what)).mended_by(help))
 }

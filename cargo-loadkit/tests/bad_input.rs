@@ -67,7 +67,8 @@ fn what_is_too_large_for_its_home_is_told_with_figures_and_is_not_written() {
     let mut packaging = command(folder.path(), &["package"]);
     let output = Child::run(packaging.env("CARGO", &cargo), LIMIT);
     assert_eq!(output.code, Some(1), "{output:?}");
-    let why = "the binary has 251.0 MiB, and Lambda unpacks 250 at most\n  mend it: leave out what the client does not need";
+    let why =
+        "the binary has 251.0 MiB, and Lambda unpacks 250 at most\n  mend it: leave out what the client does not need";
     assert!(output.err.contains(why), "{}", output.err);
     assert!(!folder.path().join("target/loadkit").exists(), "nothing is written");
 }
@@ -83,8 +84,7 @@ fn publish(folder: &Path, at: SocketAddr, variables: &[(&str, &str)]) -> Output 
 }
 
 const REGION: (&str, &str) = ("AWS_REGION", "eu-west-1");
-const CREDENTIALS: [(&str, &str); 3] =
-    [REGION, ("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "hush")];
+const CREDENTIALS: [(&str, &str); 3] = [REGION, ("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "hush")];
 
 /// Where nobody listens.
 fn nowhere() -> SocketAddr {
@@ -96,7 +96,9 @@ fn without_a_network_or_credentials_nothing_is_published_and_it_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let cut_off = publish(folder.path(), nowhere(), &CREDENTIALS);
     assert_eq!(cut_off.code, Some(4), "{cut_off:?}");
-    assert!(cut_off.err.contains("unreachable") && cut_off.err.contains("mend it: see whether this machine has a network"));
+    assert!(
+        cut_off.err.contains("unreachable") && cut_off.err.contains("mend it: see whether this machine has a network")
+    );
     let nobody = publish(folder.path(), nowhere(), &[REGION]);
     assert_eq!(nobody.code, Some(4), "{nobody:?}");
     assert!(nobody.err.contains("mend it: eval \"$(aws configure export-credentials --format env)\""), "{nobody:?}");

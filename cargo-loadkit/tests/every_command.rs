@@ -65,10 +65,8 @@ fn every_command_has_help_with_examples_that_parse_and_its_exit_codes() {
             let parsed = Cli::try_parse_from(words(line).iter().skip(1));
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
         }
-        let codes: Vec<u8> = below(&help, "Exit codes:")
-            .into_iter()
-            .filter_map(|line| line.split_once("  ")?.0.parse().ok())
-            .collect();
+        let codes: Vec<u8> =
+            below(&help, "Exit codes:").into_iter().filter_map(|line| line.split_once("  ")?.0.parse().ok()).collect();
         let known = codes.first() == Some(&0) && codes.contains(&2) && codes.iter().all(|code| *code <= 4);
         assert!(known && codes.is_sorted(), "{name}: {codes:?}");
         let shown = run(folder.path(), &[name, "--help"]);
@@ -90,7 +88,11 @@ fn what_no_command_understands_is_wrong_use_in_words_and_in_json() {
         assert!(words.code == Some(2) && words.out.is_empty(), "{name}: {words:?}");
         assert!(words.err.starts_with("error: unexpected argument '--no-such-flag'"), "{name}: {words:?}");
         let (code, error) = common::json(folder.path(), &args);
-        assert_eq!((code, &error["schema"], &error["exit"]), (Some(2), &"loadkit.error/1".into(), &2.into()), "{error}");
+        assert_eq!(
+            (code, &error["schema"], &error["exit"]),
+            (Some(2), &"loadkit.error/1".into(), &2.into()),
+            "{error}"
+        );
         let (what, remedy) = (error["error"].as_str().unwrap(), error["remedy"].as_str().unwrap());
         assert!(what.starts_with("unexpected argument '--no-such-flag' found"), "{error}");
         assert_eq!(remedy, format!("cargo loadkit {name} --help"));
@@ -156,7 +158,7 @@ fn service(folder: &Path) -> String {
         "build": "2.31.0", "by": "ci", "state": "ended", "verdict": judgement["verdict"],
     });
     let sha256 = loadkit_aws::FunctionCode::sha256_of(b"a zip");
-    let at = serve_http(move |Asked { path, .. }| {
+    let at = serve_http(move |Asked { method, path, .. }| {
         let name = path.strip_prefix("/v1/runs/00000000000000aa/report/").unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default();
         let value = match path {
@@ -169,7 +171,7 @@ fn service(folder: &Path) -> String {
                 let bytes = fs::read(folder.join("new").join(name));
                 return bytes.map_or(Answer::new(404, r#"{"error":"no such file"}"#), |bytes| Answer::new(200, bytes));
             }
-            "/v1/runs" => json!({ "runs": [line] }),
+            "/v1/runs" if method == "GET" => json!({ "runs": [line] }),
             _ => record.clone(),
         };
         Answer::new(200, value.to_string())
@@ -197,7 +199,8 @@ fn case(name: &str) -> Case {
         keys,
         words,
     };
-    let of_fleet = |args: &[&'static str], schema, keys, words| Case { of_fleet: true, ..case(args, schema, keys, words) };
+    let of_fleet =
+        |args: &[&'static str], schema, keys, words| Case { of_fleet: true, ..case(args, schema, keys, words) };
     let ended = &["run", "fleet", "state", "judgement", "exit"][..];
     match name {
         "new" => case(
@@ -230,12 +233,7 @@ fn case(name: &str) -> Case {
             ended,
             &["PASS", "report/report.html"],
         ),
-        "watch" => of_fleet(
-            &["watch", "--report", "seen"],
-            "loadkit.watch/1",
-            ended,
-            &["PASS", "seen/report.html"],
-        ),
+        "watch" => of_fleet(&["watch", "--report", "seen"], "loadkit.watch/1", ended, &["PASS", "seen/report.html"]),
         "stop" => of_fleet(
             &["stop", "--now"],
             "loadkit.stop/1",

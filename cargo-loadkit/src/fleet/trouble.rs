@@ -176,7 +176,12 @@ mod tests {
                 false,
                 Ok((Exit::Missing, "export-credentials")),
             ),
-            (403, r#"{"message":"Signature expired: 20261123T100000Z is now earlier"}"#, false, Err("Signature expired")),
+            (
+                403,
+                r#"{"message":"Signature expired: 20261123T100000Z is now earlier"}"#,
+                false,
+                Err("Signature expired"),
+            ),
             (403, r#"{"message":"Signature not yet current: 2026"}"#, false, Err("not yet current")),
             (403, r#"{"message":"Forbidden"}"#, false, Ok((Exit::Missing, "execute-api:Invoke"))),
             (403, r#"{"message":"Missing Authentication Token"}"#, false, Ok((Exit::Missing, "auth=aws"))),

@@ -99,6 +99,8 @@ struct Packaged {
     commit: String,
     dirty: bool,
     written: Vec<Written>,
+    /// The program itself, as cargo has left it.
+    binary: PathBuf,
     /// The image's digest, by which registries know it.
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<String>,
@@ -159,6 +161,7 @@ pub fn run(args: &PackageArgs, output: &Output) -> Result<Exit, Failure> {
         image: packages.image.map(|image| image.digest),
         written,
         binary_bytes: binary.len() as u64,
+        binary: path,
         parts: sections::parts(&binary),
         crates: sbom.crates,
     };
@@ -212,7 +215,9 @@ impl Packages {
             let (size, limit) = (size.unwrap_or(0), at_most.unwrap_or(u64::MAX));
             if size > limit.saturating_mul(1 << 20) {
                 let size = format::bytes(size as f64);
-                return Err(Failure::failed(format!("the {what} has {size}, of at most {limit} MiB")).mended_by(SMALLER));
+                return Err(
+                    Failure::failed(format!("the {what} has {size}, of at most {limit} MiB")).mended_by(SMALLER)
+                );
             }
         }
         Ok(())

@@ -68,7 +68,9 @@ impl Baselines {
 
     /// Whether they are of the same test as this run, which may not have begun yet.
     pub(super) fn check(&self, name: &str, run: &RunFacts) -> Result<(), UseError> {
-        self.0.iter().try_for_each(|(base_name, base)| comparable((base_name, &base.run), (name, run)).map_err(UseError::new))
+        self.0
+            .iter()
+            .try_for_each(|(base_name, base)| comparable((base_name, &base.run), (name, run)).map_err(UseError::new))
     }
 
     /// What the gate says of a run.
