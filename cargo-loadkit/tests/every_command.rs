@@ -16,7 +16,7 @@ use std::time::Duration;
 use cargo_loadkit::Cli;
 use clap::{CommandFactory, Parser};
 use common::{LIMIT, command, run};
-use loadkit::core::{Report, write_report};
+use loadkit::core::{Report, RunId, write_report};
 use loadkit::transport::Rudp;
 use loadkit::{Bot, Cx, Hz, Plan, Result};
 use loadkit_tests::{Answer, Asked, Child, Delayed, Echo, Ping, Simulation, serve_http};
@@ -114,10 +114,12 @@ impl Bot for Asker {
 }
 
 /// The report of a run in virtual time.
-fn report(seed: u64) -> Report {
+fn report(id: u64) -> Report {
     let plan = Plan::builder().bots(5).duration(Duration::from_secs(60)).build().unwrap();
     let delay = |_| Duration::from_millis(5);
-    Simulation { plan, shards: 1, seed }.play(Delayed { bot: |_| Asker, delay })
+    let mut report = Simulation { plan, shards: 1, seed: id }.play(Delayed { bot: |_| Asker, delay });
+    report.run.id = RunId(id).to_string();
+    report
 }
 
 /// A folder with a crate, a plan, two reports (`old`, `new`), a package and a client that only reports.

@@ -88,6 +88,14 @@ pub const KEYS: &[Key] = &[
     ),
     key("policy", "LOADKIT_POLICY", Kind::Path, None, "its guard-rails; else private networks only"),
     key("region", "AWS_REGION", Kind::Text, None, "the region of the fleet"),
+    key("registry-user", "LOADKIT_REGISTRY_USER", Kind::Text, None, "who pushes to a registry that is not ECR"),
+    key(
+        "registry-password",
+        "LOADKIT_REGISTRY_PASSWORD",
+        Kind::Secret,
+        None,
+        "and the password, or a token in its place",
+    ),
     key(
         "runner",
         "LOADKIT_RUNNER",
