@@ -55,7 +55,7 @@ fn what_was_packaged_is_what_the_cloud_has() {
     }
     assert_eq!(code, Some(0), "{packaged}");
 
-    let cloud = Cloud::start(&packages, &Tasks::of("none"));
+    let cloud = Cloud::start(&packages, &Tasks::of("/bin/true"));
     deploy(&cloud);
     let published = publish(folder.path(), &cloud);
     let out = folder.path().join("target/loadkit");
