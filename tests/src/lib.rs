@@ -14,6 +14,7 @@ pub mod samples;
 pub mod schema;
 mod servers;
 mod streams;
+mod terminal;
 mod virtually;
 
 pub use answers::{Answer, Asked, serve_http};
@@ -23,4 +24,5 @@ pub use echo::{Echo, Ping, Way, Word, hold};
 pub use runtime_api::{Answered, RuntimeApi};
 pub use servers::{Datagrams, Peer, Seen, echo_frames, frame, rudp_server, tcp_server};
 pub use streams::Served;
+pub use terminal::{CTRL_C, Terminal};
 pub use virtually::{Delay, Delayed, Simulation, listen};

@@ -55,6 +55,7 @@ test
         LOADKIT_TEST_HDRHISTOGRAM_PYTHON  a folder for PYTHONPATH, with hdrhistogram
         LOADKIT_TEST_HDRHISTOGRAM_NODE    a folder whose node_modules have hdr-histogram-js
         LOADKIT_TEST_PROMETHEUS       a Prometheus server, with promtool beside it
+        LOADKIT_TEST_REGISTRY         docker-registry, a registry of images
         LOADKIT_TEST_SINKS_PYTHON     a folder for PYTHONPATH, with opentelemetry-proto
                                       and prometheus-client
         LOADKIT_TEST_SINKS_NODE       a folder whose node_modules have statsd

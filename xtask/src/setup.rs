@@ -41,6 +41,12 @@ const PROGRAMS: &[Program] = &[
         package: "prometheus",
         used_by: "the tests against a real Prometheus server",
     },
+    Program {
+        variable: "LOADKIT_TEST_REGISTRY",
+        path: "/usr/bin/docker-registry",
+        package: "docker-registry",
+        used_by: "the test that publishes an image to a real registry",
+    },
 ];
 
 /// A program that tests use where it is there, and can do its work there: what they do without it is the same by other means, so nothing is

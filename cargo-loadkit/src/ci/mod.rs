@@ -5,6 +5,7 @@
 //! the report is of this run, and that the exit code says what a pipeline must know.
 
 mod address;
+mod advice;
 mod baseline;
 mod client;
 mod group;
@@ -35,7 +36,7 @@ Examples:
   cargo loadkit ci --server 'new/server --port {port}' --base-server 'old/server --port {port}'
   cargo loadkit ci --target 127.0.0.1:4000 --server ./start.sh --ready 'line listening' --keep
 
-It builds the load client and packages it, starts the server, waits until it is ready, plays, and ends the server. With
+It builds the load client and packages it, and plays with what it has packaged; starts the server, waits until it is ready, plays, and ends the server. With
 --base-server every second party plays against the build before, so that both have the same minutes of this machine.
 Without it the run is held against the reports in the folder `baseline`; while that is empty, the run passes if its
 thresholds do, and is kept there.
@@ -117,16 +118,14 @@ async fn step(
 ) -> Result<(Outcome, Report), Failure> {
     let mut halt = Halt::listen()?;
     outcome::clear(&order.report)?;
-    let (client, packaged) = match &order.client {
-        Some(client) => (client.clone(), None),
-        None => {
-            let client = client::build(order, &mut halt, output).await?;
-            let packaged = match args.no_package {
-                true => None,
-                false => Some(client::package(settings, &mut halt, output).await?),
-            };
-            (client, packaged)
-        }
+    let packaged = match order.client.is_some() || args.no_package {
+        true => None,
+        false => Some(client::package(order, settings, &mut halt, output).await?),
+    };
+    let ready = order.client.clone().or_else(|| packaged.as_ref().and_then(client::that_runs_here));
+    let client = match ready {
+        Some(client) => client,
+        None => client::build(order, &mut halt, output).await?,
     };
     let mut outcome = Outcome::new(order, client, packaged);
     let mut servers = Vec::new();

@@ -31,6 +31,7 @@ mod chance;
 mod decide;
 mod estimate;
 mod figure;
+mod limits;
 mod run;
 mod steady;
 mod stored;
@@ -51,8 +52,9 @@ use decide::Measured;
 use table::Table;
 
 pub use figure::Figure;
+pub use limits::{GateLimits, parse_share};
 pub use run::{GateError, GateRun};
-pub use stored::differences;
+pub use stored::{comparable, compare_stored, differences};
 pub use text::gate_summary;
 pub(crate) use text::{cells, of_step};
 
