@@ -66,7 +66,7 @@ impl Seen {
         let is_fresh = self.now.record.is_some() && now_ms.saturating_sub(self.now.at_ms) < FRESH_MS;
         // Seconds from before what is held have to be read anew.
         let is_behind = place.seconds < self.now.wanted_s;
-        if is_fresh && !is_behind || self.now.over && !is_behind {
+        if (is_fresh || self.now.over) && !is_behind {
             return Ok(());
         }
         if is_behind || self.now.seconds.is_empty() {
