@@ -13,7 +13,7 @@ use rand::Rng as _;
 use ring::digest;
 use serde::Deserialize;
 
-use super::frame::{Actor, Page, Sorry, Visitor, page as frame, shown};
+use super::frame::{Actor, Launcher, Page, Sorry, Visitor, page as frame, shown};
 use super::list::ago;
 use super::run::title;
 use crate::api::Front;
@@ -106,7 +106,7 @@ pub(super) struct From {
 /// The form; filled with what an earlier run asked for, if one is named.
 pub(super) async fn form(
     State(front): State<Front>,
-    visitor: Visitor,
+    Launcher(visitor): Launcher,
     Query(From { from }): Query<From>,
 ) -> Result<Response, Sorry> {
     let service = &*front.service;
@@ -122,8 +122,7 @@ pub(super) async fn form(
 /// Estimates, or launches what was estimated.
 pub(super) async fn act(
     State(front): State<Front>,
-    Actor(who): Actor,
-    visitor: Visitor,
+    Actor(visitor): Actor,
     Form(asked): Form<Asked>,
 ) -> Result<Response, Sorry> {
     let service = &*front.service;
@@ -135,12 +134,12 @@ pub(super) async fn act(
     let changed = asked.act == "launch" && asked.seen != digest;
     if asked.act == "launch" && !changed {
         let request = RunRequest { once: asked.once.clone(), ..request };
-        return match service.launch(request, &who.caller).await {
+        return match service.launch(request, &visitor.known.caller).await {
             Ok(record) => Ok(Redirect::to(&format!("/runs/{}", record.id)).into_response()),
             Err(fault) => again(service, &visitor, &asked, &fault).await,
         };
     }
-    match service.estimate(request, &who.caller).await {
+    match service.estimate(request, &visitor.known.caller).await {
         Ok(estimate) => {
             let said = estimated(&estimate, &digest, changed);
             let body = body(&asked, &known(service).await?, service.now_ms(), said);

@@ -53,6 +53,10 @@ pub(super) struct Now {
     pub(super) told: BTreeMap<&'static str, Told>,
     pub(super) record: Option<Arc<RunRecord>>,
     pub(super) seconds: VecDeque<Second>,
+    /// Nobody asks for what was before this time of the run, s.
+    pub(super) wanted_s: u64,
+    /// What is held begins at this time of the run, s.
+    pub(super) from_s: u64,
     /// Everything has been told.
     pub(super) over: bool,
     /// Why nothing new is known.
@@ -126,7 +130,8 @@ impl Screens {
     }
 }
 
-async fn look(service: &dyn Service, run: RunId, looks: u64, now: &mut Now) -> Result<(), Fault> {
+/// Looks at a run. Leases are read with the first look, and with some later ones.
+pub(super) async fn look(service: &dyn Service, run: RunId, looks: u64, now: &mut Now) -> Result<(), Fault> {
     let (now_ms, record) = (service.now_ms(), service.show(run).await?);
     let ended = record.state == RunState::Ended;
     let standing = service.standing(run).await?;
@@ -140,7 +145,10 @@ async fn look(service: &dyn Service, run: RunId, looks: u64, now: &mut Now) -> R
     }
     let until_ms = record.ended_at_ms.unwrap_or(now_ms);
     let run_s = until_ms.saturating_sub(record.start_at_ms) / 1_000;
-    let from_s = now.seconds.back().map_or(run_s.saturating_sub(HELD as u64), |last| last.to_s);
+    if now.seconds.is_empty() {
+        now.from_s = run_s.saturating_sub(HELD as u64).max(now.wanted_s.min(run_s));
+    }
+    let from_s = now.seconds.back().map_or(now.from_s, |last| last.to_s);
     let windows = service.windows(run, Duration::from_secs(1), Duration::from_secs(from_s), HELD).await?;
     let read = windows.len();
     for window in windows {
@@ -152,6 +160,7 @@ async fn look(service: &dyn Service, run: RunId, looks: u64, now: &mut Now) -> R
         now.seconds.push_back(Second { from_s, to_s, text: of_interval(&window).to_string().into() });
         if now.seconds.len() > HELD {
             now.seconds.pop_front();
+            now.from_s = now.seconds.front().map_or(now.from_s, |first| first.from_s);
         }
     }
     now.over = ended && read < HELD;

@@ -228,14 +228,14 @@ function age() {
   const nowMs = Date.now() + aheadMs;
   const old = (nowMs - startMs) / 1_000 - toS;
   let text;
-  const isLost = !live.isOpen && (live.wasOpen || live.silence() > 5);
-  if (!live.isOpen && !isLost) text = "Connecting…";
+  const isLost = !live.isThere && (live.wasOpen || live.silence() > 5);
+  if (!live.isThere && !isLost) text = "Connecting…";
   else if (isLost) text = `Not connected for ${span(live.silence())}: trying again. What is shown is up to ${clock(toS)} of the run.`;
   else if (nowMs < startMs) text = `Starts in ${span((startMs - nowMs) / 1_000)}.`;
   else if (toS === 0) text = `Running for ${span((nowMs - startMs) / 1_000)}; no figures yet.`;
   else text = `Live. Figures up to ${clock(toS)} of ${clock((endsMs - startMs) / 1_000)}, ${span(old)} old.`;
   if (at("age").textContent !== text) at("age").textContent = text;
-  at("age").classList.toggle("stale", isLost || (live.isOpen && toS > 0 && old > 15));
+  at("age").classList.toggle("stale", isLost || (live.isThere && toS > 0 && old > 15));
   const cost = at("cost");
   if (cost) {
     const share = Math.min(1, Math.max(0, (nowMs - startMs) / Math.max(1, endsMs - startMs)));
