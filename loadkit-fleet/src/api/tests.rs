@@ -5,3 +5,5 @@ mod gateway;
 mod pages;
 mod real;
 mod router;
+#[cfg(feature = "web")]
+mod weight;

@@ -1,7 +1,8 @@
 //! A run's page while it goes on, as server-sent events.
 //!
 //! An event's id is how far its reader has come: seconds of figures, and notes. Whoever comes back with it goes on there, also
-//! at another service over the same store. States (workers, markers, failures) are told whole, whenever they change.
+//! at another service over the same store. States (workers, markers, failures) are told whole to who comes, and then what
+//! changes of them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -28,6 +29,8 @@ use crate::record::RunState;
 const MAX_STREAM: Duration = Duration::from_secs(600);
 /// Whoever loses the stream comes back after so long.
 const COME_BACK: Duration = Duration::from_secs(2);
+/// So many seconds of figures at a time are held for a reader who has not taken them yet.
+const AT_ONCE: usize = 16;
 /// The time is told so often, so that a page knows that it is still connected.
 const TIME: Duration = Duration::from_secs(5);
 
@@ -97,7 +100,7 @@ struct Viewer {
     place: Place,
     /// How often each state had changed when it was told last.
     heard: BTreeMap<&'static str, u64>,
-    /// What is to be sent: never more than what one look gives.
+    /// What is to be sent: a bounded part of what one look gives. The rest follows when this has been taken.
     events: VecDeque<Event>,
     until: Instant,
     told_time: Option<Instant>,
@@ -132,8 +135,8 @@ impl Viewer {
             }
             return;
         };
-        for (name, (changed, text)) in &now.told {
-            if self.heard.insert(name, *changed) != Some(*changed) {
+        for (name, told) in &now.told {
+            if let Some(text) = told.text_for(self.heard.insert(name, told.changed)) {
                 self.say(name, text);
             }
         }
@@ -148,8 +151,9 @@ impl Viewer {
             self.say("behind", &json!({ "from_s": self.place.seconds, "to_s": first_s }).to_string());
             self.place.seconds = first_s;
         }
-        for second in now.seconds.iter().filter(|second| second.to_s > self.place.seconds).cloned().collect::<Vec<_>>()
-        {
+        let place_s = self.place.seconds;
+        let behind: Vec<_> = now.seconds.iter().filter(|second| second.to_s > place_s).cloned().collect();
+        for second in behind.iter().take(AT_ONCE) {
             self.place.seconds = second.to_s;
             self.say("figures", &second.text);
         }
@@ -158,7 +162,7 @@ impl Viewer {
             let to_s = now.seconds.back().map(|second| second.to_s);
             self.say("time", &json!({ "now_ms": now.at_ms, "to_s": to_s, "fault": now.fault.as_deref() }).to_string());
         }
-        if now.over {
+        if now.over && behind.len() <= AT_ONCE {
             self.over = true;
             self.place.seconds = u64::MAX;
             self.say("over", "{}");
@@ -168,5 +172,46 @@ impl Viewer {
     /// JSON has no line break of its own, so an event is a line.
     fn say(&mut self, name: &str, data: &str) {
         self.events.push_back(Event::default().id(self.place.id()).event(name).data(data));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
+    use super::super::screen::Second;
+    use super::*;
+
+    #[tokio::test]
+    async fn who_does_not_take_what_is_told_holds_a_bounded_part_of_it() {
+        let record = json!({
+            "schema": "loadkit.run/1", "id": "0000000000000abc", "request": { "plan": "" }, "by": { "name": "ops" },
+            "scenario": "", "target": "", "seed": "1", "home": "local", "why": "", "workers": 1, "state": "running",
+            "created_at_ms": 1, "start_at_ms": 2, "ends_at_ms": 3, "deadline_ms": 4,
+        });
+        let record = Arc::new(serde_json::from_value(record).unwrap());
+        let second = |at: u64| Second { from_s: at, to_s: at + 1, text: Arc::from("{}") };
+        let now = Now { record: Some(record), seconds: (0..120).map(second).collect(), ..Now::default() };
+        let (sender, receiver) = watch::channel(Arc::new(now));
+        let mut viewer = Viewer {
+            now: receiver,
+            place: Place::default(),
+            heard: BTreeMap::new(),
+            events: VecDeque::new(),
+            until: Instant::now() + MAX_STREAM,
+            told_time: None,
+            over: false,
+            _permit: Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap(),
+        };
+        // It gets all of it, in parts.
+        for heard in 0..=120 {
+            assert!(viewer.next().await.is_some());
+            assert!(viewer.events.len() <= AT_ONCE + 1, "{} after {heard}", viewer.events.len());
+        }
+        assert_eq!((viewer.place.seconds, viewer.events.len()), (120, 0));
+        drop(sender);
+        assert!(viewer.next().await.is_none());
     }
 }
