@@ -160,7 +160,7 @@ async fn wide_windows_are_true(store: &MemoryStore, workers: &[u32], seconds: u6
 
 #[tokio::test]
 async fn wide_windows_are_written_once_they_are_whole_whoever_looks_after_the_run() {
-    let (store, workers, seconds) = (MemoryStore::new(), [0, 1], 2_000_u64);
+    let (store, workers, seconds) = (MemoryStore::new(), [0, 1], 1_300_u64);
     let mut unsent: Vec<Item> = workers.into_iter().flat_map(|worker| parcels(worker, seconds)).collect();
     let mut collation = Collation::new(RUN, 2, &plan(), 0);
     for second in (20..=seconds).step_by(20) {
@@ -173,7 +173,7 @@ async fn wide_windows_are_written_once_they_are_whole_whoever_looks_after_the_ru
         // A keeper for each quarter of an hour or so, as on Lambda.
         if second.is_multiple_of(260) {
             collation.put_aside(&store, 0).await.unwrap();
-            if second == 1_040 {
+            if second == 780 {
                 // As a build leaves it that knew of no wide windows.
                 for (width, _) in &WIDTHS[CHANGING..] {
                     let part = format!("rollup/{RUN}/{}", width.as_secs());

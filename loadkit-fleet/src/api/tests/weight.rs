@@ -113,6 +113,7 @@ fn play(fake: &Fake, at: u64, is_wild: bool) {
     *fake.now_ms.lock().unwrap() = at * 1_000;
     fake.windows.lock().unwrap().push(second(at - 5, if is_wild { 48 } else { 8 }));
     if !is_wild {
+        fake.leases.lock().unwrap().iter_mut().for_each(|lease| lease.beat_at_ms = at * 1_000);
         return;
     }
     let phase = |worker| if (at + u64::from(worker)).is_multiple_of(9) { Phase::Lost } else { Phase::Playing };
