@@ -90,7 +90,7 @@ fn going_on(runtime: &Runtime, day: Day) -> Result<Vec<Figure>, Failed> {
         let (addr, (stop, stopped)) = (door.addr(), oneshot::channel::<()>());
         let service = Arc::new(FleetService::new(fleet.clone(), Policy::default()));
         let serving = tokio::spawn(door.serve(service, async move { drop(stopped.await) }));
-        let mut figures = opened(addr, run, "going_on").await?;
+        let mut figures: Vec<Figure> = opened(addr, run, "going_on").await?.into_iter().collect();
         figures.extend(series(addr, run, "going_on").await?);
 
         // With one who looks, at a run in which nothing happens but play.
@@ -159,7 +159,7 @@ async fn over(dir: &Path, run: RunId) -> Result<Vec<Figure>, Failed> {
     let addr = serving.addr();
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(serving.serve(async move { drop(stopped.await) }));
-    let mut figures = opened(addr, run, "ended").await?;
+    let mut figures: Vec<Figure> = opened(addr, run, "ended").await?.into_iter().collect();
     figures.extend(series(addr, run, "ended").await?);
     drop(stop);
     serving.await??;
