@@ -145,7 +145,7 @@ async fn listen(router: &Router, after: u64) -> BodyDataStream {
 /// Bytes that a page takes in a minute in which so much happens.
 async fn a_minute(is_wild: bool) -> (usize, String) {
     let (router, fake) = running(1_000).await;
-    *fake.leases.lock().unwrap() = (0..WORKERS).map(|worker| lease(worker, 0, Phase::Playing)).collect();
+    *fake.leases.lock().unwrap() = (0..WORKERS).map(|worker| lease(worker, 1_000, Phase::Playing)).collect();
     let mut body = listen(&router, 994).await;
     let began = Instant::now();
     let playing = tokio::spawn(async move {
