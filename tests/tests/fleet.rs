@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -557,7 +556,7 @@ fn who_has_lost_its_lease_hears_of_it() {
 fn a_long_run_lies_in_windows_of_every_width() {
     in_virtual_time(async {
         let minute = secs(60);
-        let style = Style { coarse: Some((minute, secs(4 * 3_600))), game: Some(Arc::default()) };
+        let style = Style { coarse: Some((minute, secs(4 * 3_600))), game: None };
         let script = Script::from([((3, 0), Fault::Killed(secs(5_000)))]);
         let settings = |settings: &mut Settings| {
             settings.pass = secs(60);
@@ -565,7 +564,7 @@ fn a_long_run_lies_in_windows_of_every_width() {
         };
         let world = World::new(Making { style, script, settings, home: Home::Fargate, ..Making::default() });
         let plan = plan(PLAYERS, secs(4 * 3_600 + 180));
-        let record = world.play(RunRequest { plan, workers: Some(8), ..RunRequest::default() }).await;
+        let record = world.play(RunRequest { plan, workers: Some(4), ..RunRequest::default() }).await;
         assert_eq!((record.attempts_lost, record.workers_lost), (1, 0), "{record:?}");
         let store = &**world.fleet.store();
         let mut whole = Vec::new();
