@@ -1,8 +1,9 @@
 //! A day of a thousand workers, simulated, that then goes on in real time before whoever looks.
 //!
-//! Workers tell of whole minutes until the day is over, because a chart of it has no narrower points and 86 million seconds
-//! of workers would take an hour to make; then of seconds, as live pages show them. All else is real: launch, leases, keeper,
-//! collector, collation, rollups and report. The day is made in memory, and goes on in a store file.
+//! Workers tell of half minutes until the day is over, because a chart of it has no narrower points than a minute and 86 million
+//! seconds of workers would take an hour to make; then of seconds, as live pages show them. Nor may it be wider: whoever has not
+//! told of anything for forty seconds is silent to the collation, and read at the end only. All else is real: launch, leases,
+//! keeper, collector, collation, rollups and report. The day is made in memory, and goes on in a store file.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,7 +22,10 @@ const PLAYERS: u64 = 100_000;
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 /// Seconds are told so long before that.
 const SECONDS: Duration = Duration::from_secs(240);
-const MINUTE: Duration = Duration::from_secs(60);
+/// What they tell of at once until then.
+const WIDE: Duration = Duration::from_secs(30);
+/// The keeper looks so often: several times in the forty seconds after which who tells nothing is silent.
+const PASS: Duration = Duration::from_secs(8);
 /// Parcels that have been collated so long ago are forgotten: the store is in memory.
 const KEPT_SLOTS: u32 = 90;
 
@@ -69,13 +73,13 @@ async fn day(dir: PathBuf, ready: &Sender<Day>) -> Result<RunRecord, String> {
     let world = World::new(Making {
         home: Home::Fargate,
         script: script(),
-        style: Style { coarse: Some((MINUTE, DAY - SECONDS)), game: Some(game.clone()) },
+        style: Style { coarse: Some((WIDE, DAY - SECONDS)), game: Some(game.clone()) },
         // It ends about now.
         epoch: SystemClock.now().saturating_sub(DAY),
         settings: |settings| {
-            settings.pass = MINUTE;
+            settings.pass = PASS;
             settings.terms.beat_ms = 5_000;
-            // Who tells of minutes is heard once a minute.
+            // Who tells of half minutes is heard twice a minute.
             settings.terms.lease_ms = 200_000;
         },
         ..Making::default()
@@ -113,7 +117,7 @@ async fn day(dir: PathBuf, ready: &Sender<Day>) -> Result<RunRecord, String> {
 /// Forgets parcels that have long been collated.
 async fn forget(store: Arc<dyn Store>, run: RunId, clock: impl Clock, fleet: Fleet) {
     loop {
-        tokio::time::sleep(MINUTE * 10).await;
+        tokio::time::sleep(WIDE * 20).await;
         let Ok(record) = fleet.show(run).await else { continue };
         let slot = u32::try_from(clock.now_ms().saturating_sub(record.start_at_ms) / 10_000).unwrap_or(0);
         let until = keys::slot(slot.saturating_sub(KEPT_SLOTS));

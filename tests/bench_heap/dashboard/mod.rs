@@ -28,12 +28,15 @@ use crate::heap;
 
 /// A page is opened so often.
 const OPENED: usize = 3;
+/// A day has no fewer: of the report, whose series has 150 to 300, or of five minutes each.
+const POINTS: u64 = 150;
 /// What is promised: s to open, bytes of a live minute.
 const OPENS_S: f64 = 2.0;
 const MINUTE_BYTES: f64 = 1e6;
 /// Who look.
 const VIEWERS: usize = 50;
-/// What the heap may grow by in a minute with all of them, bytes: a page that is kept for each would be more.
+/// What the heap may grow by in a minute with all of them, above what it grows by with one, bytes: the simulation counts what its
+/// store is asked for, and the store's cache fills. A second of figures kept for each of them would be 6 MB a minute.
 const GROWS: f64 = 1e6;
 /// What one of them may cost, bytes.
 const VIEWER_BYTES: f64 = 200_000.0;
@@ -98,7 +101,7 @@ fn going_on(runtime: &Runtime, day: Day) -> Result<Vec<Figure>, Failed> {
         let quiet = viewer(addr, run, after);
         sleep(Duration::from_secs(60)).await;
         let quiet_bytes = quiet.bytes.load(Ordering::Relaxed);
-        let (one_from, one_to) = trend(WITH_ONE.saturating_sub(Duration::from_secs(10))).await;
+        let (_, one_to, one_rate) = trend(WITH_ONE.saturating_sub(Duration::from_secs(10))).await;
         // With all, at one in which everything does.
         day.game.be_wild(true);
         let rss = rss_kb();
@@ -118,17 +121,15 @@ fn going_on(runtime: &Runtime, day: Day) -> Result<Vec<Figure>, Failed> {
         let wild: u64 = viewers.iter().map(|viewer| viewer.bytes.load(Ordering::Relaxed)).sum();
         let wild_bytes = wild.saturating_sub(before) / VIEWERS as u64;
         posting.await?;
-        let (all_from, all_to) = trend(WITH_ALL.saturating_sub(Duration::from_secs(70))).await;
+        let (all_from, all_to, all_rate) = trend(WITH_ALL.saturating_sub(Duration::from_secs(70))).await;
         let heard = viewers.iter().filter(|viewer| viewer.bytes.load(Ordering::Relaxed) > 0).count();
-        let minutes = (WITH_ALL - Duration::from_secs(70)).as_secs_f64() / 60.0;
         let notes = json!({
-            "heap_with_1": [one_from, one_to], "heap_with_50": [all_from, all_to], "rss_kb": [rss, rss_kb()],
+            "a_minute_with_1": one_rate, "a_minute_with_50": all_rate, "heap_with_1": one_to, "heap_with_50": [all_from, all_to], "rss_kb": [rss, rss_kb()],
             "viewers_that_hear": heard,
         });
         figures.push(Figure::new("dashboard_live_minute_quiet_bytes", quiet_bytes as f64).at_most(MINUTE_BYTES));
         figures.push(Figure::new("dashboard_live_minute_wild_bytes", wild_bytes as f64).at_most(MINUTE_BYTES));
-        let grew = (all_to - all_from) as f64 / minutes;
-        figures.push(Figure::new("dashboard_heap_growth_with_50_bytes_a_minute", grew).at_most(GROWS).with(notes));
+        figures.push(Figure::new("dashboard_heap_growth_by_viewers_bytes_a_minute", all_rate - one_rate).at_most(GROWS).with(notes));
         let each = (all_from - one_to) as f64 / VIEWERS as f64;
         figures.push(Figure::new("dashboard_heap_bytes_a_viewer", each).at_most(VIEWER_BYTES));
 
@@ -188,6 +189,13 @@ async fn opened(addr: SocketAddr, run: RunId, how: &'static str) -> Result<Optio
     let notes = json!({ "all_s": took, "points": points, "complaints": complaints });
     took.sort_by(f64::total_cmp);
     let median = took.get(OPENED / 2).copied().unwrap_or(f64::MAX);
+    // A page without its day opens soon.
+    if points.as_u64().is_none_or(|points| points < POINTS) {
+        return Err(format!(
+            "the page of the run that is {how} has {points} points of the day, and {POINTS} are the least"
+        )
+        .into());
+    }
     let name = if how == "ended" { "dashboard_opens_ended_s" } else { "dashboard_opens_going_on_s" };
     Ok(Some(Figure::new(name, median).at_most(OPENS_S).with(notes)))
 }
@@ -266,8 +274,9 @@ fn viewer(addr: SocketAddr, run: RunId, after: u64) -> Viewer {
     Viewer { bytes, reading }
 }
 
-/// The heap at the beginning and at the end of a time. It goes up and down with each pass of the keeper: its lows are compared.
-async fn trend(time: Duration) -> (i64, i64) {
+/// The heap in the first and in the last third of a time, and what it grew by in a minute. It goes up and down with each pass of
+/// the keeper: its lows are compared.
+async fn trend(time: Duration) -> (i64, i64, f64) {
     let mut seen = Vec::new();
     let began = Instant::now();
     while began.elapsed() < time {
@@ -276,7 +285,8 @@ async fn trend(time: Duration) -> (i64, i64) {
     }
     let low = |part: &[i64]| part.iter().min().copied().unwrap_or(0);
     let third = seen.len() / 3;
-    (low(seen.get(..third).unwrap_or(&seen)), low(seen.get(third * 2..).unwrap_or(&seen)))
+    let (from, to) = (low(seen.get(..third).unwrap_or(&seen)), low(seen.get(third * 2..).unwrap_or(&seen)));
+    (from, to, (to - from) as f64 / (time.as_secs_f64() / 90.0))
 }
 
 /// Resident memory of this process, KiB.
