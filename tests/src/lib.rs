@@ -3,6 +3,7 @@
 mod answers;
 mod army;
 pub mod bench;
+mod browser;
 mod child;
 pub mod cloud;
 pub mod container;
@@ -19,6 +20,7 @@ mod virtually;
 
 pub use answers::{Answer, Asked, serve_http};
 pub use army::Army;
+pub use browser::Browser;
 pub use child::{Child, Output};
 pub use echo::{Echo, Ping, Way, Word, hold};
 pub use runtime_api::{Answered, RuntimeApi};

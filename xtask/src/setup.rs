@@ -83,6 +83,11 @@ pub(crate) fn prepare() -> Setup {
     setup
 }
 
+/// The programs that are there already, by the variables that name them.
+pub(crate) fn there() -> Vec<(&'static str, PathBuf)> {
+    found(|variable| env::var_os(variable).map(PathBuf::from), Path::exists, None).variables
+}
+
 /// `why_not` is why the packages could not be installed, if they could not.
 fn found(given: impl Fn(&str) -> Option<PathBuf>, exists: impl Fn(&Path) -> bool, why_not: Option<&str>) -> Setup {
     let mut setup = Setup::default();

@@ -7,3 +7,5 @@ mod glance;
 mod pages;
 mod real;
 mod router;
+#[cfg(feature = "web")]
+mod weight;

@@ -5,9 +5,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "../dashboard/browser.rs"]
-#[allow(dead_code, clippy::panic, reason = "the dashboard's own tests use the rest of it")]
-mod browser;
 mod homes;
 mod keepers;
 mod pages;

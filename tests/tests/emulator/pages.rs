@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 use loadkit::core::RunId;
 use loadkit_fleet::{RunRecord, RunState};
 use loadkit_tests::cloud::{Cloud, TEMPLATE, Tasks, packages};
-use loadkit_tests::{Answer, Asked, hold, serve_http};
+use loadkit_tests::{Answer, Asked, Browser, hold, serve_http};
 use serde_json::{Value, json};
 
-use super::browser::Browser;
 use super::{CLIENT, FLEET, MACHINE, arena};
 
 /// Who signs the requests of these tests, for the emulator.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,6 +38,9 @@ pub(super) struct Fake {
     pub(super) runs: Mutex<Vec<RunRecord>>,
     pub(super) events: Mutex<Vec<LiveEvent>>,
     pub(super) windows: Mutex<Vec<Interval>>,
+    /// Windows that were read.
+    pub(super) read: AtomicUsize,
+    pub(super) leases: Mutex<Vec<Lease>>,
     pub(super) standing: Mutex<Standing>,
     pub(super) now_ms: Mutex<u64>,
     pub(super) slow: bool,
@@ -48,6 +52,8 @@ impl Fake {
             runs: Mutex::default(),
             events: Mutex::default(),
             windows: Mutex::default(),
+            read: AtomicUsize::new(0),
+            leases: Mutex::default(),
             standing: Mutex::default(),
             now_ms: Mutex::new(5),
             slow: false,
@@ -165,11 +171,13 @@ impl Service for Fake {
             let wide = Duration::from_micros(window.to_us - window.from_us);
             wide == width && Duration::from_micros(window.from_us) >= from
         };
-        Ok(windows.iter().filter(of).take(limit).cloned().collect())
+        let windows: Vec<Interval> = windows.iter().filter(of).take(limit).cloned().collect();
+        self.read.fetch_add(windows.len(), Ordering::Relaxed);
+        Ok(windows)
     }
 
     async fn leases(&self, _: &RunRecord) -> Result<Vec<Lease>, Fault> {
-        Ok(Vec::new())
+        Ok(self.leases.lock().unwrap().clone())
     }
 
     async fn standing(&self, run: RunId) -> Result<Standing, Fault> {

@@ -338,16 +338,3 @@ async fn a_stream_goes_on_where_it_was_left_and_says_what_it_left_out() {
     // Who has heard all is told not to come back.
     assert!(heard(&router, &path, Some(&all.last().unwrap().0)).await.is_empty());
 }
-
-#[tokio::test]
-async fn a_long_run_is_told_in_few_points() {
-    let (router, fake, run) = launched().await;
-    {
-        let wide = |at: u64| Interval { from_us: at * 60_000_000, to_us: (at + 1) * 60_000_000, ..Interval::default() };
-        fake.windows.lock().unwrap().extend((0..1_440).map(wide));
-        *fake.now_ms.lock().unwrap() = 86_400_002;
-    }
-    let series = get(&router, &format!("/data{run}/series")).await.json();
-    assert_eq!((series["points"].as_array().unwrap().len(), &series["width_s"]), (360, &240.into()), "{series}");
-    assert_eq!(series["to_s"], 86_400.0);
-}

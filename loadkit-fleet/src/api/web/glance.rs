@@ -91,7 +91,7 @@ impl Seen {
 
     /// Word on all states: a mark of each, and when the workers' was read.
     fn states(&self) -> String {
-        let marks: String = self.now.told.values().map(|(_, text)| mark(text)).collect();
+        let marks: String = self.now.told.values().map(|told| mark(told.whole())).collect();
         format!("{marks}.{}", self.leases_at_ms)
     }
 
@@ -100,12 +100,12 @@ impl Seen {
         let (marks, read_at_ms) = states.split_once('.').unwrap_or_default();
         let read_at_ms = read_at_ms.parse::<u64>().unwrap_or(0);
         let mut known = BTreeMap::new();
-        for (nth, (name, (changed, text))) in self.now.told.iter().enumerate() {
-            let is_same = marks.get(nth * MARK..(nth + 1) * MARK) == Some(mark(text).as_str());
+        for (nth, (name, told)) in self.now.told.iter().enumerate() {
+            let is_same = marks.get(nth * MARK..(nth + 1) * MARK) == Some(mark(told.whole()).as_str());
             // Another function has read it later than this one: what was is not told after what is.
             let is_newer = *name == WORKERS && read_at_ms > self.leases_at_ms;
             if is_same || is_newer {
-                known.insert(*name, *changed);
+                known.insert(*name, told.changed);
             }
         }
         known

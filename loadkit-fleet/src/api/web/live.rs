@@ -1,7 +1,8 @@
 //! A run's page while it goes on, as server-sent events.
 //!
 //! An event's id is how far its reader has come: seconds of figures, and notes. Whoever comes back with it goes on there, also
-//! at another service over the same store. States (workers, markers, failures) are told whole, whenever they change.
+//! at another service over the same store. States (workers, markers, failures) are told whole to who comes, and then what
+//! changes of them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -158,8 +159,8 @@ impl Reader {
             }
             return;
         };
-        for (name, (changed, text)) in &now.told {
-            if self.heard.insert(name, *changed) != Some(*changed) {
+        for (name, told) in &now.told {
+            if let Some(text) = told.text_for(self.heard.insert(name, told.changed)) {
                 self.say(name, text);
             }
         }
@@ -197,5 +198,42 @@ impl Reader {
     /// JSON has no line break of its own, so an event is a line.
     pub(super) fn say(&mut self, name: &str, data: &str) {
         self.events.push_back(Event::default().id(self.place.id()).event(name).data(data));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Semaphore;
+
+    use super::super::screen::Second;
+    use super::*;
+
+    #[tokio::test]
+    async fn who_does_not_take_what_is_told_holds_a_bounded_part_of_it() {
+        let record = json!({
+            "schema": "loadkit.run/1", "id": "0000000000000abc", "request": { "plan": "" }, "by": { "name": "ops" },
+            "scenario": "", "target": "", "seed": "1", "home": "local", "why": "", "workers": 1, "state": "running",
+            "created_at_ms": 1, "start_at_ms": 2, "ends_at_ms": 3, "deadline_ms": 4,
+        });
+        let record = Arc::new(serde_json::from_value(record).unwrap());
+        let second = |at: u64| Second { from_s: at, to_s: at + 1, text: Arc::from("{}") };
+        let now = Now { record: Some(record), seconds: (0..120).map(second).collect(), ..Now::default() };
+        let (sender, receiver) = watch::channel(Arc::new(now));
+        let mut viewer = Viewer {
+            now: receiver,
+            reader: Reader { events: VecDeque::new(), ..Reader::at(Place::default(), COME_BACK) },
+            until: Instant::now() + MAX_STREAM,
+            _permit: Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap(),
+        };
+        // It gets all of it, in parts.
+        for heard in 0..=120 {
+            assert!(viewer.next().await.is_some());
+            assert!(viewer.reader.events.len() <= AT_ONCE + 1, "{} after {heard}", viewer.reader.events.len());
+        }
+        assert_eq!((viewer.reader.place.seconds, viewer.reader.events.len()), (120, 0));
+        drop(sender);
+        assert!(viewer.next().await.is_none());
     }
 }

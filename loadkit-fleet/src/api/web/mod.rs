@@ -10,6 +10,7 @@
 
 mod act;
 mod assets;
+mod change;
 mod compare;
 mod figures;
 mod frame;

@@ -1,5 +1,13 @@
 // A stream of events that comes back by itself, keeps its place, and knows how long it has been silent.
 
+/** A list after a change of it: what is gone is taken out, what is new comes to its place. */
+export function follow(list, { gone, more }) {
+  const out = new Set(gone);
+  const next = list.filter((_, place) => !out.has(place));
+  for (const [place, item] of more) next.splice(place, 0, item);
+  return next;
+}
+
 const SILENT_MS = 20_000;
 const AGAIN_MS = 2_000;
 

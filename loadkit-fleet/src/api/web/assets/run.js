@@ -1,7 +1,7 @@
 // A run's page: draws its figures, and keeps them up to date while it goes on.
 
 import { Board } from "./board.js";
-import { Live } from "./live.js";
+import { Live, follow } from "./live.js";
 import { clock, count, make, micros, number, span } from "./text.js";
 import { Workers } from "./workers.js";
 
@@ -145,8 +145,14 @@ function tables() {
   at("no-failures").hidden = failures.length > 0;
 }
 
+let failures = { samples: [], flights: [] };
 /** The first messages; those whose player was recorded open to what it did last. */
-function samples({ samples, flights }) {
+function samples(data) {
+  const { changed } = data;
+  failures = changed
+    ? { samples: follow(failures.samples, changed.samples), flights: follow(failures.flights, changed.flights) }
+    : data;
+  const { samples, flights } = failures;
   const items = samples.map((sample) => {
     const head = [
       make("span", "at", clock(sample.at_us / 1e6)), " ", make("b", "", sample.step || "outside of steps"),
@@ -199,7 +205,10 @@ function told(name, data) {
   } else if (name === "workers") workers.show(data);
   else if (name === "failures") samples(data);
   else if (name === "notes") data.forEach(([, note]) => event(note.at_ms, "note", note.text));
-  else if (name === "markers") data.forEach((mark) => event(mark.at_ms, "marker", mark.text, mark.by));
+  else if (name === "markers") {
+    const marks = data.changed ? data.changed.more.map(([, mark]) => mark) : data;
+    marks.forEach((mark) => event(mark.at_ms, "marker", mark.text, mark.by));
+  }
   else if (name === "behind") {
     trouble(`This page fell behind: the figures from ${clock(data.from_s)} to ${clock(data.to_s)} are coarser.`);
     fetchAll().catch(() => {});
