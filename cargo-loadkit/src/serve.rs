@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use loadkit_fleet::{Caller, Role, ServeOptions, Serving, Tokens, open_store};
+use loadkit_fleet::{Caller, PlanFolder, Role, ServeOptions, Serving, Tokens, open_store};
 use loadkit_worker::SystemClock;
 use serde::Serialize;
 
@@ -19,6 +19,7 @@ Examples:
   cargo loadkit serve                                     on 127.0.0.1:8080, of the load client of this folder
   cargo loadkit serve --set client=target/release/mygame-bots --listen 127.0.0.1:0 --json
   cargo loadkit serve --listen 0.0.0.0:8080 --tokens --first-token ops
+  cargo loadkit serve --plans load/plans                  its page /launch offers the plans of that folder
 
 Commands in the same folder find it by themselves; others need its URL: --fleet http://127.0.0.1:8080. Its runs and reports
 are kept in the setting `data`; its guard-rails are the setting `policy`. Ctrl-C ends it, and its workers.
@@ -47,6 +48,9 @@ pub struct ServeArgs {
     /// Posts launches, stops, verdicts and refusals there, as JSON.
     #[arg(long, value_name = "URL")]
     pub webhook: Option<String>,
+    /// A folder with plans, *.toml, that its pages offer; it is read anew whenever somebody asks.
+    #[arg(long, value_name = "DIR")]
+    pub plans: Option<PathBuf>,
     /// What the command line says of settings.
     #[command(flatten)]
     pub settings: SettingArgs,
@@ -71,6 +75,9 @@ pub fn run(args: &ServeArgs, output: &Output) -> Result<Exit, Failure> {
         return Err(Failure::wrong_use(format!("on {} anybody could launch runs", args.listen))
             .mended_by("--tokens, and --first-token NAME for the first of them; or --listen 127.0.0.1:8080"));
     }
+    if let Some(plans) = &args.plans {
+        PlanFolder::open(plans).map_err(|why| Failure::wrong_use(format!("--plans: {why}")))?;
+    }
     let client = client_binary(&settings, output)?;
     let data = data(&settings);
     wait(async {
@@ -87,6 +94,7 @@ pub fn run(args: &ServeArgs, output: &Output) -> Result<Exit, Failure> {
             tokens: args.tokens,
             most_workers: args.most_workers,
             webhook: args.webhook.clone(),
+            plans: args.plans.clone(),
         };
         let serving = Serving::open(options).await.map_err(Failure::missing)?;
         let url = format!("http://{}", serving.addr());

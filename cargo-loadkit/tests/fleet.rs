@@ -164,6 +164,7 @@ fn wrong_use_is_told_before_anything_is_asked() {
         (&["gate", "here", "there"], "\"here\" is neither a folder of a report nor a run's id"),
         (&["gate", "here"], "2 values required"),
         (&["serve", "--listen", "0.0.0.0:0"], "--tokens"),
+        (&["serve", "--plans", "nowhere"], "give the folder in which the plans are"),
         (&["publish"], "--stack"),
         (&["publish", "--repository", "bots"], "NAME:TAG"),
     ] {

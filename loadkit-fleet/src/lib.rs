@@ -26,6 +26,8 @@ mod local;
 mod marker;
 mod notify;
 mod patient;
+#[cfg(feature = "api")]
+mod plans;
 mod policy;
 mod prepare;
 mod record;
@@ -58,6 +60,8 @@ pub use launcher::{Home, Launcher, Quotas};
 pub use local::{JOB_VARIABLE, LocalLauncher};
 pub use marker::Marker;
 pub use notify::{Happening, Notifier, Silent};
+#[cfg(feature = "api")]
+pub use plans::{PlanFile, PlanFolder, Planned, Plans};
 pub use policy::Policy;
 pub use record::{Ending, Note, RunRecord, RunState};
 pub use request::{Caller, Long, RunRequest, RunnerChoice};

@@ -17,6 +17,7 @@ use crate::keeper::keep_all;
 use crate::launcher::Launcher;
 use crate::local::LocalLauncher;
 use crate::notify::{Notifier, Silent};
+use crate::plans::PlanFolder;
 use crate::policy::Policy;
 use crate::settings::{Settings, WorkerLine};
 use crate::webhook::Webhook;
@@ -41,6 +42,8 @@ pub struct ServeOptions {
     pub most_workers: usize,
     /// Where others are told what happens.
     pub webhook: Option<String>,
+    /// A folder with plans, `*.toml`, that its pages offer; read anew whenever somebody asks.
+    pub plans: Option<PathBuf>,
 }
 
 /// A service that listens.
@@ -77,6 +80,7 @@ impl Serving {
             Some(path) => Policy::load(path).map_err(|error| error.to_string())?,
             None => Policy::default(),
         };
+        let plans = options.plans.map(PlanFolder::open).transpose()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let embedded = match &options.data {
             Some(data) => Some(Arc::new(open_store(data).await?)),
@@ -97,7 +101,7 @@ impl Serving {
         let launcher: Arc<dyn Launcher> = Arc::new(LocalLauncher::new(options.client, options.most_workers));
         let guard = Arc::new(Guarded::new(policy.clone(), settings.terms));
         let fleet = Fleet::new(store, [launcher], notifier, guard, clock, settings);
-        let service = Arc::new(FleetService::new(fleet.clone(), policy));
+        let service = Arc::new(FleetService::new(fleet.clone(), policy).with_plans(plans));
         Ok(Serving { door, fleet, service, embedded })
     }
 

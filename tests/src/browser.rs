@@ -184,21 +184,34 @@ impl Browser {
 
     /// Keeps a picture of the whole page where `LOADKIT_TEST_SCREENSHOTS` says.
     pub async fn picture(&self, name: &str) {
-        let Some(folder) = env::var_os("LOADKIT_TEST_SCREENSHOTS").map(PathBuf::from) else { return };
+        self.shot("LOADKIT_TEST_SCREENSHOTS", name, "png", json!({})).await;
+    }
+
+    /// Keeps a picture of the whole page where `LOADKIT_TEST_GALLERY` says, as small as it can be read: those of the documents.
+    pub async fn exhibit(&self, name: &str, scale: f64) {
+        let size = "((e) => [e.scrollWidth, e.scrollHeight])(document.documentElement)";
+        let (width, height): (f64, f64) = serde_json::from_value(self.is(size).await).unwrap();
+        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": scale });
+        self.shot("LOADKIT_TEST_GALLERY", name, "webp", json!({ "quality": 30, "clip": clip })).await;
+    }
+
+    async fn shot(&self, variable: &str, name: &str, format: &str, more: Value) {
+        let Some(folder) = env::var_os(variable).map(PathBuf::from) else { return };
         // What was resized is drawn with the next frames.
         let frames = "const done = arguments[0]; let n = 0; const next = () => (n++ < 5 ? requestAnimationFrame(next) : done());                       next();";
         self.client.execute_async(frames, Vec::new()).await.unwrap();
-        let params = json!({ "format": "png", "captureBeyondViewport": true });
+        let mut params = json!({ "format": format, "captureBeyondViewport": true });
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let answer = self.tell("Page.captureScreenshot", params).await;
         let bytes = base64::engine::general_purpose::STANDARD.decode(answer["data"].as_str().unwrap()).unwrap();
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), bytes).unwrap();
+        std::fs::write(folder.join(format!("{name}.{format}")), bytes).unwrap();
     }
 
     /// That the page fits the screen: what is too wide scrolls in a frame of its own.
     pub async fn fits(&self) {
         let over = self.is("document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
-        let widest = "[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 \
+        let widest = "[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > screen.width + 1 \
                       && !e.closest('.scroll, pre')).slice(0, 5).map((e) => e.outerHTML.slice(0, 200))";
         assert_eq!(over, 0, "{}", self.is(widest).await);
     }

@@ -154,7 +154,7 @@ impl Here {
 /// On loopback, for this process and its workers.
 fn options(data: Option<PathBuf>, client: PathBuf, policy: Option<PathBuf>) -> ServeOptions {
     let listen = ([127, 0, 0, 1], 0).into();
-    ServeOptions { listen, data, client, policy, tokens: false, most_workers: WORKERS, webhook: None }
+    ServeOptions { listen, data, client, policy, tokens: false, most_workers: WORKERS, webhook: None, plans: None }
 }
 
 /// Runs of a launch that was killed would be taken up again, and play beside the new one.

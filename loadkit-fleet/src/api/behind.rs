@@ -22,6 +22,7 @@ use crate::failures::{FAILURES, Failures};
 use crate::fleet::{Fleet, RunLine};
 use crate::keeper::report_file;
 use crate::marker::Marker;
+use crate::plans::{PlanFolder, Plans};
 use crate::policy::Policy;
 use crate::record::{Ending, RunRecord, RunState};
 use crate::request::{Caller, RunRequest};
@@ -55,6 +56,7 @@ pub struct FleetService {
     fleet: Fleet,
     policy: Policy,
     line: Arc<StoreLine>,
+    plans: Option<PlanFolder>,
 }
 
 impl FleetService {
@@ -63,7 +65,12 @@ impl FleetService {
         let (store, clock) = (fleet.store().clone(), fleet.clock().clone());
         let outbox = Arc::new(Direct { store: store.clone(), clock: clock.clone() });
         let line = Arc::new(StoreLine::new(store, outbox, clock));
-        FleetService { fleet, policy, line }
+        FleetService { fleet, policy, line, plans: None }
+    }
+
+    /// The same, with plans to launch.
+    pub fn with_plans(self, plans: Option<PlanFolder>) -> FleetService {
+        FleetService { plans, ..self }
     }
 
     async fn page(&self, run: RunId, after: u64) -> Result<LivePage, Fault> {
@@ -224,6 +231,12 @@ impl Service for FleetService {
 
     async fn cost(&self, record: &RunRecord) -> Result<Dollars, Fault> {
         Ok(self.fleet.cost(&record.request)?)
+    }
+
+    async fn plans(&self) -> Result<Plans, Fault> {
+        let Some(folder) = self.plans.clone() else { return Ok(Plans::default()) };
+        let read = tokio::task::spawn_blocking(move || folder.read()).await;
+        read.map_err(|error| Fault::Away(format!("the plans were not read: {error}")))
     }
 
     fn now_ms(&self) -> u64 {

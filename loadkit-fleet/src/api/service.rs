@@ -17,6 +17,7 @@ use crate::estimate::{Dollars, Estimate};
 use crate::failures::Failures;
 use crate::fleet::RunLine;
 use crate::marker::Marker;
+use crate::plans::Plans;
 use crate::record::{RunRecord, RunState};
 use crate::request::{Caller, RunRequest};
 
@@ -228,6 +229,14 @@ pub trait Service: Send + Sync + fmt::Debug {
     /// # Errors
     /// See [`Fault`].
     async fn cost(&self, record: &RunRecord) -> Result<Dollars, Fault>;
+
+    /// Plans that the service was given to launch, as they are now; none, if it was given none.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    async fn plans(&self) -> Result<Plans, Fault> {
+        Ok(Plans::default())
+    }
 
     /// The time by the fleet's clock, ms since 1970.
     fn now_ms(&self) -> u64;

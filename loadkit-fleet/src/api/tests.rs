@@ -5,6 +5,8 @@ mod gateway;
 mod glance;
 #[cfg(feature = "web")]
 mod pages;
+#[cfg(feature = "web")]
+mod plans;
 mod real;
 mod router;
 #[cfg(feature = "web")]

@@ -61,6 +61,9 @@ struct Serve {
     /// Posts launches, stops, verdicts and refusals there, as JSON.
     #[arg(long)]
     webhook: Option<String>,
+    /// A folder with plans, *.toml, that its pages offer; it is read anew whenever somebody asks.
+    #[arg(long, value_name = "DIR")]
+    plans: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -91,9 +94,9 @@ fn fail(why: &str) -> ExitCode {
 }
 
 async fn run(serve: Serve) -> Result<(), String> {
-    let Serve { client, listen, data, policy, tokens, workers, webhook } = serve;
+    let Serve { client, listen, data, policy, tokens, workers, webhook, plans } = serve;
     let forgets = data.is_none();
-    let options = ServeOptions { listen, data, client, policy, tokens, most_workers: workers, webhook };
+    let options = ServeOptions { listen, data, client, policy, tokens, most_workers: workers, webhook, plans };
     let serving = Serving::open(options).await?;
     println!("the fleet listens on http://{}", serving.addr());
     if forgets {

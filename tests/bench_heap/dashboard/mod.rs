@@ -152,6 +152,7 @@ async fn over(dir: &Path, run: RunId) -> Result<Vec<Figure>, Failed> {
         // It starts nobody.
         client: std::env::current_exe()?,
         policy: None,
+        plans: None,
         tokens: false,
         most_workers: 1,
         webhook: None,

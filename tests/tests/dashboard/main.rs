@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod doors;
+mod evening;
+mod gallery;
 mod pages;
 mod stage;
 mod whole;

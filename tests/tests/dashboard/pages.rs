@@ -205,6 +205,60 @@ async fn whoever_falls_behind_gets_coarser_figures_and_is_told() {
 }
 
 #[tokio::test]
+async fn a_page_that_was_away_fetches_what_it_missed_and_says_so() {
+    let Some(browser) = Browser::open().await else { return };
+    // 900 s have passed; the figures came only to 695 s so far.
+    let stage = running(900, 2, &STEPS);
+    stage.change(|play| {
+        play.windows = (0..69).map(|at| window(at * 10, 10, &STEPS)).collect();
+        play.windows.extend((0..695).map(|at| window(at, 1, &STEPS)));
+    });
+    let served = served(&stage).await;
+    browser.screen(1_280, 900, false).await;
+    browser.goto(&served.url(&path())).await;
+    browser.until("document.querySelector('#age').textContent.startsWith('Live. Figures up to 11:30')").await;
+    let addr = served.addr;
+    served.end().await;
+    browser.until("document.querySelector('#age').textContent.startsWith('Not connected for')").await;
+    stage.change(|play| {
+        play.windows.extend((69..89).map(|at| window(at * 10, 10, &["login", "matchmake", "missed"])));
+        play.windows.extend((695..893).map(|at| window(at, 1, &["login", "matchmake", "missed"])));
+    });
+    let again = Served::open(&stage, addr).await;
+    browser.until("document.querySelector('#coarse').textContent.includes('This page fell behind: from 11:30')").await;
+    browser.until("document.querySelector('#steps').textContent.includes('missed')").await;
+    browser.until("document.querySelector('#age').textContent.startsWith('Live. Figures up to 14:5')").await;
+    // It has all of the time, each part of it once.
+    let times = "Chart.getChart('chart-players').data.datasets[0].data.map((point) => point.x)";
+    let times: Vec<f64> = serde_json::from_value(browser.is(times).await).unwrap();
+    assert!(times.windows(2).all(|pair| pair[0] < pair[1] && pair[1] - pair[0] <= 10.0), "{times:?}");
+    assert!(browser.text("#coarse").await.contains("fell behind"), "what was said stays");
+    again.end().await;
+}
+
+#[tokio::test]
+async fn a_time_without_figures_says_so() {
+    let Some(browser) = Browser::open().await else { return };
+    let stage = running(90, 2, &STEPS);
+    stage.change(|play| {
+        let record = &mut play.records[0];
+        (record.state, record.ended_at_ms) = (RunState::Ended, Some(record.start_at_ms + 86_000));
+        play.windows.retain(|window| !(20..60).contains(&(window.from_us / 1_000_000)));
+    });
+    let served = served(&stage).await;
+    browser.screen(1_280, 900, false).await;
+    browser.goto(&served.url(&path())).await;
+    browser.until("document.querySelector('#run').dataset.ready").await;
+    assert_eq!(browser.is("document.querySelector('#no-figures').hidden").await, true);
+    for _ in 0..3 {
+        browser.click("#zoom-in").await;
+    }
+    assert_eq!(browser.text("#no-figures").await, "There are no figures in this time.");
+    browser.click("#whole").await;
+    assert_eq!(browser.is("document.querySelector('#no-figures').hidden").await, true);
+}
+
+#[tokio::test]
 async fn hostile_names_are_texts() {
     let Some(browser) = Browser::open().await else { return };
     let stage = running(30, 3, &[HOSTILE, "{{constructor}}", "__proto__"]);
@@ -253,59 +307,29 @@ async fn what_is_not_there_is_said() {
 }
 
 #[tokio::test]
-async fn pages_fit_a_phone_and_a_wall_by_day_and_by_night() {
+async fn names_that_are_wider_than_a_phone_do_not_widen_pages() {
     let Some(browser) = Browser::open().await else { return };
-    let stage = running(
-        120,
-        300,
-        &["login", "matchmake", "a_step_with_a_name_that_is_much_longer_than_any_phone_is_wide_really"],
-    );
-    let (sample, flown) = failure(4, "login", "no reply within 5s");
+    let long = "a_step_with_a_name_that_is_much_longer_than_any_phone_is_wide_really";
+    let stage = running(60, 300, &["login", "matchmake", long]);
+    let (sample, flown) = failure(4, long, &long.repeat(3));
     stage.change(|play| {
-        play.leases[17] = lease(RunId(RUN), 17, 0, Phase::Lost);
-        play.leases[40] = lease(RunId(RUN), 40, 1, Phase::Playing);
+        let record = &mut play.records[0];
+        (record.target, record.request.build) = (format!("{long}.example:4000"), long.into());
+        play.lines[0] = line(record);
         play.standing.failures.samples.push(sample);
         play.standing.failures.flights.push(flown);
-        play.standing.markers.push(Marker {
-            at_ms: now_ms() - 60_000,
-            text: "matchmaker deployed".into(),
-            by: "ci".into(),
-        });
-        for (id, verdict) in [(2, Verdict::Pass), (3, Verdict::Fail), (4, Verdict::Invalid)] {
-            let mut record = run(id, Duration::from_secs(7_200 * id), 4);
-            record.state = RunState::Ended;
-            record.ended_at_ms = Some(record.ends_at_ms);
-            record.judgement = Some(judged(verdict, "p99(login) < 250ms was missed: 312 ms"));
-            play.lines.push(line(&record));
-            play.records.push(record);
-        }
+        play.standing.markers.push(Marker { at_ms: now_ms() - 60_000, text: long.into(), by: long.into() });
     });
     let served = served(&stage).await;
-    let done = format!("/runs/{}", RunId(3));
-    let pages = [("runs", "/".to_owned()), ("live", path()), ("done", done), ("launch", "/launch".to_owned())];
-    for (name, page) in pages {
-        for (screen, width, height) in [("phone", 390, 844), ("desk", 1_280, 900), ("wall", 3_840, 2_160)] {
-            for (time, is_dark) in [("night", true), ("day", false)] {
-                browser.screen(width, height, is_dark).await;
-                browser.goto(&served.url(&page)).await;
-                if name == "live" {
-                    browser.until("document.querySelectorAll('#steps tbody tr').length === 3").await;
-                }
-                browser.fits().await;
-                if name == "live" {
-                    // Something is drawn: a canvas that was never painted is clear everywhere.
-                    let drawn = "[...document.querySelectorAll('canvas')].every((one) => one.getContext('2d')\
-                                 .getImageData(0, 0, one.width, one.height).data.some((byte) => byte > 0))";
-                    browser.until(drawn).await;
-                }
-                let paper = browser.is("getComputedStyle(document.body).backgroundColor").await;
-                assert_eq!(paper, if is_dark { "rgb(23, 23, 23)" } else { "rgb(255, 255, 255)" });
-                browser.picture(&format!("{name}-{screen}-{time}")).await;
-                if screen != "wall" {
-                    assert_eq!(browser.barriers().await.unwrap_or_default(), [""; 0], "{name} on a {screen} by {time}");
-                }
-            }
+    browser.screen(390, 844, false).await;
+    for page in ["/".to_owned(), path(), "/launch".to_owned(), format!("/launch?from={}", RunId(RUN))] {
+        browser.goto(&served.url(&page)).await;
+        if page.starts_with("/runs") {
+            browser.until("document.querySelectorAll('#steps tbody tr').length === 3").await;
+            browser.until("document.querySelector('#samples details')").await;
         }
+        browser.fits().await;
+        browser.picture(&format!("long-{}", page.len())).await;
     }
 }
 

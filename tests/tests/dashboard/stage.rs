@@ -1,5 +1,6 @@
 //! A fleet that is made up behind the real door: what the pages show is said by the test.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,10 +9,11 @@ use async_trait::async_trait;
 use loadkit::core::{FailureSample, Histogram, HistogramDelta, Judgement, Plan, Reason, RunId, Verdict};
 use loadkit_fleet::api::{Access, Door, Fault, FileEntry, Filter, LivePage, RunList, Service, Standing};
 use loadkit_fleet::{
-    Caller, Crew, Dollars, Estimate, Flown, Home, Marker, Note, RunLine, RunRecord, RunRequest, RunState,
+    Caller, Crew, Dollars, Estimate, Flown, Home, Marker, Note, Plans, Quotas, Refusal, RunLine, RunRecord, RunRequest,
+    RunState, Usual, staff,
 };
 use loadkit_sinks::{Interval, StepFigures};
-use loadkit_worker::{Clock, Job, Lease, Line, Phase, SystemClock, WorkerStatus};
+use loadkit_worker::{Clock, Job, Lease, Line, Phase, SystemClock, Terms, WorkerStatus};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -25,6 +27,9 @@ pub(crate) struct Play {
     pub(crate) leases: Vec<Lease>,
     pub(crate) standing: Standing,
     pub(crate) files: Vec<(RunId, String, Vec<u8>)>,
+    pub(crate) plans: Plans,
+    /// What guard-rails say to whoever would launch.
+    pub(crate) refusals: Vec<Refusal>,
     /// What was done by pages.
     pub(crate) done: Vec<String>,
 }
@@ -58,7 +63,12 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn open(stage: &Stage, addr: SocketAddr) -> Served {
-        let door = Door::open(addr, Access::Open).await.unwrap();
+        Served::with(stage, addr, Access::Open).await
+    }
+
+    /// For those whom it lets in.
+    pub(crate) async fn with(stage: &Stage, addr: SocketAddr, access: Access) -> Served {
+        let door = Door::open(addr, access).await.unwrap();
         let (addr, (stop, stopped)) = (door.addr(), oneshot::channel());
         let service = Arc::new(stage.clone());
         Served { addr, stop, serving: tokio::spawn(door.serve(service, async move { drop(stopped.await) })) }
@@ -180,8 +190,18 @@ impl Service for Stage {
         Err(Fault::Bad("nothing is launched here".into()))
     }
 
-    async fn estimate(&self, _: RunRequest, _: &Caller) -> Result<Estimate, Fault> {
-        Err(Fault::Bad("nothing is launched here".into()))
+    async fn estimate(&self, request: RunRequest, _: &Caller) -> Result<Estimate, Fault> {
+        let plan = Plan::parse(&request.plan, "the plan")?;
+        let homes = BTreeSet::from([Home::Fargate]);
+        let staffing = staff(&plan, &request, &homes, Usual::of, &Terms::default()).map_err(Fault::Bad)?;
+        let names = vec!["Fargate: On-Demand vCPU resource count".to_owned()];
+        let quotas = Quotas { workers: Some(500), starts_per_s: Some(20.0), names, ..Quotas::default() };
+        let refusals = self.0.lock().unwrap().refusals.clone();
+        Ok(Estimate { refusals, ..Estimate::of(&plan, &staffing, &Terms::default(), &quotas) })
+    }
+
+    async fn plans(&self) -> Result<Plans, Fault> {
+        Ok(self.0.lock().unwrap().plans.clone())
     }
 
     async fn list(&self, filter: &Filter) -> Result<RunList, Fault> {
@@ -192,6 +212,8 @@ impl Service for Stage {
             is(&filter.build, &line.build)
                 && is(&filter.scenario, &line.scenario)
                 && is(&filter.by, &line.by)
+                && filter.since_ms.is_none_or(|since| line.created_at_ms >= since)
+                && filter.until_ms.is_none_or(|until| line.created_at_ms < until)
                 && filter.state.is_none_or(|state| line.state == state)
                 && filter.verdict.is_none_or(|verdict| line.verdict == Some(verdict))
         };
@@ -249,14 +271,20 @@ impl Service for Stage {
         Ok(play.windows.iter().filter(of).take(limit).cloned().collect())
     }
 
-    async fn leases(&self, _: &RunRecord) -> Result<Vec<Lease>, Fault> {
+    async fn leases(&self, record: &RunRecord) -> Result<Vec<Lease>, Fault> {
+        if record.state == RunState::Ended {
+            return Ok(Vec::new());
+        }
         let mut leases = self.0.lock().unwrap().leases.clone();
         leases.iter_mut().for_each(|lease| lease.beat_at_ms = now_ms());
         Ok(leases)
     }
 
-    async fn standing(&self, _: RunId) -> Result<Standing, Fault> {
-        Ok(self.0.lock().unwrap().standing.clone())
+    async fn standing(&self, run: RunId) -> Result<Standing, Fault> {
+        let play = self.0.lock().unwrap();
+        // What is made up is of the run that goes on.
+        let is_over = play.records.iter().any(|record| record.id == run && record.state == RunState::Ended);
+        Ok(if is_over { Standing::default() } else { play.standing.clone() })
     }
 
     async fn mark(&self, _: RunId, caller: &Caller, at_ms: Option<u64>, text: &str) -> Result<Marker, Fault> {

@@ -36,6 +36,7 @@ async fn fleet() -> String {
         tokens: false,
         most_workers: 8,
         webhook: None,
+        plans: None,
     };
     let serving = Serving::open(options).await.unwrap();
     let url = format!("http://{}", serving.addr());

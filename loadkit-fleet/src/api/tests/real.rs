@@ -52,7 +52,7 @@ impl Notifier for Told {
     }
 }
 
-fn fleet(policy: &str) -> (Router, Fleet, Arc<Told>) {
+pub(super) fn fleet(policy: &str) -> (Router, Fleet, Arc<Told>) {
     let (service, fleet, told) = over(Arc::new(MemoryStore::new()), policy);
     (router(service, Access::Open), fleet, told)
 }

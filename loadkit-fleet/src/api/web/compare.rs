@@ -2,13 +2,14 @@
 //!
 //! The earliest is the baseline; each of the others is held against it.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use loadkit_core::gate::{self, Compared, Decision, Figure, Gate, GateOptions, GateRun};
-use loadkit_core::{Report, RunId, Verdict, format};
+use loadkit_core::{Report, RunId, StepFigures, Verdict, format};
 use maud::{Markup, html};
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
@@ -163,6 +164,7 @@ pub(super) async fn page(
     let body = html! {
         h1 { "Comparison" }
         (overview(&runs))
+        @if runs.len() > 2 { (side_by_side(&runs)) }
         @for one in &judged { (candidate(one)) }
         section id="distributions" {
             h2 { "Distributions" }
@@ -196,6 +198,32 @@ fn overview(runs: &[Loaded]) -> Markup {
     }
 }
 
+/// Figures of all runs in one table: what the gate says of each candidate stands below.
+fn side_by_side(runs: &[Loaded]) -> Markup {
+    let whole = |run: &Loaded| run.report.steps.keys().filter(|name| !name.contains('{')).cloned().collect::<Vec<_>>();
+    let names: BTreeSet<String> = runs.iter().flat_map(whole).collect();
+    type Of = fn(&StepFigures) -> Option<String>;
+    let figures: [(&str, Of); 4] = [
+        ("p50", |step| step.response.as_ref().map(|times| format::micros(times.p50_us as f64))),
+        ("p95", |step| step.response.as_ref().map(|times| format::micros(times.p95_us as f64))),
+        ("p99", |step| step.response.as_ref().map(|times| format::micros(times.p99_us as f64))),
+        ("errors", |step| Some(format::share(step.error_share))),
+    ];
+    html! {
+        section id="side-by-side" {
+            h2 { "Side by side" }
+            div class="scroll" tabindex="0" role="region" aria-label="Figures of all runs" { table {
+                thead { tr { th { "Step" } th { "Figure" } @for run in runs { th class="n" { (run.name()) } } } }
+                tbody { @for name in names.iter().take(MAX_STEPS) { @for (figure, of) in figures { tr {
+                    td class="name" { (format::name(name, MAX_NAME)) }
+                    td { (figure) }
+                    @for run in runs { td class="n" { (run.report.steps.get(name).and_then(of).unwrap_or_else(|| "–".to_owned())) } }
+                } } } }
+            } }
+        }
+    }
+}
+
 fn candidate(judged: &Judged) -> Markup {
     html! {
         section class="candidate" {
@@ -204,8 +232,9 @@ fn candidate(judged: &Judged) -> Markup {
                 Err(why) => { div class="sorry" { @for line in why.lines() { p { (format::fit(line, MAX_TEXT)) } } } }
                 Ok(gate) => { (of_gate(gate)) }
             }
-            @if !judged.differences.is_empty() {
-                h3 { "What else differs" }
+            h3 { "What else differs" }
+            @if judged.differences.is_empty() { p class="empty" { "Nothing that is known of plan, build and environment." } }
+            @else {
                 ul { @for line in &judged.differences { li { (format::fit(line, MAX_TEXT)) } } }
             }
         }
@@ -255,6 +284,8 @@ fn figure(row: &Compared) -> Markup {
         _ => format::micros(value),
     };
     let change = |change: f64| {
+        // A thousandth of a per cent is none.
+        let change = if change.abs() < 1e-5 { 0.0 } else { change };
         let sign = if change > 0.0 { "+" } else { "" };
         format!("{sign}{} %", format::number(change * 100.0))
     };

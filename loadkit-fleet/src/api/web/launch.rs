@@ -3,6 +3,8 @@
 //! **What is launched is what was estimated**: the button carries the digest of the request that the estimate was of, and a name
 //! for the launch, so that pressing it twice launches once.
 
+mod offer;
+
 use axum::Form;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
@@ -14,19 +16,16 @@ use ring::digest;
 use serde::Deserialize;
 
 use super::frame::{Actor, Launcher, Page, Sorry, Visitor, page as frame, shown};
-use super::list::ago;
-use super::run::title;
 use crate::api::Front;
 use crate::api::fault::Fault;
-use crate::api::service::{Filter, Service};
+use crate::api::service::Service;
 use crate::estimate::Estimate;
-use crate::record::RunRecord;
 use crate::request::{RunRequest, RunnerChoice};
+use offer::Offer;
 
-/// Runs that are looked at for plans.
-const LOOKED_AT: u32 = 40;
-/// At most so many plans are offered.
-const MAX_PLANS: usize = 12;
+/// What a plan may look like.
+const EXAMPLE: &str = "scenario = \"arena\"\nbots = 50\nduration = \"10m\"";
+/// The longest reason or warning.
 const MAX_TEXT: usize = 1_000;
 
 /// What the form says.
@@ -101,21 +100,24 @@ fn digest_of(request: &RunRequest) -> String {
 #[serde(default)]
 pub(super) struct From {
     from: String,
+    plan: String,
 }
 
-/// The form; filled with what an earlier run asked for, if one is named.
+/// The form; filled with what an earlier run asked for, or with a plan of the service, if one is named.
 pub(super) async fn form(
     State(front): State<Front>,
     Launcher(visitor): Launcher,
-    Query(From { from }): Query<From>,
+    Query(From { from, plan }): Query<From>,
 ) -> Result<Response, Sorry> {
     let service = &*front.service;
+    let offer = Offer::of(service).await?;
     let asked = match u64::from_str_radix(&from, 16).ok().filter(|_| from.len() == 16) {
         Some(run) => Asked::of(&service.show(RunId(run)).await?.request),
-        None if from.is_empty() => Asked::default(),
+        None if from.is_empty() && plan.is_empty() => Asked::default(),
+        None if from.is_empty() => Asked { plan: offer.plan(&plan)?.to_owned(), ..Asked::default() },
         None => return Err(Sorry(Fault::Missing("the run whose plan was asked for is none".into()))),
     };
-    let body = body(&asked, &known(service).await?, service.now_ms(), html! {});
+    let body = body(&asked, &offer.shown(service.now_ms(), &plan), html! {});
     Ok(shown(&visitor, "Launch", "/launch", &[], body))
 }
 
@@ -142,7 +144,8 @@ pub(super) async fn act(
     match service.estimate(request, &visitor.known.caller).await {
         Ok(estimate) => {
             let said = estimated(&estimate, &digest, changed);
-            let body = body(&asked, &known(service).await?, service.now_ms(), said);
+            let offer = Offer::of(service).await?;
+            let body = body(&asked, &offer.shown(service.now_ms(), ""), said);
             Ok(shown(&visitor, "Launch", "/launch", &[], body))
         }
         Err(fault) => again(service, &visitor, &asked, &fault).await,
@@ -160,40 +163,20 @@ async fn again(service: &dyn Service, visitor: &Visitor, asked: &Asked, fault: &
             @if let Some(help) = said.help { p class="note" { (help) } }
         }
     };
-    let body = body(asked, &known(service).await?, service.now_ms(), said);
+    let offer = Offer::of(service).await?;
+    let body = body(asked, &offer.shown(service.now_ms(), ""), said);
     let status: StatusCode = fault.status();
     Ok(frame(Some(visitor), Page { title: "Launch", here: "/launch", scripts: &[], body }, status))
 }
 
-/// The latest runs of different plans.
-async fn known(service: &dyn Service) -> Result<Vec<RunRecord>, Fault> {
-    let filter = Filter { limit: Some(LOOKED_AT), ..Filter::default() };
-    let mut known: Vec<RunRecord> = Vec::new();
-    for line in service.list(&filter).await?.runs {
-        if known.len() >= MAX_PLANS {
-            break;
-        }
-        let record = service.show(line.id).await?;
-        if known.iter().all(|other| other.request.plan != record.request.plan) {
-            known.push(record);
-        }
-    }
-    Ok(known)
-}
-
-fn body(asked: &Asked, known: &[RunRecord], now_ms: u64, said: Markup) -> Markup {
+/// The form, with what was said of it below.
+fn body(asked: &Asked, offer: &Markup, said: Markup) -> Markup {
     let homes = [("auto", "wherever fits"), ("local", "this machine"), ("lambda", "Lambda"), ("fargate", "Fargate")];
     html! {
         h1 { "Launch a run" }
-        @if !known.is_empty() {
-            section { h2 { "Begin with a plan of an earlier run" }
-                ul class="files" { @for record in known {
-                    li { a href=(format!("/launch?from={}", record.id)) { (title(record)) } " " span class="note" { (ago(now_ms, record.created_at_ms)) } }
-                } }
-            }
-        }
-        form method="post" action="/launch" class="launch" {
-            label { "The plan, in TOML" textarea name="plan" required spellcheck="false" { (asked.plan) } }
+        (offer)
+        form method="post" action="/launch#said" class="launch" {
+            div class="asked" { label { "The plan, in TOML" textarea name="plan" required spellcheck="false" placeholder=(EXAMPLE) { (asked.plan) } }
             div class="pair" {
                 label { "Server, in place of the plan's" input type="text" name="target" value=(asked.target); }
                 label { "Build of the server" input type="text" name="build" value=(asked.build); }
@@ -204,8 +187,8 @@ fn body(asked: &Asked, known: &[RunRecord], now_ms: u64, said: Markup) -> Markup
                 label { "Workers" input type="number" name="workers" min="1" value=(asked.workers) placeholder="as many as are needed"; }
                 label { "Players a worker" input type="number" name="players_per_worker" min="1" value=(asked.players_per_worker) placeholder="as is usual"; }
             }
-            div { button type="submit" name="act" value="estimate" { "What would it take?" } }
-            (said)
+            div { button type="submit" name="act" value="estimate" { "What would it take?" } } }
+            div id="said" { (said) }
         }
     }
 }

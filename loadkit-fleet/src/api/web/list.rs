@@ -211,7 +211,12 @@ fn trend(asked: &Asked) -> Markup {
             h2 { "From build to build" }
             p class="note" {
                 "A figure of the latest runs that ended, the oldest to the left: of the scenario above, or of the latest run's. \
-                 Signs tell the verdicts; select a sign to open its run."
+                 Select a sign to open its run."
+            }
+            ul class="key" aria-label="What the signs mean" {
+                li { span class="met" aria-hidden="true" { "● " } "PASS" }
+                li { span class="missed" aria-hidden="true" { "▲ " } "FAIL" }
+                li { span aria-hidden="true" { "✕ " } "INVALID" }
             }
             form class="filters" {
                 label { "Figure" select id="trend-figure" {} }

@@ -108,10 +108,12 @@ fn body(run: &Shown, may_launch: bool) -> Markup {
             (parts::facts(run))
             @if is_live && may_launch { (parts::controls(record)) }
             (charts(is_live))
-            (tables::steps(run.report.as_ref()))
-            (failed::failures(run))
-            (workers(run, is_live))
-            (parts::events(run))
+            div class="panels" {
+                (tables::steps(run.report.as_ref(), is_live))
+                (failed::failures(run))
+                (workers(run, is_live))
+                (parts::events(run))
+            }
             details class="plan" { summary { "The plan" } pre tabindex="0" { (record.request.plan) } }
         }
     }
@@ -129,10 +131,21 @@ fn charts(is_live: bool) -> Markup {
     let charts = [
         ("players", "Players", "as planned, at work, connected"),
         ("rate", "Steps a second", "those that succeeded"),
-        ("times", "Times of steps", "from the intended start, which is what players feel"),
+        ("arrivals", "Coming and going", "players a second: arrived, finished, failed"),
+        (
+            "times",
+            "Times of steps",
+            "from the intended start, which is what players feel; service times from when it was asked",
+        ),
         ("failures", "Failures a second", "steps that failed"),
         ("lag", "The kit's own lag", "how late it was itself, 99th percentile: none of it is the server's"),
         ("cpu", "CPU of the busiest worker", "cores in use, by others of its machine, and kept by its host"),
+        ("memory", "Memory of the largest worker", "resident, without pages of files"),
+        (
+            "drops",
+            "Dropped and behind, a second",
+            "datagrams that the kernels threw away or refused, and ticks that began late",
+        ),
     ];
     html! {
         section id="over-time" {
@@ -156,6 +169,7 @@ fn charts(is_live: bool) -> Markup {
                 @for (id, name, what) in charts {
                     figure class="chart" {
                         figcaption { b { (name) } " " span class="note" { (what) } }
+                        p class="nothing empty" { "Nothing of this was recorded." }
                         div class="legend" id=(format!("legend-{id}")) {}
                         div class="canvas" { canvas id=(format!("chart-{id}")) role="img" aria-label=(format!("{name} over time: {what}")) {} }
                     }
@@ -169,13 +183,15 @@ fn workers(run: &Shown, is_live: bool) -> Markup {
     let crew = &run.standing.crew;
     let counts = [("claimed", crew.claimed), ("playing", crew.playing), ("ended", crew.ended), ("lost", crew.lost)];
     // The same that comes live, so that there is one way to draw it.
-    let grid = grid(&run.record, &run.leases, run.now_ms).to_string();
+    let grid = grid(&run.record, &run.leases, run.now_ms);
+    let (again, grid) = (grid["again"].as_u64().unwrap_or(0), grid.to_string());
     html! {
         section id="workers" data-grid=(grid) {
             h2 { "Workers" }
             p class="counts" {
                 b id="crew-workers" { (run.record.workers) } " workers: "
                 @for (name, count) in counts { span class="count" { b id=(format!("crew-{name}")) { (count) } " " (name) } " " }
+                span class="count" { b id="crew-again" { (again) } " leased again" }
             }
             ul class="key" aria-label="What the signs mean" {
                 @for (sign, class, name) in SIGNS { li { span class=(format!("cell {class}")) aria-hidden="true" { (sign) } " " (name) } }

@@ -235,7 +235,9 @@ pub(super) fn grid(record: &RunRecord, leases: &[Lease], now_ms: u64) -> Value {
         .filter_map(|lease| Some(json!([lease.worker, odd(lease, now_ms, is_over)?])))
         .take(MAX_ODD)
         .collect();
-    json!({ "cells": cells, "players": players, "odd": odd })
+    // Who was given up has a successor.
+    let again = latest.values().filter(|lease| lease.attempt > 0).count();
+    json!({ "cells": cells, "players": players, "odd": odd, "again": again })
 }
 
 /// What is odd about a worker, in words.

@@ -9,6 +9,13 @@ export function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
+/** Charts' texts are as large as those of the page: on a wall they are read from afar. */
+export function fitType() {
+  const size = parseFloat(getComputedStyle(document.documentElement).fontSize);
+  Chart.defaults.font.size = Math.round(size * 0.75);
+  return size / 16;
+}
+
 /** A point without neighbours is no line: it is shown as a point. */
 function alone({ dataset, dataIndex }) {
   const at = (i) => dataset.data[i]?.y ?? null;
@@ -17,6 +24,7 @@ function alone({ dataset, dataIndex }) {
 
 export class Board {
   constructor() {
+    this.larger = fitType();
     this.charts = [];
     this.times = [];
     this.range = null;
@@ -41,7 +49,7 @@ export class Board {
         interaction: { mode: "index", intersect: false, axis: "x" },
         events: ["mousemove", "mouseout", "touchstart", "touchmove"],
         onHover: (_, active) => this.show(one, active),
-        elements: { point: { radius: alone, hitRadius: 6 }, line: { borderWidth: 1.5, spanGaps: false } },
+        elements: { point: { radius: alone, hitRadius: 6 }, line: { borderWidth: 1.5 * this.larger, spanGaps: false } },
         scales: {
           x: { type: "linear", ticks: { callback: clock, maxRotation: 0, autoSkipPadding: 24 } },
           y: { beginAtZero: true, ticks: { callback: (value) => format(value), maxTicksLimit: 6 } },
@@ -103,6 +111,8 @@ export class Board {
         data.datasets[i] = known;
       });
       data.datasets.length = one.lines.length;
+      const isEmpty = this.times.length > 0 && one.lines.every((line) => line.values.every((value) => value == null));
+      one.chart.canvas.closest(".chart").classList.toggle("without", isEmpty);
       this.legend(one);
       one.chart.update("none");
     }
@@ -191,7 +201,7 @@ export class Board {
   drawMarks(chart, one) {
     const { ctx, chartArea, scales } = chart;
     ctx.save();
-    ctx.font = "11px system-ui, sans-serif";
+    ctx.font = `${Math.round(11 * this.larger)}px system-ui, sans-serif`;
     for (const { at, sign, tone } of this.marks) {
       const x = scales.x.getPixelForValue(at);
       if (x < chartArea.left || x > chartArea.right) continue;
@@ -201,7 +211,7 @@ export class Board {
       ctx.moveTo(x, chartArea.top);
       ctx.lineTo(x, chartArea.bottom);
       ctx.stroke();
-      ctx.fillText(sign, x + 2, chartArea.top + 9);
+      ctx.fillText(sign, x + 2, chartArea.top + 9 * this.larger);
     }
     if (one.from && one.to) {
       ctx.globalAlpha = 0.15;

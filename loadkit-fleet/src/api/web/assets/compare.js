@@ -1,10 +1,11 @@
 // Distributions of the chosen step of several runs, one over the other.
 
-import { colour } from "./board.js";
+import { colour, fitType } from "./board.js";
 import { make, micros } from "./text.js";
 
 const section = document.getElementById("distributions");
 const at = (id) => document.getElementById(id);
+const larger = fitType();
 let chart;
 let runs = [];
 
@@ -16,7 +17,7 @@ function draw() {
   const step = at("step").value;
   const [grid, ink] = [colour("line"), colour("faint")];
   const datasets = runs.map((run, i) => ({
-    label: run.name, borderColor: colour(`c${(i % 8) + 1}`), backgroundColor: colour(`c${(i % 8) + 1}`), borderWidth: 2,
+    label: run.name, borderColor: colour(`c${(i % 8) + 1}`), backgroundColor: colour(`c${(i % 8) + 1}`), borderWidth: 2 * larger,
     pointRadius: 0, borderDash: i % 2 ? [6, 3] : [], data: (run.steps[step] ?? []).map(([q, us]) => ({ x: nines(q), y: us })),
   }));
   const options = {
@@ -45,7 +46,10 @@ if (section) {
   if (answer.ok) {
     runs = (await answer.json()).runs;
     const steps = [...new Set(runs.flatMap((run) => Object.keys(run.steps)))].sort();
-    at("step").replaceChildren(...steps.map((name) => new Option(name, name)));
+    // The slowest step first is looked at.
+    const slowest = (name) => Math.max(0, ...runs.map((run) => run.steps[name]?.at(-1)?.[1] ?? 0));
+    const first = steps.toSorted((a, b) => slowest(b) - slowest(a))[0];
+    at("step").replaceChildren(...steps.map((name) => new Option(name, name, name === first, name === first)));
     at("step").addEventListener("change", draw);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
     draw();

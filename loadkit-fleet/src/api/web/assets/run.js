@@ -2,7 +2,7 @@
 
 import { Board } from "./board.js";
 import { Live, follow } from "./live.js";
-import { clock, count, make, micros, number, span } from "./text.js";
+import { bytes, clock, count, make, micros, number, span } from "./text.js";
 import { Workers } from "./workers.js";
 
 const page = document.getElementById("run");
@@ -25,15 +25,20 @@ let totals = new Map();
 let kinds = new Map();
 let toS = 0;
 let isFetching = false;
+// What is said of the time in which this page did not keep up.
+let missed = "";
 
 const at = (id) => document.getElementById(id);
 const board = new Board();
 board.add("players", count);
 board.add("rate", number);
+board.add("arrivals", number);
 board.add("times", micros);
 board.add("failures", number);
 board.add("lag", micros);
 board.add("cpu", number);
+board.add("memory", bytes);
+board.add("drops", number);
 const workers = new Workers(at("workers"));
 
 function names() {
@@ -51,7 +56,10 @@ function draw() {
     line("planned", player(0), { colour: "faint", dash: [6, 4] }),
     line("at work", player(1), { colour: "c1" }),
     line("connected", player(2), { colour: "c2" }),
-    line("arrivals a second", (point) => point.players[3] / wide(point), { colour: "c4", dash: [2, 2] }),
+  ]);
+  const flow = (place) => (point) => (point.players[place] == null ? null : point.players[place] / wide(point));
+  board.lines("arrivals", [
+    line("arrived", flow(3), { colour: "c1" }), line("finished", flow(4), { colour: "c3" }), line("failed", flow(5), { colour: "c2" }),
   ]);
   board.lines("rate", steps.map((step) => line(step, (point) => (point.steps[step]?.[0] ?? 0) / wide(point))));
   const place = PLACES[at("figure").value];
@@ -60,6 +68,13 @@ function draw() {
   const kit = (name) => (point) => point.kit[name];
   board.lines("lag", ["tick_lag", "wake_lag", "start_lag", "send_lag"].map((name) => line(name.replace("_", " "), kit(name))));
   board.lines("cpu", [line("in use", kit("cpu")), line("by others", kit("cpu_others")), line("kept by the host", kit("cpu_stolen"))]);
+  board.lines("memory", [line("memory", kit("memory"))]);
+  const counted = (name) => points.some((point) => point.kit[name] != null);
+  const often = (name) => (counted(name) ? (point) => (point.kit[name] ?? 0) / wide(point) : () => null);
+  board.lines("drops", [
+    line("thrown away by kernels", often("kernel_drops")), line("refused by kernels", often("sends_refused")),
+    line("ticks begun late", often("ticks_behind")),
+  ]);
   const first = times.length ? points[0].from : 0;
   const last = times.length ? times[times.length - 1] : 1;
   if (isLive && board.range && at("follow").checked) {
@@ -105,15 +120,25 @@ async function fetchAll() {
     const answer = await fetch(`/data/runs/${run}/series`, { credentials: "same-origin" });
     if (!answer.ok) throw new Error(`the service answers ${answer.status}`);
     const series = await answer.json();
+    const before = points;
     [points, totals, kinds, toS] = [[], new Map(), new Map(), 0];
     series.points.forEach(add);
-    at("coarse").textContent =
-      series.width_s > 1 ? `Each point covers ${span(series.width_s)}: the run is too long for single seconds.` : "";
+    // Seconds that came meanwhile, and those that the series does not have yet.
+    before.filter((point) => point.from >= toS).forEach(add);
+    offer(points);
+    const wide = series.width_s > 1 ? `Each point covers ${span(series.width_s)}: the run is too long for single seconds.` : "";
+    at("coarse").textContent = [wide, missed].filter((text) => text).join(" ");
     draw();
     if (isLive) tables();
   } finally {
     isFetching = false;
   }
+}
+
+/** Of the figures of steps those that are there can be chosen: a report's series has no service times. */
+function offer(all) {
+  const has = (place) => all.some((point) => Object.values(point.steps).some((step) => step[place] != null));
+  for (const option of at("figure").options) option.disabled = option.hidden = all.length > 0 && !has(PLACES[option.value]);
 }
 
 /** The tables of a run that goes on. */
@@ -124,7 +149,7 @@ function tables() {
     const step = last?.steps[name] ?? [];
     const total = totals.get(name);
     const cells = [count(total.done), count(total.failed), number((step[0] ?? 0) / wide)];
-    cells.push(...[2, 3, 4, 5, 7].map((place) => micros(step[place])));
+    cells.push(...[2, 3, 4, 5, 6, 7].map((place) => micros(step[place])));
     return make("tr", "", make("td", "name", name), ...cells.map((text) => make("td", "n", text)));
   });
   document.querySelector("#steps tbody").replaceChildren(...rows);
@@ -166,6 +191,7 @@ function samples(data) {
     return make("li", "", make("details", "", make("summary", "", ...head), pre));
   });
   const list = at("samples");
+  at("samples-note").hidden = items.length === 0;
   // Whoever reads one is not disturbed.
   if (!list.querySelector("details[open]")) list.replaceChildren(...items);
 }
@@ -210,8 +236,9 @@ function told(name, data) {
     marks.forEach((mark) => event(mark.at_ms, "marker", mark.text, mark.by));
   }
   else if (name === "behind") {
-    trouble(`This page fell behind: the figures from ${clock(data.from_s)} to ${clock(data.to_s)} are coarser.`);
-    fetchAll().catch(() => {});
+    missed = `This page fell behind: from ${clock(data.from_s)} to ${clock(data.to_s)} it has the figures as they are kept, which may be coarser.`;
+    at("coarse").textContent = missed;
+    fetchAll().catch((error) => (at("coarse").textContent = `${missed} They could not be read: ${error.message}.`));
   } else if (name === "time") {
     aheadMs = data.now_ms - Date.now();
     trouble(data.fault ? `The fleet has trouble: ${data.fault}` : "");

@@ -28,6 +28,15 @@ export function micros(us) {
   return `${number(us / 1e6)} s`;
 }
 
+/** A size: `850 B`, `12.3 MiB`. */
+export function bytes(size) {
+  if (size == null) return "–";
+  const units = ["B", "KiB", "MiB", "GiB"];
+  let at = 0;
+  for (; size >= 1023.5 && at < units.length - 1; at += 1) size /= 1024;
+  return `${number(size)} ${units[at]}`;
+}
+
 /** A time of the run, s: `1:05`, `1:02:03`. */
 export function clock(seconds) {
   const sign = seconds < 0 ? "-" : "";

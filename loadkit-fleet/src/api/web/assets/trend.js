@@ -1,12 +1,13 @@
 // A figure of the latest runs, from build to build.
 
-import { colour } from "./board.js";
+import { colour, fitType } from "./board.js";
 import { make, micros, number } from "./text.js";
 
 const section = document.getElementById("trend");
 const at = (id) => document.getElementById(id);
 const SIGNS = { PASS: "circle", FAIL: "triangle", INVALID: "crossRot" };
 const TONES = { PASS: "pass-edge", FAIL: "fail-edge", INVALID: "invalid-edge" };
+const larger = fitType();
 let chart;
 let runs = [];
 let figure = "";
@@ -37,7 +38,7 @@ function draw() {
     labels: runs.map((run) => run.build || new Date(run.at_ms).toISOString().slice(0, 10)),
     datasets: [{
       data: runs.map((run) => run.value), borderColor: ink, borderWidth: 1, spanGaps: true,
-      pointStyle: runs.map((run) => SIGNS[run.verdict] ?? "rect"), pointRadius: 6, pointBorderWidth: 2,
+      pointStyle: runs.map((run) => SIGNS[run.verdict] ?? "rect"), pointRadius: 6 * larger, pointBorderWidth: 2,
       pointBorderColor: tones, pointBackgroundColor: tones,
     }],
   };

@@ -30,7 +30,7 @@ export class Workers {
     this.grid(this.known);
   }
 
-  grid({ cells, players, odd }) {
+  grid({ cells, players, odd, again }) {
     const place = this.section.querySelector("#grid");
     while (this.cells.length < cells.length) {
       const cell = make("span", "cell");
@@ -48,6 +48,7 @@ export class Workers {
       const many = worker in players ? `: ${players[worker]} players` : "";
       cell.title = `worker ${worker}${many}${why ? `; ${why}` : ""}`;
     });
+    document.getElementById("crew-again").textContent = again;
     const items = odd.map(([worker, why]) => make("li", "", make("b", "", `worker ${worker}`), `: ${why}`));
     const list = this.section.querySelector("#odd");
     if (items.length) list.replaceChildren(make("ul", "odd", ...items));

@@ -8,6 +8,7 @@ use maud::{Markup, html};
 
 use super::{MAX_NAME, MAX_ROWS, MAX_TEXT, Shown};
 use crate::failures::Flown;
+use crate::record::RunState;
 
 /// Failures of a run; the script keeps them up to date while it goes on.
 pub(super) fn failures(run: &Shown) -> Markup {
@@ -16,14 +17,17 @@ pub(super) fn failures(run: &Shown) -> Markup {
     let kinds = run.report.as_ref().map(kinds).unwrap_or_default();
     html! {
         section { h2 { "Failures" }
-            p id="no-failures" class="empty" hidden[!(kinds.is_empty() && samples.is_empty())] { "None." }
+            @let is_known = run.report.is_some() || run.record.state != RunState::Ended;
+            p id="no-failures" class="empty" hidden[!(kinds.is_empty() && samples.is_empty())] {
+                @if is_known { "None." } @else { "There is no report that has them." }
+            }
             div class="scroll" tabindex="0" role="region" aria-label="Failures by kind" { table id="kinds" hidden[kinds.is_empty()] {
                 thead { tr { th { "Step" } th { "Kind" } th class="n" { "times" } } }
                 tbody { @for ((step, kind), count) in kinds.iter().take(MAX_ROWS) {
                     tr { td class="name" { (step_name(step)) } td { (format::fit(kind, MAX_NAME)) } td class="n" { (format::count(*count)) } }
                 } }
             } }
-            p class="note" { "The first messages; those whose player was recorded open to what it did last." }
+            p id="samples-note" class="note" hidden[samples.is_empty()] { "The first messages; those whose player was recorded open to what it did last." }
             ul id="samples" class="samples" { @for sample in samples.iter().take(MAX_ROWS) { (one(sample, &told.flights)) } }
             @if let Some(report) = run.report.as_ref().filter(|report| !report.flights.is_empty()) {
                 p class="note" { "Recordings, which the client's command " code { "replay" } " plays again:" }
