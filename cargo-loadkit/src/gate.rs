@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use loadkit_core::Report;
-use loadkit_core::gate::{Gate, GateOptions, GateRun, compare, differences, gate_summary};
+use loadkit_core::gate::{Gate, GateLimits, GateOptions, compare_stored, gate_summary, parse_share};
 
 use crate::exit::{Exit, Failure};
 use crate::fleet::{Opened, fetch, run_id, wait, with};
@@ -18,6 +18,7 @@ Examples:
   cargo loadkit gate report-2.30 report-2.31              two folders of reports
   cargo loadkit gate 00a1b2c3d4e5f607 0f1e2d3c4b5a6978    two runs of the fleet
   cargo loadkit gate mon tue wed report --json            against three runs of the old build
+  cargo loadkit gate old new --min-effect 10% --detect 50%
 
 Exit codes:
   0  no figure has become worse
@@ -35,6 +36,9 @@ pub struct GateArgs {
     /// Compares from this time of each run on; by default from the end of the plan's ramp.
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub after: Option<Duration>,
+    /// What is looked for; else the settings of these names, as of `ci`.
+    #[command(flatten)]
+    pub limits: GateLimits,
     /// What the command line says of settings.
     #[command(flatten)]
     pub settings: SettingArgs,
@@ -46,7 +50,8 @@ pub struct GateArgs {
 /// When a report is not to be had, or they are not of the same test.
 pub fn run(args: &GateArgs, output: &Output) -> Result<Exit, Failure> {
     let settings = Settings::resolve(&args.settings)?;
-    let gate = judge(&reports(&args.reports, &settings, output)?, args.after)?;
+    let options = args.limits.or(&of_settings(&settings)).options().map_err(Failure::wrong_use)?;
+    let gate = judge(&reports(&args.reports, &settings, output)?, args.after, &options)?;
     output.result("loadkit.gate/1", &gate, gate_summary(&gate))?;
     Ok(match gate.verdict.exit_code() {
         0 => Exit::Done,
@@ -87,21 +92,22 @@ fn reports(named: &[String], settings: &Settings, output: &Output) -> Result<Vec
     })
 }
 
-fn judge(reports: &[(String, Report)], after: Option<Duration>) -> Result<Gate, Failure> {
-    let Some(((name, candidate), bases)) = reports.split_last() else {
+/// What the gate looks for where no flag says it: what `loadkit.toml` has for `ci`.
+fn of_settings(settings: &Settings) -> GateLimits {
+    let share = |name| settings.text(name).and_then(|text| parse_share(text).ok());
+    GateLimits {
+        min_effect: share("min-effect"),
+        min_time: settings.duration("min-time"),
+        detect: share("detect"),
+        detect_errors: share("detect-errors"),
+        ..GateLimits::default()
+    }
+}
+
+fn judge(reports: &[(String, Report)], after: Option<Duration>, options: &GateOptions) -> Result<Gate, Failure> {
+    let mut named = reports.iter().map(|(name, report)| (name.as_str(), report));
+    let Some(candidate) = named.next_back() else {
         return Err(Failure::wrong_use("there is nothing to compare"));
     };
-    let stored = |name: &String, report| GateRun::stored(name.clone(), report, after).map_err(Failure::wrong_use);
-    let mut runs = Vec::new();
-    for (base_name, base) in bases {
-        let differ = differences((base_name, &base.run), (name, &candidate.run));
-        if !differ.is_empty() {
-            let list: String = differ.iter().map(|line| format!("\n  {line}")).collect();
-            return Err(Failure::wrong_use(format!("{base_name} and {name} cannot be compared; what differs:{list}")));
-        }
-        runs.push(stored(base_name, base)?);
-    }
-    let candidate = stored(name, candidate)?;
-    GateRun::comparable(&runs.iter().chain([&candidate]).collect::<Vec<_>>()).map_err(Failure::wrong_use)?;
-    Ok(compare(&runs, &[candidate], &GateOptions::default()))
+    compare_stored(named, candidate, after, options).map_err(Failure::wrong_use)
 }

@@ -29,7 +29,7 @@ pub mod watch;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 pub use cli::{Cli, Command};
 pub use exit::{Exit, Failure};
@@ -41,15 +41,29 @@ pub fn main_with(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if args.get(1).is_some_and(|arg| arg == "loadkit") {
         args.remove(1);
     }
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => {
-            // clap knows which of its messages go where, and that help is no error.
-            let _ = error.print();
-            return if error.use_stderr() { Exit::WrongUse } else { Exit::Done }.into();
-        }
+        Err(error) => return misunderstood(&args, &error).into(),
     };
     let output = Output::new(cli.json, cli.quiet);
     let done = cli.run(&output);
     done.unwrap_or_else(|failure| output.failed(&failure)).into()
+}
+
+/// Says what clap says of arguments: what is wrong with them, or the help that they ask for.
+fn misunderstood(args: &[OsString], error: &clap::Error) -> Exit {
+    // clap knows which of its messages go where, and that help is no error.
+    let _ = error.print();
+    if !error.use_stderr() {
+        return Exit::Done;
+    }
+    let output = Output::new(args.iter().any(|arg| arg == "--json"), true);
+    let words = error.render().to_string();
+    let what = words.split("\n\n").next().unwrap_or_default();
+    let name = Cli::command()
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .find(|name| args.get(1).is_some_and(|arg| *arg == **name));
+    let help = name.map_or_else(|| "cargo loadkit --help".to_owned(), |name| format!("cargo loadkit {name} --help"));
+    output.failed_object(&Failure::wrong_use(what.strip_prefix("error: ").unwrap_or(what)).mended_by(help))
 }

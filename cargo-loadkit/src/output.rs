@@ -67,6 +67,11 @@ impl Output {
     /// output too. The code to end with.
     pub fn failed(&self, failure: &Failure) -> Exit {
         let _ = writeln!(io::stderr().lock(), "error: {failure}");
+        self.failed_object(failure)
+    }
+
+    /// The same, where the words have been said.
+    pub(crate) fn failed_object(&self, failure: &Failure) -> Exit {
         if self.json {
             let error = json!({
                 "schema": "loadkit.error/1",

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use loadkit_fleet::{Caller, PlanFolder, ServeOptions, Serving, Tokens, open_store};
+use loadkit_fleet::{Caller, PlanFolder, Role, ServeOptions, Serving, Tokens, open_store};
 use loadkit_worker::SystemClock;
 use serde::Serialize;
 
@@ -119,6 +119,6 @@ async fn first_token(name: &str, data: &std::path::Path) -> Result<String, Failu
     let store = open_store(data).await.map_err(Failure::missing)?;
     let tokens = Tokens::new(Arc::new(store), Arc::new(SystemClock));
     let by = Caller { name: "the command line".to_owned() };
-    let made = tokens.create(name, true, &by).await;
+    let made = tokens.create(name, Role::Admin, &by).await;
     Ok(made.map_err(|error| Failure::wrong_use(format!("--first-token {name}: {error}")))?.token)
 }

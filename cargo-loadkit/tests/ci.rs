@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use common::{LIMIT, command, json, run};
 use itself::arena;
+use loadkit_core::gate::{Compared, Decision, Figure, Gate};
+use loadkit_core::{Collector, Judgement, PlanSummary, Report, RunFacts, Verdict, write_json};
 use loadkit_tests::{Child, hold};
 use serde_json::Value;
 
@@ -142,6 +144,105 @@ fn a_client_that_does_not_play_is_told_with_its_words() {
     let output = run(folder.path(), &args("./no-client").each_ref().map(String::as_str));
     assert!(output.code == Some(4) && output.err.contains("the client ./no-client cannot be started"), "{output:?}");
     assert!(is_gone(folder.path()));
+}
+
+/// The report of a minute whose gate needs so many more seconds to be sure, or none helps; without one, it is sure.
+fn unsure(folder: &Path, name: &str, more_s: Option<Option<u64>>) {
+    let plan = PlanSummary { duration_s: 60.0, peak: 2, party: 1, ..PlanSummary::default() };
+    let facts = RunFacts {
+        id: "1".into(),
+        scenario: "game".into(),
+        target: "127.0.0.1:1".into(),
+        seed: "1".into(),
+        plan,
+        plan_toml: String::new(),
+        started_at_unix_s: 0,
+        shards: 1,
+        version: "0.1.0".into(),
+        client: String::new(),
+        build: String::new(),
+        stamp: None,
+    };
+    let verdict = if more_s.is_some() { Verdict::Invalid } else { Verdict::Pass };
+    let reasons = Vec::from_iter(more_s.map(|_| "not enough data: p95(move)".to_owned()));
+    let judgement = Judgement { verdict: Verdict::Pass, reasons: vec![], warnings: vec![], thresholds: vec![] };
+    let mut report = Report::new(facts, &Collector::new(Duration::from_secs(1)), judgement);
+    let decision = more_s.map_or(Decision::Same, |more_s| Decision::NotEnoughData { more_s });
+    let figure = Compared {
+        step: "move".into(),
+        figure: Figure::P95,
+        old: 1e3,
+        new: 1e3,
+        change: 0.0,
+        low: -0.5,
+        high: 0.5,
+        p: 1.0,
+        p_corrected: 1.0,
+        steady: None,
+        decision,
+    };
+    report.take_gate(Ok(Gate {
+        verdict,
+        reasons,
+        notes: vec![],
+        figures: vec![figure],
+        too_rare: vec![],
+        baselines: vec!["old".into()],
+        candidates: vec!["new".into()],
+        from_s: 0.0,
+        compared_s: 60.0,
+        paired: true,
+    }));
+    write_json(&folder.join(name), &report).unwrap();
+}
+
+#[test]
+fn both_builds_are_played_longer_where_the_gate_has_too_little_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let both = "echo up; exec sleep 900";
+    // A client that has its reports ready, one a run, and says how it was called.
+    let script = "echo \"$@\" >> called; n=$(wc -l < called); mkdir -p report; cp $n.json report/report.json";
+    let client = client(folder.path(), script);
+    let play = |more: &[&str]| {
+        let _ = fs::remove_file(folder.path().join("called"));
+        let mut args = vec!["ci", "--server", both, "--base-server", both, "--ready", "line up", "--client", &client];
+        args.extend(["--target", "127.0.0.1:1", "--set", "base-target=127.0.0.1:2", "--set", "duration=1m"]);
+        let (code, said) = json(folder.path(), &[&args, more].concat());
+        let called = fs::read_to_string(folder.path().join("called")).unwrap();
+        let lasts =
+            |line: &str| line.split_once("--duration ").map(|(_, rest)| rest.split(' ').next().unwrap().to_owned());
+        (code, said, called.lines().filter_map(lasts).collect::<Vec<_>>())
+    };
+    // A fifth more than is missing, and once only.
+    unsure(folder.path(), "1.json", Some(Some(50)));
+    unsure(folder.path(), "2.json", None);
+    let (code, said, lasts) = play(&[]);
+    assert_eq!(
+        (code, &said["attempts"], lasts.as_slice()),
+        (Some(0), &2.into(), &["1m".into(), "2m".into()][..]),
+        "{said}"
+    );
+    assert!(said["notes"][0].as_str().unwrap().starts_with("attempt 1 said nothing: not enough data"), "{said}");
+    unsure(folder.path(), "2.json", Some(Some(10)));
+    let (code, said, lasts) = play(&[]);
+    assert_eq!((code, lasts.len()), (Some(3), 2), "{said}");
+    // Not where it is too much, where it is not wanted, where it does not help.
+    let (code, said, lasts) = play(&["--set", "longer=40s"]);
+    assert_eq!((code, lasts.len()), (Some(3), 1), "{said}");
+    assert_eq!(said["notes"][0], "not played again: 50s longer are needed, and `longer` allows 40s", "{said}");
+    let (code, said, lasts) = play(&["--set", "longer=0s"]);
+    assert_eq!((code, lasts.len(), &said["notes"]), (Some(3), 1, &Value::Array(vec![])), "{said}");
+    unsure(folder.path(), "1.json", Some(None));
+    assert_eq!(play(&[]).2.len(), 1);
+    // Nor of a load in stages, whose length means something.
+    unsure(folder.path(), "1.json", Some(Some(50)));
+    let plan = "scenario = \"game\"\nstages = [{ step = 2, over = \"1m\" }]\n";
+    fs::write(folder.path().join("plan.toml"), plan).unwrap();
+    let mut args = vec!["ci", "--server", both, "--base-server", both, "--ready", "line up", "--client", &client];
+    args.extend(["--target", "127.0.0.1:1", "--set", "base-target=127.0.0.1:2", "--set", "plan=plan.toml"]);
+    fs::remove_file(folder.path().join("called")).unwrap();
+    let (code, said) = json(folder.path(), &args);
+    assert_eq!((code, &said["attempts"]), (Some(3), &1.into()), "{said}");
 }
 
 /// Whoever ends it, and however: nobody is left behind.
@@ -274,7 +375,8 @@ fn a_client_is_built_and_packaged_unless_that_is_not_wanted() {
     let server = ["ci", "--server", FAMILY, "--ready", "line is up", "--target", "127.0.0.1:1"];
     let output = run(folder.path(), &server);
     assert!(output.code == Some(2) && output.err.contains("the load client refuses: it plays not"), "{output:?}");
-    assert!(folder.path().join("target/release/little").is_file(), "{output:?}");
+    // It is compiled once, and plays as it is packaged.
+    assert!(!folder.path().join("target/release/little").exists(), "{output:?}");
     let packages = folder.path().join("target/loadkit");
     assert!(fs::read_dir(&packages).unwrap().count() >= 3, "{output:?}");
     fs::remove_dir_all(&packages).unwrap();
@@ -285,5 +387,5 @@ fn a_client_is_built_and_packaged_unless_that_is_not_wanted() {
     assert!(output.err.contains("or leave it out: --no-package"), "{output:?}");
     fs::write(folder.path().join("src/main.rs"), "fn main() { oh }\n").unwrap();
     let output = run(folder.path(), &server);
-    assert!(output.code == Some(1) && output.err.contains("the load client little does not build"), "{output:?}");
+    assert!(output.code == Some(1) && output.err.contains("little does not build for "), "{output:?}");
 }

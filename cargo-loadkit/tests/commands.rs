@@ -1,4 +1,4 @@
-//! What each command says: help, words, JSON, exit codes, and the line that mends a fault.
+//! What commands say that need no fleet: words, JSON, exit codes, and the line that mends a fault.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -7,28 +7,6 @@ mod common;
 use std::fs;
 
 use common::{json, run};
-
-const COMMANDS: [&str; 15] = [
-    "new", "config", "package", "doctor", "ci", "publish", "launch", "watch", "stop", "dial", "runs", "report", "gate",
-    "estimate", "serve",
-];
-
-#[test]
-fn every_command_has_help_with_an_example_and_its_exit_codes() {
-    let folder = tempfile::tempdir().unwrap();
-    let all = run(folder.path(), &["--help"]);
-    for command in COMMANDS {
-        assert!(all.out.contains(&format!("  {command} ")), "{}", all.out);
-        let help = run(folder.path(), &[command, "--help"]);
-        assert_eq!(help.code, Some(0));
-        for part in ["Examples:\n  cargo loadkit ", "Exit codes:\n  0  ", "--json"] {
-            assert!(help.out.contains(part) || help.out.contains("LOADKIT_TARGET"), "{command}: {}", help.out);
-        }
-    }
-    let none = run(folder.path(), &[]);
-    assert_eq!(none.code, Some(2), "{none:?}");
-    assert_eq!(run(folder.path(), &["dance"]).code, Some(2));
-}
 
 #[test]
 fn new_tells_what_it_made_and_what_comes_next() {

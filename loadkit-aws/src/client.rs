@@ -10,7 +10,6 @@ use loadkit_worker::{Clock, SystemClock};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::calendar;
 use crate::clock::AwsClock;
 use crate::config::Config;
 use crate::credentials::Wallet;
@@ -144,7 +143,8 @@ impl Client {
         }
     }
 
-    /// The request of a call, signed for now, for who sends it in a way of their own.
+    /// The request of a call, signed for now, for who sends it in a way of their own: and who tells [`Client::clock`] what the answer
+    /// said of the time ([`AwsClock::learn`]), or what a machine with a wrong clock signs is not taken.
     ///
     /// # Errors
     /// If there are no credentials, or it cannot be written as a request.
@@ -192,10 +192,7 @@ impl Client {
         let request = self.signed(call).await?;
         let asked = clock.own_ms();
         let answer = http.send(request).await.map_err(|error| AwsError::http(&action, &error))?;
-        let date = answer.headers().get(header::DATE).and_then(|date| calendar::parse_http(date.to_str().ok()?));
-        if let Some(ms) = date.and_then(|date| i64::try_from(date.checked_mul(1_000)?).ok()) {
-            clock.heard(asked, ms);
-        }
+        let date = clock.learn(asked, answer.headers());
         if !answer.status().is_success() {
             return Err(AwsError::refused(&action, answer.status(), answer.headers(), answer.body()));
         }

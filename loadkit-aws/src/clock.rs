@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use loadkit_http::http::{HeaderMap, header};
 use loadkit_worker::Clock;
+
+use crate::calendar;
 
 /// Dates are whole seconds: the answer was written within this time after what it says.
 const GRAIN_MS: i64 = 1_000;
@@ -62,12 +65,22 @@ impl AwsClock {
     }
 
     /// This machine's time, ms.
-    pub(crate) fn own_ms(&self) -> i64 {
+    pub fn own_ms(&self) -> i64 {
         i64::try_from(self.0.own.now_ms()).unwrap_or(i64::MAX)
     }
 
+    /// Learns from the date of AWS's answer to what was asked at `asked` ([`AwsClock::own_ms`]). The date, seconds since 1970, if the
+    /// answer has one.
+    pub fn learn(&self, asked: i64, headers: &HeaderMap) -> Option<u64> {
+        let date = headers.get(header::DATE).and_then(|date| calendar::parse_http(date.to_str().ok()?));
+        if let Some(ms) = date.and_then(|date| i64::try_from(date.checked_mul(1_000)?).ok()) {
+            self.heard(asked, ms);
+        }
+        date
+    }
+
     /// An answer to what was asked at `asked`, by this machine's clock, has this date, ms since 1970.
-    pub(crate) fn heard(&self, asked: i64, date: i64) {
+    fn heard(&self, asked: i64, date: i64) {
         let new = Ahead::of(asked, self.own_ms(), date);
         let mut ahead = self.0.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         *ahead = Some(ahead.map_or(new, |old| old.and(new)));

@@ -69,6 +69,11 @@ impl Plan {
         read::read(text, origin).map_err(|problems| PlanError::in_text(problems, origin, text))
     }
 
+    /// Whether its load is written in stages, which a `duration` alone would replace.
+    pub fn has_stages(&self) -> bool {
+        !self.draft.stages.is_empty()
+    }
+
     /// Reads a plan file in TOML, of at most 1 MiB.
     ///
     /// # Errors

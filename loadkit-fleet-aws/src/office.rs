@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use axum::Router;
 use loadkit_aws::{Client, Config, DynamoDb, EventBridge, FargateLauncher, LambdaLauncher, Task};
-use loadkit_fleet::api::{Access, FleetService, router};
+use loadkit_fleet::api::{Access, Administrators, FleetService, router};
 use loadkit_fleet::{
-    Fleet, Guard, Guarded, Home, Launcher, Notifier, Policy, Settings, Silent, Unguarded, Usual, WorkerLine,
+    Fleet, Guard, Guarded, Home, Launcher, Notifier, Policy, Settings, Silent, Tokens, Unguarded, Usual, WorkerLine,
 };
 use loadkit_worker::Terms;
 
@@ -48,6 +48,7 @@ pub(crate) struct Setting {
     keeper_function: String,
     event_bus: String,
     task: Option<Task>,
+    administrators: Administrators,
     policy: Policy,
     terms: Terms,
 }
@@ -88,6 +89,8 @@ impl Setting {
             keeper_function: of_fleet("LOADKIT_KEEPER_FUNCTION")?,
             event_bus: given("LOADKIT_EVENT_BUS").unwrap_or_else(|| "default".into()),
             task: Task::read(variable)?,
+            administrators: Administrators::parse(&given("LOADKIT_ADMINISTRATORS").unwrap_or_default())
+                .map_err(|error| format!("LOADKIT_ADMINISTRATORS: {error}"))?,
             policy: policy(&given)?,
             terms: terms(&given)?,
         })
@@ -153,14 +156,15 @@ impl Office {
             notifier = Arc::new(Waking::new(events, client.clone(), setting.keeper_function.clone()));
             guard = Arc::new(Guarded::new(setting.policy.clone(), settings.terms));
         }
-        let clock = Arc::new(client.clock());
-        let fleet = Fleet::new(Arc::new(store), launchers, notifier, guard, clock, settings);
+        let (store, clock) = (Arc::new(store), Arc::new(client.clock()));
+        let tokens = Tokens::new(store.clone(), clock.clone());
+        let fleet = Fleet::new(store, launchers, notifier, guard, clock, settings);
         let role = match setting.role {
             RoleName::Collector => Role::Collector,
             RoleName::Keeper => Role::Keeper { client, own_name: setting.keeper_function.clone() },
             RoleName::Api => {
                 let service = FleetService::new(fleet.clone(), setting.policy.clone());
-                Role::Api(router(Arc::new(service), Access::Gateway))
+                Role::Api(router(Arc::new(service), Access::Gateway(tokens, setting.administrators.clone())))
             }
         };
         Ok(Office { fleet, role })
@@ -209,6 +213,7 @@ mod tests {
         assert_eq!(with(&[("LOADKIT_BEAT_MS", "3000")]).unwrap().terms.beat_ms, 3_000);
         assert!(with(&[("LOADKIT_LEASE_MS", "3000")]).unwrap_err().contains("LOADKIT_LEASE_MS"));
         assert!(with(&[("LOADKIT_REPORT_MS", "often")]).unwrap_err().contains("LOADKIT_REPORT_MS"));
+        assert!(with(&[("LOADKIT_ADMINISTRATORS", "*")]).unwrap_err().contains("LOADKIT_ADMINISTRATORS"));
         let policy = with(&[("LOADKIT_POLICY", "[[rules]]\nname = \"small\"\nplayers = 5\n")]).unwrap().policy;
         assert_eq!(policy.rules().collect::<Vec<_>>(), ["small"]);
     }

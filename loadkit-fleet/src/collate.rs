@@ -32,7 +32,7 @@ const KEPT_S: u64 = 2 * 86_400;
 const OPEN_SLOTS: u32 = 4;
 /// A slot, µs.
 const SLOT_US: u64 = 10_000_000;
-/// A slot begins at a whole window of all widths every so many slots.
+/// A slot begins at a whole window of all widths that are made of parcels every so many slots.
 const SLOTS_OF_WIDEST: u32 = 6;
 /// Snapshots that have been read and are not added yet take so many bytes, about; then they are.
 const MAX_FRESH: usize = 32 << 20;
@@ -177,6 +177,7 @@ impl Collation {
         // The widest window that may still change is made again as a whole.
         let first = self.first_slot - self.first_slot % SLOTS_OF_WIDEST;
         self.rollups = Rollups::new(self.run, self.start_at_ms, u64::from(first) * SLOT_US);
+        self.rollups.take_up(store).await?;
         let mut pieces = Pieces::default();
         let mut slots = Slots::new(self.run, self.parts, |_| first);
         while let Some(items) = slots.next(store, |_| false).await? {

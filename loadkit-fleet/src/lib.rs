@@ -41,7 +41,7 @@ mod staff;
 mod webhook;
 
 #[cfg(feature = "api")]
-pub use auth::{AuthError, Known, NewToken, TokenInfo, Tokens};
+pub use auth::{AuthError, Known, NewToken, Role, TokenInfo, Tokens};
 pub use collate::collate_all;
 pub use collect::{Collected, Poison, collect};
 pub use crew::Crew;

@@ -1,7 +1,10 @@
-//! Figures of all workers together at 1 s, 10 s and 1 min, so that a day-long run stays readable.
+//! Figures of all workers together, in windows of a second to four hours, so that a run of any length is a few hundred of them.
 //!
-//! Rollups are for looking at; verdicts come from the collation itself. A window is written again whenever something came
-//! to it, so that what is there is as true as it can be at the time.
+//! Rollups are for looking at; verdicts come from the collation itself. A window of up to a minute is written again whenever
+//! something came to it, so that what is there is as true as it can be at the time. The wider ones are made of those, once,
+//! when nothing comes to them any more ([`wide`]).
+
+mod wide;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -15,12 +18,23 @@ use loadkit_core::{RunId, ShardPlayers, Stretch};
 use loadkit_sinks::Interval;
 use loadkit_worker::{Item, Key, MAX_BODY, Page, Store, StoreError};
 
-/// How wide windows are, and how long they are kept after they were written.
-pub const WIDTHS: [(Duration, Duration); 3] = [
+use self::wide::Wide;
+
+/// How wide windows are, and how long they are kept after they were written. Each is made of whole windows of the one before.
+///
+/// The first [`CHANGING`] go as far as the run has come. The others end where the last whole window does, some minutes behind
+/// it, and a run that an older build looked after has none of them: what is not there, the narrower ones have.
+pub const WIDTHS: [(Duration, Duration); 7] = [
     (Duration::from_secs(1), Duration::from_secs(6 * 3_600)),
     (Duration::from_secs(10), Duration::from_secs(7 * 86_400)),
     (Duration::from_secs(60), Duration::from_secs(90 * 86_400)),
+    (Duration::from_secs(300), Duration::from_secs(90 * 86_400)),
+    (Duration::from_secs(900), Duration::from_secs(90 * 86_400)),
+    (Duration::from_secs(3_600), Duration::from_secs(90 * 86_400)),
+    (Duration::from_secs(4 * 3_600), Duration::from_secs(90 * 86_400)),
 ];
+/// So many of the widths are written while they still change.
+pub const CHANGING: usize = 3;
 /// What comes later than this after the end of its window is not in the rollups any more.
 const LATE: Duration = Duration::from_secs(60);
 /// No window unpacks to more.
@@ -70,7 +84,9 @@ fn put(population: &mut Population, newer: &Population) {
 pub(crate) struct Rollups {
     run: RunId,
     epoch_us: u64,
-    windows: [BTreeMap<u64, Window>; WIDTHS.len()],
+    windows: [BTreeMap<u64, Window>; CHANGING],
+    /// What is made of those that do not change any more.
+    wide: Wide,
     dirty: BTreeSet<(usize, u64)>,
     /// Windows that end before are left as they are, µs of the run.
     frozen_us: u64,
@@ -84,10 +100,17 @@ impl Rollups {
             run,
             epoch_us: start_at_ms.saturating_mul(1_000),
             windows: Default::default(),
+            wide: Wide::default(),
             dirty: BTreeSet::new(),
             frozen_us,
             latest_us: 0,
         }
+    }
+
+    /// Takes up the wide windows where whoever wrote the narrow ones for good has left them.
+    pub(crate) async fn take_up(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        self.wide = Wide::take_up(store, self.run, self.frozen_us).await?;
+        Ok(())
     }
 
     /// The run begins then, ms since 1970.
@@ -103,7 +126,7 @@ impl Rollups {
         let figures = stretch.figures();
         self.latest_us = self.latest_us.max(figures.to_us);
         let at = figures.to_us.saturating_sub(1);
-        let narrowest = (0..WIDTHS.len()).find_map(|nth| self.window(nth, at));
+        let narrowest = (0..CHANGING).find_map(|nth| self.window(nth, at));
         let Some(Window { fresh, .. }) = narrowest.and_then(|(nth, index)| self.changing(nth, index)) else { return };
         fresh.interval.add(figures);
         for shard in stretch.shards() {
@@ -136,7 +159,7 @@ impl Rollups {
             let fresh = std::mem::take(&mut window.fresh);
             put(&mut window.population, &fresh.population);
             let begins_us = index.saturating_mul(WIDTHS.get(nth).map_or(1, |(width, _)| micros(*width)));
-            let wider = (nth + 1..WIDTHS.len()).find_map(|nth| self.window(nth, begins_us));
+            let wider = (nth + 1..CHANGING).find_map(|nth| self.window(nth, begins_us));
             if let Some(wider) = wider.and_then(|(nth, index)| self.changing(nth, index)) {
                 wider.fresh.join(&fresh);
             }
@@ -166,22 +189,52 @@ impl Rollups {
         let mut items = Vec::new();
         for &(nth, index) in &self.dirty {
             let window = self.windows.get_mut(nth).and_then(|windows| windows.get_mut(&index));
-            if let (Some(window), Some((width, kept))) = (window, WIDTHS.get(nth)) {
-                let expires_s = now_ms / 1_000 + kept.as_secs();
-                items.extend(pack(self.run, self.epoch_us, *width, index, window).map(|item| item.expiring(expires_s)));
+            if let Some((window, (width, kept))) = window.zip(WIDTHS.get(nth)) {
+                window.complete(self.epoch_us, *width, index);
+                items.extend(pack(self.run, *width, &window.interval).map(|item| expiring(item, now_ms, *kept)));
+            }
+        }
+        let over_us = self.latest_us.saturating_sub(micros(LATE));
+        self.wide.advance(over(self.windows.last(), over_us), over_us);
+        for (nth, window) in self.wide.whole() {
+            if let Some((width, kept)) = WIDTHS.get(*nth) {
+                items.extend(pack(self.run, *width, window).map(|item| expiring(item, now_ms, *kept)));
             }
         }
         if !items.is_empty() {
             store.put_all(items).await?;
         }
+        self.wide.written();
         self.dirty.clear();
-        let over_us = self.latest_us.saturating_sub(micros(LATE));
         self.frozen_us = self.frozen_us.max(over_us);
         for (windows, (width, _)) in self.windows.iter_mut().zip(WIDTHS) {
             windows.retain(|index, _| (index + 1).saturating_mul(micros(width)) > over_us);
         }
         Ok(())
     }
+}
+
+/// Those of the widest windows that may change which end by then, in order.
+fn over(widest: Option<&BTreeMap<u64, Window>>, over_us: u64) -> impl Iterator<Item = &Interval> {
+    let width_us = WIDTHS.get(CHANGING - 1).map_or(1, |(width, _)| micros(*width));
+    widest.into_iter().flat_map(move |windows| windows.range(..over_us / width_us).map(|(_, window)| &window.interval))
+}
+
+impl Window {
+    /// Says where it lies, and how many players there were at its end.
+    fn complete(&mut self, epoch_us: u64, width: Duration, index: u64) {
+        let width_us = micros(width);
+        let interval = &mut self.interval;
+        (interval.epoch_us, interval.from_us, interval.to_us) = (epoch_us, index * width_us, (index + 1) * width_us);
+        let sum = |of: fn(&(u64, u64, u64, u64)) -> u64| self.population.values().map(of).sum();
+        interval.players.active = sum(|one| one.1);
+        interval.players.connected = sum(|one| one.2);
+        interval.players.planned = sum(|one| one.3);
+    }
+}
+
+fn expiring(item: Item, now_ms: u64, kept: Duration) -> Item {
+    item.expiring(now_ms / 1_000 + kept.as_secs())
 }
 
 fn micros(time: Duration) -> u64 {
@@ -192,17 +245,11 @@ fn part(run: RunId, width: Duration) -> String {
     format!("rollup/{run}/{}", width.as_secs())
 }
 
-fn pack(run: RunId, epoch_us: u64, width: Duration, index: u64, window: &mut Window) -> Option<Item> {
-    let width_us = micros(width);
-    let interval = &mut window.interval;
-    (interval.epoch_us, interval.from_us, interval.to_us) = (epoch_us, index * width_us, (index + 1) * width_us);
-    let sum = |of: fn(&(u64, u64, u64, u64)) -> u64| window.population.values().map(of).sum();
-    interval.players.active = sum(|one| one.1);
-    interval.players.connected = sum(|one| one.2);
-    interval.players.planned = sum(|one| one.3);
+fn pack(run: RunId, width: Duration, interval: &Interval) -> Option<Item> {
     let raw = rmp_serde::to_vec_named(interval).ok()?;
     let mut packer = ZlibEncoder::new(Vec::new(), Compression::fast());
     let body = packer.write_all(&raw).and_then(|()| packer.finish()).ok()?;
+    let index = interval.from_us / micros(width);
     // A window of hundreds of steps may not fit an item: it is in the report all the same.
     (body.len() <= MAX_BODY).then(|| Item::new(Key::new(part(run, width), format!("{index:010}")), body))
 }

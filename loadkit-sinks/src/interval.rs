@@ -111,6 +111,14 @@ impl Interval {
         other.gauges.iter().for_each(|(name, gauge)| add_gauge(&mut self.gauges, name, *gauge, left_out));
     }
 
+    /// Adds the stretch of time behind this one; who is there is a state, so what that one says counts.
+    pub fn go_on(&mut self, later: &Interval) {
+        self.join(later);
+        let there = &later.players;
+        (self.players.active, self.players.connected, self.players.planned) =
+            (there.active, there.connected, there.planned);
+    }
+
     /// Adds what a shard gathered, but for its population: that is a state, not a sum.
     pub fn add(&mut self, snapshot: &Snapshot) {
         self.to_us = self.to_us.max(snapshot.to_us);

@@ -1,6 +1,9 @@
 //! `cargo xtask bench [NAME…]`: the figures of memory that we claim, one JSON line each.
 //!
-//! Apart from those of speed, because it counts every allocation, which takes its time.
+//! Apart from those of speed, because it counts every allocation, which takes its time. The dashboard's are all here, those of
+//! its speed too: they are made of the same day.
+
+mod dashboard;
 
 use std::alloc::System;
 use std::num::NonZeroU32;
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         ("idle_http", &idle(How::Stream(Served::Http))),
         ("idle_quic", &idle(How::Stream(Served::Quic))),
         ("idle_crowd", &crowd),
+        ("dashboard", &dashboard::dashboard),
     ])
 }
 

@@ -9,8 +9,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use loadkit::core::{Plan, Report, RunId, Verdict};
-use loadkit_fleet::{Ending, FleetError, Home, Long, RunRecord, RunRequest, RunState, RunnerChoice, report_file};
-use loadkit_tests::fleet::{Fault, Making, Script, Trouble, Weather, World, plan};
+use loadkit_fleet::{
+    Ending, FleetError, Home, Long, RunRecord, RunRequest, RunState, RunnerChoice, Settings, report_file, rollup,
+};
+use loadkit_sinks::Interval;
+use loadkit_tests::fleet::{Fault, Making, Script, Style, Trouble, Weather, World, plan};
 use loadkit_worker::{Claim, Expect, Job, Line, StopWord, StoreLine, WorkerStatus, keys};
 
 const WORKERS: u32 = 20;
@@ -546,5 +549,33 @@ fn who_has_lost_its_lease_hears_of_it() {
         loadkit_worker::put_json(&**world.fleet.store(), key, &lost, Expect::Any).await.unwrap();
         let beat = line.beat(&job, loadkit_worker::Phase::Playing, &status).await.unwrap();
         assert_eq!(beat, loadkit_worker::Beat::Lost);
+    });
+}
+
+#[test]
+fn a_long_run_lies_in_windows_of_every_width() {
+    in_virtual_time(async {
+        let minute = secs(60);
+        let style = Style { coarse: Some((minute, secs(4 * 3_600))), game: None };
+        let script = Script::from([((3, 0), Fault::Killed(secs(5_000)))]);
+        let settings = |settings: &mut Settings| {
+            settings.pass = secs(60);
+            settings.terms.lease_ms = 200_000;
+        };
+        let world = World::new(Making { style, script, settings, home: Home::Fargate, ..Making::default() });
+        let plan = plan(PLAYERS, secs(4 * 3_600 + 180));
+        let record = world.play(RunRequest { plan, workers: Some(4), ..RunRequest::default() }).await;
+        assert_eq!((record.attempts_lost, record.workers_lost), (1, 0), "{record:?}");
+        let store = &**world.fleet.store();
+        let mut whole = Vec::new();
+        for (width, _) in &rollup::WIDTHS[2..] {
+            let windows = rollup::read(store, record.id, *width, Duration::ZERO, 1_000).await.unwrap();
+            let windows: Vec<_> = windows.into_iter().filter(|window| window.to_us <= 4 * 3_600_000_000).collect();
+            let steps = |window: &Interval| window.steps.values().map(|step| step.response.count()).sum::<u64>();
+            let last = windows.last().unwrap().players.clone();
+            whole.push((windows.iter().map(steps).sum::<u64>(), last.active, last.planned));
+            assert_eq!(windows.len() as u64, 4 * 3_600 / width.as_secs(), "{width:?}");
+        }
+        assert!(whole[0].0 > 0 && whole.iter().all(|one| *one == whole[0]), "{whole:?}");
     });
 }

@@ -55,6 +55,7 @@ test
         LOADKIT_TEST_HDRHISTOGRAM_PYTHON  a folder for PYTHONPATH, with hdrhistogram
         LOADKIT_TEST_HDRHISTOGRAM_NODE    a folder whose node_modules have hdr-histogram-js
         LOADKIT_TEST_PROMETHEUS       a Prometheus server, with promtool beside it
+        LOADKIT_TEST_REGISTRY         docker-registry, a registry of images
         LOADKIT_TEST_SINKS_PYTHON     a folder for PYTHONPATH, with opentelemetry-proto
                                       and prometheus-client
         LOADKIT_TEST_SINKS_NODE       a folder whose node_modules have statsd
@@ -77,7 +78,9 @@ tidy
 
 bench
     NAME picks figures; without one, all are measured. The figures go to stdout, all
-    else to stderr, so 'cargo xtask bench > figures.jsonl' keeps them.
+    else to stderr, so 'cargo xtask bench > figures.jsonl' keeps them. 'dashboard' takes
+    ten minutes, and Chromium and its driver where they are; LOADKIT_BENCH_KEEP names a
+    folder where the day that it makes is kept as a fleet's data.
 
 cold-start
     Builds the arena's client as a Lambda's bootstrap (release, static, stripped) and
@@ -137,14 +140,15 @@ fn main() -> ExitCode {
 /// Benchmarks of memory count every allocation, which takes time: they are a binary of their own, and their names
 /// begin with `idle`.
 fn bench(names: &[&str]) -> ExitCode {
-    let (memory, speed): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.starts_with("idle"));
+    let (memory, speed): (Vec<&str>, Vec<&str>) =
+        names.iter().partition(|name| name.starts_with("idle") || **name == "dashboard");
     let mut worst = 0;
     for (binary, wanted) in [("bench", speed), ("bench_heap", memory)] {
         if !names.is_empty() && wanted.is_empty() {
             continue;
         }
         let run = ["run", "--profile", "bench", "--quiet", "--package", "loadkit-tests", "--bin", binary, "--"];
-        match process::cargo(&run).args(wanted).status() {
+        match process::cargo(&run).args(wanted).envs(setup::there()).status() {
             // A benchmark that a signal ended has no code of its own: that is a failure too.
             Ok(status) => worst = worst.max(status.code().and_then(|n| u8::try_from(n).ok()).unwrap_or(1)),
             Err(why) => {

@@ -41,6 +41,12 @@ const PROGRAMS: &[Program] = &[
         package: "prometheus",
         used_by: "the tests against a real Prometheus server",
     },
+    Program {
+        variable: "LOADKIT_TEST_REGISTRY",
+        path: "/usr/bin/docker-registry",
+        package: "docker-registry",
+        used_by: "the test that publishes an image to a real registry",
+    },
 ];
 
 /// A program that tests use where it is there, and can do its work there: what they do without it is the same by other means, so nothing is
@@ -75,6 +81,11 @@ pub(crate) fn prepare() -> Setup {
     setup.variables.extend(variables);
     setup.left_out.extend(left_out);
     setup
+}
+
+/// The programs that are there already, by the variables that name them.
+pub(crate) fn there() -> Vec<(&'static str, PathBuf)> {
+    found(|variable| env::var_os(variable).map(PathBuf::from), Path::exists, None).variables
 }
 
 /// `why_not` is why the packages could not be installed, if they could not.

@@ -55,10 +55,18 @@ pub(super) async fn build(order: &Order, halt: &mut Halt, output: &Output) -> Re
 }
 
 /// Packages it, as `cargo loadkit package` does; what that has said.
-pub(super) async fn package(settings: &SettingArgs, halt: &mut Halt, output: &Output) -> Result<Value, Failure> {
+pub(super) async fn package(
+    order: &Order,
+    settings: &SettingArgs,
+    halt: &mut Halt,
+    output: &Output,
+) -> Result<Value, Failure> {
     let own = env::current_exe().map_err(|error| Failure::missing(format!("this program is not there: {error}")))?;
     let mut command = Command::new(own);
-    command.args(["package", "--json"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+        .args(["package", "--json", "--cargo-profile", &order.cargo_profile])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     let one =
         |name: &str, value: &Option<String>| value.iter().map(|value| format!("{name}={value}")).collect::<Vec<_>>();
     command.args(one("--profile", &settings.profile));
@@ -86,6 +94,10 @@ pub(super) async fn package(settings: &SettingArgs, halt: &mut Halt, output: &Ou
         return Ok(result);
     }
     let why = result["error"].as_str().unwrap_or("it does not say why").to_owned();
+    if code == Some(1) && result["remedy"].is_null() {
+        // It does not build, so leaving the package out would change nothing.
+        return Err(Failure::failed(format!("the load client cannot be played with: {why}")));
+    }
     let what = format!("the client cannot be packaged: {why}");
     let failure = match code {
         Some(1) => Failure::failed(what),
@@ -94,6 +106,14 @@ pub(super) async fn package(settings: &SettingArgs, halt: &mut Halt, output: &Ou
     };
     let remedy = result["remedy"].as_str().map(|remedy| format!("{remedy}; or leave it out: --no-package"));
     Err(failure.mended_by(remedy.unwrap_or_else(|| "leave it out: --no-package".to_owned())))
+}
+
+/// The program that was packaged, if this machine can run it: then it need not be compiled a second time, and what plays here is what
+/// plays in a fleet.
+pub(super) fn that_runs_here(packaged: &Value) -> Option<PathBuf> {
+    let triple = packaged["triple"].as_str()?;
+    let is_here = cfg!(target_os = "linux") && triple.split('-').next() == Some(env::consts::ARCH);
+    is_here.then(|| packaged["binary"].as_str().map(PathBuf::from)).flatten()
 }
 
 /// How a play ended.

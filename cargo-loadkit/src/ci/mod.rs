@@ -5,6 +5,7 @@
 //! the report is of this run, and that the exit code says what a pipeline must know.
 
 mod address;
+mod advice;
 mod baseline;
 mod client;
 mod group;
@@ -14,7 +15,9 @@ mod outcome;
 mod ready;
 mod server;
 
-use loadkit_core::{Report, Verdict};
+use std::time::Duration;
+
+use loadkit_core::{Report, Verdict, format_duration};
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -33,7 +36,7 @@ Examples:
   cargo loadkit ci --server 'new/server --port {port}' --base-server 'old/server --port {port}'
   cargo loadkit ci --target 127.0.0.1:4000 --server ./start.sh --ready 'line listening' --keep
 
-It builds the load client and packages it, starts the server, waits until it is ready, plays, and ends the server. With
+It builds the load client and packages it, and plays with what it has packaged; starts the server, waits until it is ready, plays, and ends the server. With
 --base-server every second party plays against the build before, so that both have the same minutes of this machine.
 Without it the run is held against the reports in the folder `baseline`; while that is empty, the run passes if its
 thresholds do, and is kept there.
@@ -115,16 +118,14 @@ async fn step(
 ) -> Result<(Outcome, Report), Failure> {
     let mut halt = Halt::listen()?;
     outcome::clear(&order.report)?;
-    let (client, packaged) = match &order.client {
-        Some(client) => (client.clone(), None),
-        None => {
-            let client = client::build(order, &mut halt, output).await?;
-            let packaged = match args.no_package {
-                true => None,
-                false => Some(client::package(settings, &mut halt, output).await?),
-            };
-            (client, packaged)
-        }
+    let packaged = match order.client.is_some() || args.no_package {
+        true => None,
+        false => Some(client::package(order, settings, &mut halt, output).await?),
+    };
+    let ready = order.client.clone().or_else(|| packaged.as_ref().and_then(client::that_runs_here));
+    let client = match ready {
+        Some(client) => client,
+        None => client::build(order, &mut halt, output).await?,
     };
     let mut outcome = Outcome::new(order, client, packaged);
     let mut servers = Vec::new();
@@ -165,9 +166,10 @@ async fn judge(
         }
     };
     bring_up(order, order.server.as_ref(), outcome, servers, halt, output).await?;
-    let flags = order.args(&order.target, against, output.is_quiet());
+    let (mut sick, mut lasts) = (0, None);
     loop {
         outcome.attempts += 1;
+        let flags = order.args(against, lasts, output.is_quiet());
         match client::play(order, &outcome.client, servers, &flags, halt, output).await? {
             Played::Broken(failure) => return Err(failure),
             Played::Judged => {}
@@ -176,13 +178,42 @@ async fn judge(
             return Err(failure);
         }
         let report = Report::load(&order.report).map_err(Failure::missing)?;
-        if !is_sick(&report) || outcome.attempts >= order.attempts {
-            return Ok(report);
-        }
         let why = report.judgement.headline();
-        output.say(format_args!("once more, because this run says nothing: {why}"));
+        if is_sick(&report) {
+            sick += 1;
+            if sick >= order.attempts {
+                return Ok(report);
+            }
+            output.say(format_args!("once more, because this run says nothing: {why}"));
+        } else {
+            // Once only: what is asked for again and again is found in the end, whether it is there or not.
+            if lasts.is_some() {
+                return Ok(report);
+            }
+            lasts = longer(order, against.is_some(), &report, outcome);
+            let Some(lasts) = lasts else { return Ok(report) };
+            output.say(format_args!("once more, for {}: {why}", format_duration(lasts)));
+        }
         outcome.notes.push(format!("attempt {} said nothing: {why}", outcome.attempts));
     }
+}
+
+/// How long both builds are to be played to be sure of them, if they were not played long enough and may be played longer.
+///
+/// Stored runs stay as long as they are.
+fn longer(order: &Order, both: bool, report: &Report, outcome: &mut Outcome) -> Option<Duration> {
+    let more = report.gate.as_ref().filter(|_| both)?.longer()?;
+    if order.longer.is_zero() {
+        return None;
+    }
+    if more > order.longer {
+        let (more, most) = (format_duration(more), format_duration(order.longer));
+        outcome.notes.push(format!("not played again: {more} longer are needed, and `longer` allows {most}"));
+        return None;
+    }
+    // What is missing is itself known by the noise of a run: a fifth more than it says.
+    let whole = Duration::try_from_secs_f64(report.run.plan.duration_s).ok()?;
+    Some(whole + (more * 6 / 5).min(order.longer))
 }
 
 /// Whether the run itself is invalid, whatever the gate says. That the gate has not enough data does not change by as much again.

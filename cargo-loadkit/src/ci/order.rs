@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use loadkit_core::Plan;
+use loadkit_core::{Plan, format_duration};
 
 use super::address::{Address, PORT};
 use super::baseline::Baselines;
@@ -17,6 +17,8 @@ const BASELINES: &str = "loadkit-baseline";
 /// Settings that go to the client as flags of the same name.
 const PASSED_ON: [&str; 8] =
     ["scenario", "bots", "ramp", "duration", "min-effect", "min-time", "detect", "detect-errors"];
+
+const DURATION: &str = "--duration";
 
 /// What is to be done.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(super) struct Order {
     pub(super) ready_within: Duration,
     pub(super) stop_within: Duration,
     pub(super) attempts: u64,
+    /// How much longer both builds are played at most, if the gate has too little data.
+    pub(super) longer: Duration,
     /// Flags for the client.
     flags: Vec<String>,
 }
@@ -57,7 +61,11 @@ impl Order {
         let report = settings.path("report").unwrap_or_else(|| PathBuf::from("report"));
         let plan = settings.path("plan");
         let ready = Ready::parse(settings.text("ready").unwrap_or("port"))?;
-        let target = target(settings, plan.as_deref())?;
+        let read = plan.as_ref().map(Plan::load).transpose().map_err(Failure::wrong_use)?;
+        // A load in stages has a length that means something.
+        let is_fixed = read.as_ref().is_some_and(Plan::has_stages)
+            && ["bots", "ramp", "duration"].iter().all(|name| settings.text(name).is_none());
+        let target = target(settings, read.as_ref())?;
         let server = start(settings, SERVER, "server", &target, &report)?;
         let target = server.as_ref().map_or(target, |server| server.address.clone());
         let base = base(settings, &target, &report)?;
@@ -82,16 +90,19 @@ impl Order {
             ready_within: settings.duration("ready-within").unwrap_or(Duration::from_secs(60)),
             stop_within: settings.duration("stop-within").unwrap_or(Duration::from_secs(10)),
             attempts: settings.whole("attempts").unwrap_or(1),
+            longer: if is_fixed { Duration::ZERO } else { settings.duration("longer").unwrap_or(Duration::ZERO) },
         })
     }
 
-    /// The client's arguments, for these addresses.
-    pub(super) fn args(&self, target: &Address, against: Option<&Address>, quiet: bool) -> Vec<String> {
+    /// The client's arguments, for these addresses; and for a run of another length than the settings say.
+    pub(super) fn args(&self, against: Option<&Address>, lasts: Option<Duration>, quiet: bool) -> Vec<String> {
         let mut args = vec!["run".to_owned()];
         args.extend(self.plan.iter().map(|plan| plan.display().to_string()));
-        args.extend(["--target".to_owned(), target.target()]);
+        args.extend(["--target".to_owned(), self.target.target()]);
         args.extend(["--report".to_owned(), self.report.display().to_string()]);
-        args.extend(self.flags.iter().cloned());
+        let flags = self.flags.chunks(2).filter(|flag| lasts.is_none() || flag.first().is_some_and(|f| f != DURATION));
+        args.extend(flags.flatten().cloned());
+        args.extend(lasts.iter().flat_map(|lasts| [DURATION.to_owned(), format_duration(*lasts)]));
         match &self.base {
             Base::Both(..) => args.extend(against.iter().flat_map(|base| ["--against".to_owned(), base.target()])),
             Base::Stored(baselines) => {
@@ -106,12 +117,11 @@ impl Order {
 }
 
 /// The target of the settings, or of the plan; on this machine, if only the port is open.
-fn target(settings: &Settings, plan: Option<&Path>) -> Result<Address, Failure> {
+fn target(settings: &Settings, plan: Option<&Plan>) -> Result<Address, Failure> {
     if let Some(target) = settings.text("target") {
         return Address::parse(target);
     }
-    let plan = plan.map(Plan::load).transpose().map_err(Failure::wrong_use)?;
-    match plan.as_ref().and_then(Plan::target) {
+    match plan.and_then(Plan::target) {
         Some(target) => Address::parse(target),
         None if settings.text("server").is_some_and(|server| server.contains(PORT)) => {
             Address::parse(&format!("127.0.0.1:{PORT}"))

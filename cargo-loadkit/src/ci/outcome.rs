@@ -9,6 +9,7 @@ use loadkit_core::{Report, Verdict, summary};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::advice;
 use super::order::Order;
 use super::server::Start;
 use crate::exit::Failure;
@@ -86,6 +87,8 @@ impl Outcome {
             fs::write(&path, gate_summary(gate))
                 .map_err(|error| Failure::missing(format!("{} cannot be written: {error}", path.display())))?;
         }
+        let advice = |gate| advice::of(gate, report.run.plan.duration_s);
+        self.notes.extend(report.gate.as_ref().and_then(advice));
         let there = FILES.iter().map(|file| self.report.join(file)).filter(|path| path.is_file());
         self.files = there.collect();
         Ok(())

@@ -6,6 +6,8 @@ use std::time::Duration;
 use loadkit_aws::{AwsError, Client, Config, ConfigError, FARGATE_VCPUS, LAMBDA_CONCURRENCY, Tries};
 use loadkit_core::{format, format_duration};
 
+use crate::fleet::apart;
+
 use super::checks::{Need, finding, seconds, unknown};
 use super::machine::{Machine, is_there};
 use super::{Finding, State};
@@ -14,6 +16,8 @@ use super::{Finding, State};
 const EXPORT: &str = "eval \"$(aws configure export-credentials --format env)\"";
 /// Players of a Lambda, and of a task on Fargate, where nobody says how many: as the fleet has it.
 const PLAYERS: (u64, u64) = (500, 5_000);
+/// Clocks that are further apart than this are worth a word, ms: signatures are good for five minutes.
+const CLOCK_MS: u64 = 10_000;
 /// vCPUs of a task where the environment does not say: as the template has it.
 const TASK_VCPUS: f64 = 2.0;
 
@@ -99,6 +103,7 @@ async fn ask(config: Config, machine: &Machine, need: &Need) -> Vec<Finding> {
         Ok(identity) => {
             let found = format!("good: {} in account {}, {region}", identity.arn, identity.account);
             let mut all = vec![finding("credentials", State::Ok, found, "")];
+            all.extend(clock(client.clock().ahead_ms()));
             if need.may_play_on("lambda") {
                 all.push(lambda(client.lambda_concurrency().await, need));
             }
@@ -109,6 +114,16 @@ async fn ask(config: Config, machine: &Machine, need: &Need) -> Vec<Finding> {
         }
         Err(error) => vec![refused(&error, &region), quotas(need)],
     }
+}
+
+/// Whether this machine's time is AWS's; nothing is said where it is.
+fn clock(ahead: Option<(i64, u64)>) -> Option<Finding> {
+    let (ms, off_by) = ahead?;
+    let is_wrong = ms.unsigned_abs() > CLOCK_MS + off_by;
+    is_wrong.then(|| {
+        let found = format!("this machine's clock is {}; requests are signed by AWS's", apart(ms));
+        finding("clock of AWS", State::Warning, found, "sudo timedatectl set-ntp true")
+    })
 }
 
 fn refused(error: &AwsError, region: &str) -> Finding {

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use loadkit_aws::{Call, Client, Config, ConfigError, EXECUTE_API, query};
+use loadkit_aws::{AwsClock, Call, Client, Config, ConfigError, EXECUTE_API, query};
 use loadkit_http::Bytes;
 use loadkit_http::http::{Request, Uri, header};
 
@@ -65,6 +65,14 @@ impl Auth {
     /// Whether it is by a token.
     pub(crate) fn has_token(&self) -> bool {
         matches!(self, Auth::Token(_))
+    }
+
+    /// The clock by which requests are signed, if they are.
+    pub(crate) fn clock(&self) -> Option<AwsClock> {
+        match self {
+            Auth::Aws(client) => Some(client.clock()),
+            Auth::Nobody | Auth::Token(_) => None,
+        }
     }
 
     /// The request to a fleet at this URL, with who asks.

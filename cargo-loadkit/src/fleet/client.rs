@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
 
 use super::auth::{Ask, Auth};
-use super::trouble::{Trouble, not_a_fleet};
+use super::trouble::{Trouble, apart, not_a_fleet, wrong_clock};
 use crate::exit::Failure;
 use crate::output::Output;
 
@@ -127,8 +127,12 @@ impl FleetClient {
     pub(crate) async fn events(&self, run: RunId, after: u64) -> Result<Option<Streamed>, Trouble> {
         let (path, after) = (format!("/v1/runs/{run}/events"), after.to_string());
         let ask = Ask { header: Some(("last-event-id", &after)), ..get(&path) };
+        let clock = self.auth.clock().map(|clock| (clock.own_ms(), clock));
         let request = self.auth.request(&self.url, &ask).await?;
         let answer = self.http.open(request).await.map_err(|error| Trouble::unanswered(&error))?;
+        if let Some((asked, clock)) = clock {
+            clock.learn(asked, &answer.head().headers);
+        }
         let status = answer.head().status;
         if status == StatusCode::NO_CONTENT {
             return Ok(None);
@@ -150,11 +154,18 @@ impl FleetClient {
 
     /// Asks, and asks again while that may help.
     async fn ask(&self, ask: &Ask<'_>) -> Result<Response<Bytes>, Failure> {
-        let (began, mut pause) = (Instant::now(), PAUSE);
+        let (began, mut pause, mut put_right) = (Instant::now(), PAUSE, false);
         loop {
             let why = match self.once(ask).await {
                 Ok(answer) => return Ok(answer),
                 Err(Trouble::Final(failure)) => return Err(failure),
+                Err(Trouble::Skewed(why)) => {
+                    let ahead = self.auth.clock().and_then(|clock| clock.ahead_ms()).map(|(ms, _)| ms);
+                    let Some(ms) = ahead.filter(|_| !put_right) else { return Err(wrong_clock(&why, ahead)) };
+                    self.output.say(format_args!("warning: this machine's clock is {}; signed by AWS's", apart(ms)));
+                    put_right = true;
+                    continue;
+                }
                 Err(Trouble::Passing(why)) => why,
             };
             if began.elapsed() + pause > self.give_up {
@@ -171,8 +182,12 @@ impl FleetClient {
     }
 
     async fn once(&self, ask: &Ask<'_>) -> Result<Response<Bytes>, Trouble> {
+        let clock = self.auth.clock().map(|clock| (clock.own_ms(), clock));
         let request = self.auth.request(&self.url, ask).await?;
         let answer = self.http.send(request).await.map_err(|error| Trouble::unanswered(&error))?;
+        if let Some((asked, clock)) = clock {
+            clock.learn(asked, answer.headers());
+        }
         match answer.status() {
             status if status.is_success() => Ok(answer),
             status => Err(Trouble::refused(status, answer.body(), self.auth.has_token())),

@@ -200,7 +200,8 @@ async fn listen_to<S: Source, F: Future<Output = Result<Option<S>, Trouble>>>(
                 return Err(Failed::Forgotten);
             }
             Err(Trouble::Final(failure)) => return Err(Failed::Refused(failure)),
-            Err(Trouble::Passing(why)) => Some(why),
+            // The answer has told the time: the next try is signed by it.
+            Err(Trouble::Passing(why) | Trouble::Skewed(why)) => Some(why),
         };
         heard_any |= after > 0;
         let Some(why) = why else {

@@ -33,6 +33,7 @@ pub(crate) use order::order;
 pub(crate) use outcome::{Outcome, exit_of};
 pub(crate) use screen::Screen;
 pub(crate) use signals::Signals;
+pub(crate) use trouble::apart;
 
 use crate::exit::Failure;
 use crate::output::Output;

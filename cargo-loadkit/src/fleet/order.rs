@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::time::Duration;
 
 use loadkit_core::{Overrides, Plan, Seed};
 use loadkit_fleet::{Long, RunRequest, RunnerChoice};
 
 use crate::exit::Failure;
+use crate::launch::time;
 use crate::settings::Settings;
 
 /// What a launch says beside the settings.
@@ -25,6 +27,12 @@ pub struct OrderArgs {
     /// The share of the workers that may be lost before the run is INVALID: 0.05 if nothing is said.
     #[arg(long, value_name = "SHARE")]
     pub allow_lost: Option<f64>,
+    /// Workers of several builds may play it; without this, only those of the build that claims first.
+    #[arg(long)]
+    pub mixed_builds: bool,
+    /// The players start so long after the launch; without it, as soon as is usual for the workers' home.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub start_in: Option<Duration>,
     /// What to find it by later: --label KEY=VALUE. May be given more than once.
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub labels: Vec<String>,
@@ -65,11 +73,15 @@ pub(crate) fn order(args: &OrderArgs, settings: &Settings) -> Result<RunRequest,
         players_per_worker: args.players_per_worker,
         long: if args.long_on_fargate { Long::Fargate } else { Long::Relay },
         client: args.played_by.clone().unwrap_or_default(),
+        mixed_builds: args.mixed_builds,
         build: settings.text("build").unwrap_or_default().to_owned(),
         allow_lost: args.allow_lost,
+        start_in_ms: args.start_in.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         once: name(),
         labels: labels(&args.labels)?,
-        ..RunRequest::default()
+        // The plan has them.
+        target: None,
+        seed: None,
     })
 }
 

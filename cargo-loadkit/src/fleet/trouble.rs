@@ -1,8 +1,10 @@
 //! Why the fleet did not do it: what may pass, and what will not, with what mends it.
 
 use std::fmt;
+use std::time::Duration;
 
 use loadkit_aws::AwsError;
+use loadkit_core::format_duration;
 use loadkit_fleet::api::ErrorBody;
 use loadkit_http::http::StatusCode;
 use loadkit_http::{Bytes, HttpError};
@@ -20,6 +22,8 @@ const MAX_WORDS: usize = 200;
 pub(crate) enum Trouble {
     /// It may pass: nobody is there, or who is there cannot now.
     Passing(String),
+    /// It was signed with a wrong time. The answer has told the right one, so that signed again it may be taken.
+    Skewed(String),
     /// It will not: asked again, the answer is the same.
     Final(Failure),
 }
@@ -93,6 +97,10 @@ fn gateway(status: StatusCode, message: &str) -> Trouble {
     let words = message.to_lowercase();
     let failure = match status.as_u16() {
         429 | 500.. => return Trouble::Passing(format!("API Gateway answers {status}: {message}")),
+        // Of the credentials it is the token that expires.
+        403 if words.starts_with("signature expired") || words.starts_with("signature not yet current") => {
+            return Trouble::Skewed(message.to_owned());
+        }
         401 | 403 if words.contains("expired") => {
             Failure::missing(format!("the AWS credentials have expired: {message}")).mended_by(NEW_CREDENTIALS)
         }
@@ -110,6 +118,19 @@ fn gateway(status: StatusCode, message: &str) -> Trouble {
     Trouble::Final(failure)
 }
 
+/// The clocks of this machine and of AWS are apart, and the answer to a signature by AWS's own time was the same.
+pub(crate) fn wrong_clock(why: &str, ahead_ms: Option<i64>) -> Failure {
+    let by = ahead_ms.map(|ms| format!(": it is {}", apart(ms))).unwrap_or_default();
+    Failure::missing(format!("AWS does not take the time of this machine's clock{by}: {why}"))
+        .mended_by("sudo timedatectl set-ntp true")
+}
+
+/// How wrong this machine's clock is, where AWS's is ahead of it by so much: `1h slow`.
+pub(crate) fn apart(ahead_ms: i64) -> String {
+    let by = format_duration(Duration::from_secs(ahead_ms.unsigned_abs().div_ceil(1_000)));
+    format!("{by} {}", if ahead_ms > 0 { "slow" } else { "fast" })
+}
+
 /// Whoever answers is something else.
 pub(crate) fn not_a_fleet(how: &str) -> Failure {
     Failure::missing(format!("what answers there is no fleet of loadkit: {how}")).mended_by(
@@ -120,7 +141,7 @@ pub(crate) fn not_a_fleet(how: &str) -> Failure {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Trouble::Passing(why) => f.write_str(why),
+            Trouble::Passing(why) | Trouble::Skewed(why) => f.write_str(why),
             Trouble::Final(failure) => failure.fmt(f),
         }
     }
@@ -130,6 +151,13 @@ impl fmt::Display for Trouble {
 mod tests {
     use super::*;
     use crate::exit::Exit;
+
+    #[test]
+    fn a_clock_that_is_wrong_is_said_with_how_wrong_it_is() {
+        assert_eq!((apart(3_600_000), apart(-90_400)), ("1h slow".to_owned(), "1m31s fast".to_owned()));
+        let failure = wrong_clock("Signature expired", Some(3_600_000));
+        assert!(failure.what().ends_with("clock: it is 1h slow: Signature expired"), "{failure}");
+    }
 
     #[test]
     fn each_answer_says_what_to_do() {
@@ -148,6 +176,13 @@ mod tests {
                 false,
                 Ok((Exit::Missing, "export-credentials")),
             ),
+            (
+                403,
+                r#"{"message":"Signature expired: 20261123T100000Z is now earlier"}"#,
+                false,
+                Err("Signature expired"),
+            ),
+            (403, r#"{"message":"Signature not yet current: 2026"}"#, false, Err("not yet current")),
             (403, r#"{"message":"Forbidden"}"#, false, Ok((Exit::Missing, "execute-api:Invoke"))),
             (403, r#"{"message":"Missing Authentication Token"}"#, false, Ok((Exit::Missing, "auth=aws"))),
             (404, "<html>nginx</html>", false, Ok((Exit::Missing, "is no fleet of loadkit"))),
@@ -159,7 +194,7 @@ mod tests {
                     assert_eq!(failure.exit(), exit, "{status} {body}");
                     assert!(failure.to_string().contains(words), "{failure}");
                 }
-                (Trouble::Passing(why), Err(words)) => assert!(why.contains(words), "{why}"),
+                (Trouble::Passing(why) | Trouble::Skewed(why), Err(words)) => assert!(why.contains(words), "{why}"),
                 _ => panic!("{status} {body}: {trouble}"),
             }
         }

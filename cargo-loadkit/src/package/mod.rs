@@ -45,6 +45,9 @@ Exit codes:
   2  wrong use
   4  the target or its linker is missing: the line that installs it is shown";
 
+/// What mends a client that is too large.
+const SMALLER: &str = "leave out what the client does not need: homes, features, data that is compiled in";
+
 /// What can be packaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -96,6 +99,8 @@ struct Packaged {
     commit: String,
     dirty: bool,
     written: Vec<Written>,
+    /// The program itself, as cargo has left it.
+    binary: PathBuf,
     /// The image's digest, by which registries know it.
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<String>,
@@ -114,8 +119,9 @@ pub fn run(args: &PackageArgs, output: &Output) -> Result<Exit, Failure> {
     let settings = Settings::resolve(&args.settings)?;
     let project = Project::find(settings.text("package"))?;
     let homes = settings.text("homes").unwrap_or_default();
+    let wants_zip = args.only != Some(Form::Image);
     let features = project.features(homes.split(',').filter(|home| !home.is_empty()))?;
-    if args.only != Some(Form::Image) && !features.contains(&"lambda") {
+    if wants_zip && !features.contains(&"lambda") {
         return Err(Failure::wrong_use("a Lambda zip is of a client with the home lambda")
             .mended_by("add it to the homes, --set homes=lambda,fargate; or package --only image"));
     }
@@ -130,6 +136,10 @@ pub fn run(args: &PackageArgs, output: &Output) -> Result<Exit, Failure> {
         source: &source,
     };
     let path = build::build(&project, &order, output)?;
+    let bytes = fs::metadata(&path).map_err(|error| unreadable(&path, &error))?.len();
+    if let Some(why) = lambda::too_large(0, bytes).filter(|_| wants_zip) {
+        return Err(Failure::failed(why).mended_by(SMALLER));
+    }
     let binary = fs::read(&path).map_err(|error| unreadable(&path, &error))?;
     let sbom = Sbom::of(&project, &features, &triple.name, source.time, &image::sha256(&binary))?;
     let out = args.out.clone().unwrap_or_else(|| project.out());
@@ -151,6 +161,7 @@ pub fn run(args: &PackageArgs, output: &Output) -> Result<Exit, Failure> {
         image: packages.image.map(|image| image.digest),
         written,
         binary_bytes: binary.len() as u64,
+        binary: path,
         parts: sections::parts(&binary),
         crates: sbom.crates,
     };
@@ -191,11 +202,10 @@ fn pack(
 impl Packages {
     /// Whether all are small enough for their homes.
     fn check(&self, binary: u64, at_most: Option<u64>) -> Result<(), Failure> {
-        let remedy = "leave out what the client does not need: homes, features, data that is compiled in";
         if let Some(zip) = &self.zip
             && let Some(why) = lambda::too_large(zip.len() as u64, binary)
         {
-            return Err(Failure::failed(why).mended_by(remedy));
+            return Err(Failure::failed(why).mended_by(SMALLER));
         }
         let sizes = [
             ("zip", self.zip.as_ref().map(|zip| zip.len() as u64)),
@@ -205,7 +215,9 @@ impl Packages {
             let (size, limit) = (size.unwrap_or(0), at_most.unwrap_or(u64::MAX));
             if size > limit.saturating_mul(1 << 20) {
                 let size = format::bytes(size as f64);
-                return Err(Failure::failed(format!("the {what} has {size}, of at most {limit} MiB")).mended_by(remedy));
+                return Err(
+                    Failure::failed(format!("the {what} has {size}, of at most {limit} MiB")).mended_by(SMALLER)
+                );
             }
         }
         Ok(())

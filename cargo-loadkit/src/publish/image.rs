@@ -15,8 +15,8 @@ use crate::package::image::sha256;
 /// A repository and a tag in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Repository {
-    name: String,
-    tag: String,
+    pub(super) name: String,
+    pub(super) tag: String,
 }
 
 /// What the repository has now.
@@ -39,21 +39,34 @@ impl Repository {
             Some((host, rest)) if host.contains('.') => rest,
             _ => text,
         };
-        let (name, tag) = name.split_once(':').ok_or_else(wrong)?;
+        Repository::named(name).ok_or_else(wrong)
+    }
+
+    /// From `NAME:TAG`.
+    pub(super) fn named(text: &str) -> Option<Repository> {
+        let (name, tag) = text.split_once(':')?;
         let is = |text: &str, others: &[u8]| {
             !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
         };
-        if !is(name, b"-_./") || !is(tag, b"-_.") {
-            return Err(wrong());
-        }
-        Ok(Repository { name: name.to_owned(), tag: tag.to_owned() })
+        (is(name, b"-_./") && is(tag, b"-_.")).then(|| Repository { name: name.to_owned(), tag: tag.to_owned() })
     }
 }
 
 /// A blob of the layout.
-struct Blob {
-    digest: String,
-    path: PathBuf,
+pub(super) struct Blob {
+    pub(super) digest: String,
+    pub(super) path: PathBuf,
+}
+
+/// An image layout of one image.
+pub(super) struct Layout {
+    /// As it is written.
+    pub(super) manifest: String,
+    pub(super) media_type: String,
+    /// Of the manifest.
+    pub(super) digest: String,
+    /// Those that the manifest names.
+    pub(super) blobs: Vec<Blob>,
 }
 
 /// Puts the image of this layout into the repository, under its tag.
@@ -63,7 +76,7 @@ pub(super) async fn put(
     layout: &Path,
     output: &Output,
 ) -> Result<Put, Failure> {
-    let (manifest, media_type, digest, blobs) = read(layout)?;
+    let Layout { manifest, media_type, digest, blobs } = Layout::read(layout)?;
     let Repository { name, tag } = repository.clone();
     let lost = format!("aws ecr create-repository --repository-name {name} --region {}", client.region());
     let of_aws = |error: AwsError| failed(&error, &lost);
@@ -82,28 +95,30 @@ pub(super) async fn put(
     Ok(Put { repository: name, tag, digest, sent_bytes })
 }
 
-/// The manifest as it is written, its type and digest, and the blobs that it names.
-fn read(layout: &Path) -> Result<(String, String, String, Vec<Blob>), Failure> {
-    let wrong = |why: String| {
-        Failure::wrong_use(format!("{} is no image layout: {why}", layout.display()))
-            .mended_by("cargo loadkit package --only image")
-    };
-    let blob = |digest: &str| -> Result<Blob, Failure> {
-        let hex = digest.strip_prefix("sha256:").filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let hex = hex.ok_or_else(|| wrong(format!("it has a blob {digest:?}")))?;
-        Ok(Blob { digest: digest.to_owned(), path: layout.join("blobs/sha256").join(hex) })
-    };
-    let index = ImageIndex::from_file(layout.join("index.json")).map_err(|error| wrong(error.to_string()))?;
-    let [one] = &index.manifests()[..] else { return Err(wrong("it has not one image".to_owned())) };
-    let digest = one.digest().to_string();
-    let text = fs::read_to_string(blob(&digest)?.path).map_err(|error| wrong(error.to_string()))?;
-    if digest != format!("sha256:{}", sha256(text.as_bytes())) {
-        return Err(wrong(format!("its manifest is not {digest}: package it again")));
+impl Layout {
+    /// Reads it, and whether its manifest is what its index says.
+    pub(super) fn read(layout: &Path) -> Result<Layout, Failure> {
+        let wrong = |why: String| {
+            Failure::wrong_use(format!("{} is no image layout: {why}", layout.display()))
+                .mended_by("cargo loadkit package --only image")
+        };
+        let blob = |digest: &str| -> Result<Blob, Failure> {
+            let hex = digest.strip_prefix("sha256:").filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            let hex = hex.ok_or_else(|| wrong(format!("it has a blob {digest:?}")))?;
+            Ok(Blob { digest: digest.to_owned(), path: layout.join("blobs/sha256").join(hex) })
+        };
+        let index = ImageIndex::from_file(layout.join("index.json")).map_err(|error| wrong(error.to_string()))?;
+        let [one] = &index.manifests()[..] else { return Err(wrong("it has not one image".to_owned())) };
+        let digest = one.digest().to_string();
+        let text = fs::read_to_string(blob(&digest)?.path).map_err(|error| wrong(error.to_string()))?;
+        if digest != format!("sha256:{}", sha256(text.as_bytes())) {
+            return Err(wrong(format!("its manifest is not {digest}: package it again")));
+        }
+        let manifest = ImageManifest::from_reader(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+        let named = std::iter::once(manifest.config()).chain(manifest.layers());
+        let blobs = named.map(|one| blob(one.digest().as_ref())).collect::<Result<_, _>>()?;
+        Ok(Layout { manifest: text, media_type: one.media_type().to_string(), digest, blobs })
     }
-    let manifest = ImageManifest::from_reader(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
-    let named = std::iter::once(manifest.config()).chain(manifest.layers());
-    let blobs = named.map(|one| blob(one.digest().as_ref())).collect::<Result<_, _>>()?;
-    Ok((text, one.media_type().to_string(), digest, blobs))
 }
 
 #[cfg(test)]

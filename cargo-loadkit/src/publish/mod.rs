@@ -1,10 +1,12 @@
 //! `cargo loadkit publish`: a package put where the fleet finds it.
 //!
 //! The template (deploy/aws) names two places: the function `STACK-worker`, whose code is the zip, and the image of its tasks, in a
-//! registry of ECR. Both are asked for by AWS's own calls, so neither a container engine nor a bucket is needed.
+//! registry of ECR. Both are asked for by AWS's own calls, so neither a container engine nor a bucket is needed. Other registries take the
+//! image by the protocol that all of them speak.
 
 mod function;
 mod image;
+mod registry;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +21,7 @@ use crate::output::Output;
 use crate::package::project::Project;
 use crate::settings::{SettingArgs, Settings};
 use image::Repository;
+use registry::{Login, Place};
 
 /// What the help ends with.
 pub(crate) const HELP: &str = "\
@@ -26,14 +29,15 @@ Examples:
   cargo loadkit publish --stack loadkit                       the zip into the function loadkit-worker
   cargo loadkit publish --repository mygame-bots:build-2.31   the image into a repository of ECR
   cargo loadkit publish --function my-worker --from dist --json
+  cargo loadkit publish --registry https://ghcr.io/studio/mygame-bots:build-2.31
 
 It sends what `cargo loadkit package` has written, signed with the AWS credentials of the environment, and waits until the
 function is ready. What is there already is not sent again. New tasks take an image by the tag that the template's
-parameter `Image` names.
+parameter `Image` names. Another registry than ECR is told who asks by LOADKIT_REGISTRY_USER and LOADKIT_REGISTRY_PASSWORD.
 
 Exit codes:
   0  it is there
-  1  AWS refuses it
+  1  AWS, or the registry, refuses it
   2  wrong use; there is no package
   4  no network, no credentials, no such function or repository";
 
@@ -42,7 +46,7 @@ const CALL: Duration = Duration::from_secs(300);
 
 /// The arguments of `publish`.
 #[derive(Clone, Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("where").required(true).multiple(true).args(["stack", "function", "repository"]))]
+#[command(group = clap::ArgGroup::new("where").required(true).multiple(true).args(["stack", "function", "repository", "registry"]))]
 pub struct PublishArgs {
     /// The stack of deploy/aws: the zip goes into its function STACK-worker.
     #[arg(long, value_name = "NAME", conflicts_with = "function")]
@@ -53,6 +57,9 @@ pub struct PublishArgs {
     /// The repository of ECR that the image goes into, with its tag: NAME:TAG.
     #[arg(long, value_name = "NAME:TAG")]
     pub repository: Option<String>,
+    /// An image in any other registry: https://HOST/NAME:TAG.
+    #[arg(long, value_name = "URL")]
+    pub registry: Option<String>,
     /// Where the package is; by default where `package` writes it.
     #[arg(long, value_name = "DIR")]
     pub from: Option<PathBuf>,
@@ -68,6 +75,8 @@ struct Published {
     function: Option<function::Put>,
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<image::Put>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pushed: Option<image::Put>,
 }
 
 /// Publishes.
@@ -79,14 +88,22 @@ pub fn run(args: &PublishArgs, output: &Output) -> Result<Exit, Failure> {
     let repository = args.repository.as_deref().map(Repository::parse).transpose()?;
     let function = args.function.clone().or_else(|| args.stack.as_ref().map(|stack| format!("{stack}-worker")));
     let package = Package::find(args.from.as_deref(), &settings)?;
-    let client = client(&settings)?;
+    let registry = match args.registry.as_deref().map(Place::parse).transpose()? {
+        Some(place) => Some((Login::of(&settings, &place)?, place)),
+        None => None,
+    };
+    let is_aws = function.is_some() || repository.is_some();
+    let client = is_aws.then(|| client(&settings)).transpose()?;
     let published = wait(async {
         let mut published = Published::default();
-        if let Some(function) = &function {
-            published.function = Some(function::put(&client, function, &package, output).await?);
+        if let Some((client, function)) = client.as_ref().zip(function.as_ref()) {
+            published.function = Some(function::put(client, function, &package, output).await?);
         }
-        if let Some(repository) = &repository {
-            published.image = Some(image::put(&client, repository, &package.layout()?, output).await?);
+        if let Some((client, repository)) = client.as_ref().zip(repository.as_ref()) {
+            published.image = Some(image::put(client, repository, &package.layout()?, output).await?);
+        }
+        if let Some((login, place)) = registry {
+            published.pushed = Some(registry::put(&place, login, &package.layout()?, output).await?);
         }
         Ok(published)
     })?;
@@ -155,7 +172,11 @@ fn failed(error: &AwsError, missing: &str) -> Failure {
     if has(&["ResourceNotFound", "RepositoryNotFound"]) {
         return Failure::missing(error).mended_by(missing);
     }
-    if has(&["AccessDenied", "unreachable"]) || error.throttled {
+    if error.code == "unreachable" {
+        return Failure::missing(error)
+            .mended_by("see whether this machine has a network, and whether a VPN or a proxy is needed");
+    }
+    if has(&["AccessDenied"]) || error.throttled {
         return Failure::missing(error);
     }
     Failure::failed(error)
@@ -168,7 +189,7 @@ fn words(published: &Published) -> String {
         let how = if *changed { "has the new code" } else { "has this code already" };
         text += &format!("{function} {how} ({})\n", size(*bytes));
     }
-    if let Some(image::Put { repository, tag, digest, sent_bytes }) = &published.image {
+    for image::Put { repository, tag, digest, sent_bytes } in published.image.iter().chain(&published.pushed) {
         let sent =
             if *sent_bytes == 0 { "was there already".to_owned() } else { format!("{} sent", size(*sent_bytes)) };
         text += &format!("{repository}:{tag} is {digest} ({sent})\n");

@@ -1,5 +1,6 @@
 //! What can be set, and what each value must be.
 
+use loadkit_core::gate::parse_share;
 use loadkit_core::{parse_duration, suggest};
 
 /// Something that can be set.
@@ -76,7 +77,7 @@ pub const KEYS: &[Key] = &[
         "LOADKIT_CLIENT",
         Kind::Path,
         None,
-        "the client's binary for a fleet of this machine; else it is built",
+        "a load client that is built already, for `ci` and for a fleet of this machine; else it is built",
     ),
     key(
         "data",
@@ -87,6 +88,14 @@ pub const KEYS: &[Key] = &[
     ),
     key("policy", "LOADKIT_POLICY", Kind::Path, None, "its guard-rails; else private networks only"),
     key("region", "AWS_REGION", Kind::Text, None, "the region of the fleet"),
+    key("registry-user", "LOADKIT_REGISTRY_USER", Kind::Text, None, "who pushes to a registry that is not ECR"),
+    key(
+        "registry-password",
+        "LOADKIT_REGISTRY_PASSWORD",
+        Kind::Secret,
+        None,
+        "and the password, or a token in its place",
+    ),
     key(
         "runner",
         "LOADKIT_RUNNER",
@@ -109,7 +118,6 @@ pub const KEYS: &[Key] = &[
         None,
         "the target that it is packaged for; else a static one of this machine",
     ),
-    key("client", "LOADKIT_CLIENT", Kind::Path, None, "a load client that is built already"),
     key(
         "cargo-profile",
         "LOADKIT_CARGO_PROFILE",
@@ -142,6 +150,13 @@ pub const KEYS: &[Key] = &[
     key("ready-within", "LOADKIT_READY_WITHIN", Kind::Time, Some("1m"), "a server is ready by then"),
     key("stop-within", "LOADKIT_STOP_WITHIN", Kind::Time, Some("10s"), "a server that was asked to end is killed then"),
     key("attempts", "LOADKIT_ATTEMPTS", Kind::Whole, Some("2"), "runs at most, where the load generator was sick"),
+    key(
+        "longer",
+        "LOADKIT_LONGER",
+        Kind::Time,
+        Some("5m"),
+        "where the gate has too little data, both builds are played once more, longer by as much at most; 0s for never",
+    ),
     key("min-effect", "LOADKIT_MIN_EFFECT", Kind::Share, None, "smaller changes do not matter; else the gate's 3%"),
     key("min-time", "LOADKIT_MIN_TIME", Kind::Time, None, "neither do those of a time by less; else the gate's 100us"),
     key("detect", "LOADKIT_DETECT", Kind::Share, None, "a change as large must not stay unseen; else the gate's 10%"),
@@ -199,11 +214,7 @@ impl Kind {
                 is(false, "a whole number of at least 1")
             }
             Kind::Time => parse_duration(value).map(|_| value.to_owned()).map_err(|error| error.to_string()),
-            Kind::Share => {
-                let (number, whole) = value.strip_suffix('%').map_or((value, 1.0), |number| (number, 100.0));
-                let share = number.trim().parse::<f64>().ok().map(|number| number / whole);
-                is(share.is_some_and(|share| share > 0.0 && share < 1.0), "a part between 0 and 1, or a percentage: 5%")
-            }
+            Kind::Share => is(parse_share(value).is_ok(), "a part between 0 and 1, or a percentage: 5%"),
             Kind::Url => {
                 is(["http://", "https://"].iter().any(|scheme| value.starts_with(scheme)), "http://… or https://…")
             }

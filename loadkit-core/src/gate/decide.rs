@@ -178,6 +178,14 @@ fn judge(
     Decision::NotEnoughData { more_s: helps.then(|| rounded_up(more)) }
 }
 
+/// How much longer the runs must be for all of these to be sure, seconds; none if no time helps.
+pub(super) fn longest<'a>(figures: impl Iterator<Item = &'a Compared>) -> Option<u64> {
+    figures.into_iter().try_fold(0, |most, one| match one.decision {
+        Decision::NotEnoughData { more_s } => more_s.map(|more_s| most.max(more_s)),
+        _ => Some(most),
+    })
+}
+
 /// A time to run longer, as people say it: whole ten seconds.
 pub(super) fn rounded_up(seconds: f64) -> u64 {
     ((seconds / 10.0).ceil().max(1.0) * 10.0) as u64

@@ -31,6 +31,7 @@ mod chance;
 mod decide;
 mod estimate;
 mod figure;
+mod limits;
 mod run;
 mod steady;
 mod stored;
@@ -51,8 +52,9 @@ use decide::Measured;
 use table::Table;
 
 pub use figure::Figure;
+pub use limits::{GateLimits, parse_share};
 pub use run::{GateError, GateRun};
-pub use stored::differences;
+pub use stored::{comparable, compare_stored, differences};
 pub use text::gate_summary;
 pub(crate) use text::{cells, of_step};
 
@@ -212,6 +214,18 @@ pub struct Gate {
     pub compared_s: f64,
     /// Whether both sides played at the same time, interval by interval.
     pub paired: bool,
+}
+
+impl Gate {
+    /// How much longer both sides should play for it to be sure of every figure; none if it is, if it has failed, or if no time
+    /// would help.
+    pub fn longer(&self) -> Option<Duration> {
+        let unsure = self.figures.iter().any(|one| matches!(one.decision, Decision::NotEnoughData { .. }));
+        if self.verdict != Verdict::Invalid || !unsure {
+            return None;
+        }
+        decide::longest(self.figures.iter()).map(Duration::from_secs)
+    }
 }
 
 /// Compares runs of a candidate with runs of a baseline, each side one or more. Their steps should be the same:

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::run::{GateError, GateRun};
+use super::{Gate, GateOptions, compare};
 use crate::metrics::SeriesStep;
 use crate::report::{PlanSummary, Report, RunFacts, format};
 use crate::verdict::Verdict;
@@ -46,6 +47,40 @@ impl GateRun {
             ..run
         })
     }
+}
+
+/// What the gate says of a report, held against reports of the build before, from `after` on (see [`GateRun::stored`]).
+///
+/// # Errors
+/// If they are not of the same test, or one has no histograms: what differs, and what is missing.
+pub fn compare_stored<'a>(
+    bases: impl IntoIterator<Item = (&'a str, &'a Report)>,
+    (name, candidate): (&str, &Report),
+    after: Option<Duration>,
+    options: &GateOptions,
+) -> Result<Gate, GateError> {
+    let mut runs = Vec::new();
+    for (base_name, base) in bases {
+        comparable((base_name, &base.run), (name, &candidate.run))?;
+        runs.push(GateRun::stored(base_name, base, after)?);
+    }
+    let candidate = GateRun::stored(name, candidate, after)?;
+    GateRun::comparable(&runs.iter().chain([&candidate]).collect::<Vec<_>>())?;
+    Ok(compare(&runs, std::slice::from_ref(&candidate), options))
+}
+
+/// Whether these are two runs of the same test.
+///
+/// # Errors
+/// What differs.
+pub fn comparable(base: (&str, &RunFacts), candidate: (&str, &RunFacts)) -> Result<(), GateError> {
+    let differ = differences(base, candidate);
+    if differ.is_empty() {
+        return Ok(());
+    }
+    let list: String = differ.iter().map(|line| format!("\n  {line}")).collect();
+    let fault = format!("{} and {} cannot be compared; what differs:{list}", base.0, candidate.0);
+    Err(GateError { faults: vec![fault] })
 }
 
 fn seconds(seconds: f64) -> Duration {

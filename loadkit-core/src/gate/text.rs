@@ -153,14 +153,7 @@ pub(super) fn not_enough(unsure: &[&Compared], options: &GateOptions) -> String 
     let names: Vec<String> = unsure.iter().take(4).map(|one| format!("{}({})", one.figure, one.step)).collect();
     let more = unsure.len().saturating_sub(names.len());
     let and = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let seconds: Option<Vec<u64>> = unsure
-        .iter()
-        .map(|one| match one.decision {
-            Decision::NotEnoughData { more_s } => more_s,
-            _ => Some(0),
-        })
-        .collect();
-    let advice = match seconds.and_then(|seconds| seconds.into_iter().max()) {
+    let advice = match super::decide::longest(unsure.iter().copied()) {
         Some(seconds) => format!("run both sides {} longer", format::micros(seconds as f64 * 1e6)),
         None => "the runs differ by more than their own noise: longer ones would too; give more baselines with \
                  --base, or use a quieter machine"

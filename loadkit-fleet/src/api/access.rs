@@ -7,8 +7,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
 use super::Front;
+use super::administrators::Administrators;
 use super::fault::Fault;
-use crate::auth::{AuthError, Known, Tokens};
+use crate::auth::{AuthError, Known, Role, Tokens};
 use crate::guard::Refusal;
 use crate::request::Caller;
 
@@ -20,8 +21,9 @@ pub enum Access {
     Open,
     /// By their tokens.
     Tokens(Tokens),
-    /// By what API Gateway found out: IAM principals, by their ARN. Only by way of [`handle`](super::handle).
-    Gateway,
+    /// Programs by what API Gateway found out: IAM principals, by their ARN. Browsers, which cannot sign, by the tokens in their
+    /// cookies, and on the pages only. Only by way of [`handle`](super::handle).
+    Gateway(Tokens, Administrators),
 }
 
 /// Who asks, by API Gateway's word. Only the adapter makes one, so no header can.
@@ -31,28 +33,36 @@ pub(super) struct Principal(pub(super) Option<String>);
 /// The name of whoever asks where callers are not told apart.
 const ANYBODY: &str = "local";
 
-/// Who asks, and whether they may see to tokens.
-#[derive(Debug)]
-pub(super) struct Who(pub(super) Known);
+impl Access {
+    /// The tokens, where there are any.
+    pub(super) fn tokens(&self) -> Option<&Tokens> {
+        match self {
+            Access::Open => None,
+            Access::Tokens(tokens) | Access::Gateway(tokens, _) => Some(tokens),
+        }
+    }
 
-impl FromRequestParts<Front> for Who {
-    type Rejection = Fault;
+    /// Whether answers go out as they are made. API Gateway passes them on when they are whole.
+    pub(super) fn streams(&self) -> bool {
+        !matches!(self, Access::Gateway(..))
+    }
 
-    async fn from_request_parts(parts: &mut Parts, front: &Front) -> Result<Who, Fault> {
-        match &*front.access {
-            Access::Open => {
-                keep_pages_out(parts)?;
-                Ok(Who(Known { caller: Caller { name: ANYBODY.to_owned() }, admin: true }))
-            }
+    /// Who asks the API.
+    async fn program(&self, parts: &Parts) -> Result<Known, Fault> {
+        match self {
+            Access::Open => anybody(parts),
             Access::Tokens(tokens) => {
                 let token = match bearer(&parts.headers) {
                     Some(token) => Some(token),
                     None => cookie(parts)?,
                 };
-                Ok(Who(tokens.check(token.ok_or(AuthError::Missing)?).await?))
+                Ok(tokens.check(token.ok_or(AuthError::Missing)?).await?)
             }
-            Access::Gateway => match parts.extensions.get::<Principal>() {
-                Some(Principal(Some(name))) => Ok(Who(Known { caller: Caller { name: name.clone() }, admin: false })),
+            Access::Gateway(_, administrators) => match parts.extensions.get::<Principal>() {
+                Some(Principal(Some(name))) => {
+                    let role = if administrators.have(name) { Role::Admin } else { Role::Launch };
+                    Ok(Known { caller: Caller { name: name.clone() }, role })
+                }
                 _ => Err(Fault::Unauthorized(
                     "API Gateway does not say who asks: its route must have the authorization AWS_IAM, and the request be \
                      signed"
@@ -60,6 +70,47 @@ impl FromRequestParts<Front> for Who {
                 )),
             },
         }
+    }
+
+    /// Who looks at a page.
+    #[cfg(feature = "web")]
+    pub(super) async fn browser(&self, parts: &Parts) -> Result<Known, Fault> {
+        match self {
+            Access::Gateway(tokens, _) => Ok(tokens.check(cookie(parts)?.ok_or(AuthError::Missing)?).await?),
+            Access::Open | Access::Tokens(_) => self.program(parts).await,
+        }
+    }
+}
+
+/// Whoever is on this machine.
+fn anybody(parts: &Parts) -> Result<Known, Fault> {
+    keep_pages_out(parts)?;
+    Ok(Known { caller: Caller { name: ANYBODY.to_owned() }, role: Role::Admin })
+}
+
+/// Who asks the API, who may at least look.
+#[derive(Debug)]
+pub(super) struct Who(pub(super) Known);
+
+impl FromRequestParts<Front> for Who {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, front: &Front) -> Result<Who, Fault> {
+        front.access.program(parts).await.map(Who)
+    }
+}
+
+/// Who asks the API, and may launch runs and change what they do.
+#[derive(Debug)]
+pub(super) struct Operator(pub(super) Known);
+
+impl FromRequestParts<Front> for Operator {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, front: &Front) -> Result<Operator, Fault> {
+        let known = front.access.program(parts).await?;
+        known.must(Role::Launch)?;
+        Ok(Operator(known))
     }
 }
 

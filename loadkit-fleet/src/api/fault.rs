@@ -10,7 +10,7 @@ use loadkit_worker::{LineError, StoreError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::auth::AuthError;
+use crate::auth::{AuthError, is_of_roles};
 use crate::error::FleetError;
 use crate::estimate::OverQuota;
 use crate::guard::Refusal;
@@ -92,6 +92,10 @@ impl Fault {
             }
             Fault::Refused(refusal) if refusal.rule.starts_with(QUOTA) => {
                 "use fewer workers, or have the quota raised; POST /v1/estimate says what a run would need"
+            }
+            Fault::Refused(refusal) if is_of_roles(&refusal.rule) => {
+                "ask an administrator for a token of that role (POST /v1/tokens); on AWS, administrators are the principals \
+                 that the template's parameter `Administrators` names"
             }
             Fault::Refused(_) => {
                 "ask for what the rule allows, or have it changed by whoever keeps the fleet's policy; POST /v1/estimate names \

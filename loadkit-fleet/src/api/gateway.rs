@@ -1,8 +1,10 @@
 //! `API Gateway's event -> the router -> API Gateway's response`: the front door behind an HTTP API (payload format 2.0).
 //!
-//! **Who asks is what API Gateway says in the event's `requestContext`, never what a header says.**
+//! **Who asks is what API Gateway says in the event's `requestContext`, never what a header says.** Only a token that proves
+//! itself is taken from a cookie, and only for the dashboard's pages.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use axum::Router;
 use axum::body::Body;
@@ -10,9 +12,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use tower::ServiceExt as _;
 
+use super::Bytes;
 use super::access::Principal;
 use super::fault::Fault;
 
@@ -20,6 +25,8 @@ use super::fault::Fault;
 const MAX_ANSWER: usize = 4 << 20;
 /// No more of an answer is read.
 const MAX_READ: usize = 64 << 20;
+/// Longer answers are packed for who can unpack them: what leaves AWS is paid for, and more of it passes at once.
+const WORTH: usize = 2_000;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,6 +37,9 @@ struct Event {
     raw_query_string: String,
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    /// They are not among the headers.
+    #[serde(default)]
+    cookies: Vec<String>,
     request_context: Context,
     #[serde(default)]
     body: Option<String>,
@@ -72,6 +82,9 @@ pub struct GatewayResponse {
     pub status_code: u16,
     /// The headers; several of a name are joined by commas.
     pub headers: BTreeMap<String, String>,
+    /// What a browser is to keep: each becomes a header `Set-Cookie`, which cannot be joined by commas.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cookies: Vec<String>,
     /// The body, as text or in base64.
     pub body: String,
     /// Which of the two.
@@ -80,12 +93,15 @@ pub struct GatewayResponse {
 
 /// Answers an event of API Gateway. Whatever is wrong with it is an answer too.
 pub async fn handle(router: Router, event: serde_json::Value) -> GatewayResponse {
-    let response = match request(event) {
-        // The router's error is impossible by its type.
-        Ok(request) => router.oneshot(request).await.unwrap_or_else(|never| match never {}),
-        Err(fault) => fault.into_response(),
+    let (response, packs) = match request(event) {
+        Ok(request) => {
+            let packs = takes_gzip(request.headers());
+            // The router's error is impossible by its type.
+            (router.oneshot(request).await.unwrap_or_else(|never| match never {}), packs)
+        }
+        Err(fault) => (fault.into_response(), false),
     };
-    answer(response).await
+    answer(response, packs).await
 }
 
 fn request(event: serde_json::Value) -> Result<Request<Body>, Fault> {
@@ -104,7 +120,10 @@ fn request(event: serde_json::Value) -> Result<Request<Body>, Fault> {
         }
         _ => &event.raw_path,
     };
-    let mut uri = path.to_owned();
+    if !path.starts_with('/') {
+        return Err(bad("its path does not begin with a slash".into()));
+    }
+    let mut uri = in_uri(path);
     if !event.raw_query_string.is_empty() {
         uri.push('?');
         uri.push_str(&event.raw_query_string);
@@ -118,6 +137,14 @@ fn request(event: serde_json::Value) -> Result<Request<Body>, Fault> {
     let mut request =
         Request::builder().method(method).uri(uri).body(Body::from(body)).map_err(|error| bad(error.to_string()))?;
     *request.headers_mut() = headers(&event.headers);
+    let headers = request.headers_mut();
+    if let Ok(cookies) = HeaderValue::try_from(event.cookies.join("; "))
+        && !cookies.is_empty()
+    {
+        headers.insert(header::COOKIE, cookies);
+    }
+    // API Gateway speaks nothing else, whatever a caller says.
+    headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
     let principal = event.request_context.authorizer.and_then(|by| by.iam).and_then(|iam| iam.user_arn);
     request.extensions_mut().insert(Principal(principal.filter(|arn| !arn.is_empty())));
     Ok(request)
@@ -137,21 +164,35 @@ fn headers(from: &BTreeMap<String, String>) -> HeaderMap {
     headers
 }
 
-async fn answer(response: Response) -> GatewayResponse {
-    let (parts, body) = response.into_parts();
-    let body = match axum::body::to_bytes(body, MAX_READ).await {
-        Ok(body) if body.len() <= MAX_ANSWER => body,
-        _ => {
-            let why = format!(
-                "the answer is longer than the {MAX_ANSWER} bytes that pass API Gateway: read it from the store"
-            );
-            // An error is short.
-            return Box::pin(answer(Fault::TooLarge(why).into_response())).await;
-        }
+/// A path as it stands in a URI. API Gateway decodes it, all but `%25`.
+fn in_uri(path: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte);
+    path.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// Whether who asks can unpack.
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("gzip"))
+}
+
+async fn answer(response: Response, packs: bool) -> GatewayResponse {
+    let (mut parts, body) = response.into_parts();
+    let read = axum::body::to_bytes(body, MAX_READ).await;
+    let body = read.ok().map(|body| if packs { packed(&mut parts.headers, body) } else { body });
+    let Some(body) = body.filter(|body| body.len() <= MAX_ANSWER) else {
+        let why =
+            format!("the answer is longer than the {MAX_ANSWER} bytes that pass API Gateway: read it from the store");
+        // An error is short.
+        return Box::pin(answer(Fault::TooLarge(why).into_response(), false)).await;
     };
-    let mut headers: BTreeMap<String, String> = BTreeMap::new();
+    let (mut headers, mut cookies) = (BTreeMap::<String, String>::new(), Vec::new());
     for (name, value) in &parts.headers {
         let value = String::from_utf8_lossy(value.as_bytes());
+        if name == header::SET_COOKIE {
+            cookies.push(value.into_owned());
+            continue;
+        }
         let joined = headers.entry(name.to_string()).or_default();
         if !joined.is_empty() {
             joined.push_str(", ");
@@ -159,8 +200,31 @@ async fn answer(response: Response) -> GatewayResponse {
         joined.push_str(&value);
     }
     let status_code = parts.status.as_u16();
-    match String::from_utf8(body.to_vec()) {
-        Ok(body) => GatewayResponse { status_code, headers, body, is_base64_encoded: false },
-        Err(_) => GatewayResponse { status_code, headers, body: STANDARD.encode(&body), is_base64_encoded: true },
+    let text = std::str::from_utf8(&body).ok().filter(|text| is_short_in_json(text));
+    let (body, is_base64_encoded) =
+        text.map_or_else(|| (STANDARD.encode(&body), true), |text| (text.to_owned(), false));
+    GatewayResponse { status_code, headers, cookies, body, is_base64_encoded }
+}
+
+/// The body as it goes out: packed, if it is worth it and nobody has packed it yet.
+fn packed(headers: &mut HeaderMap, body: Bytes) -> Bytes {
+    if body.len() < WORTH || headers.contains_key(header::CONTENT_ENCODING) {
+        return body;
     }
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    let Ok(packed) = packer.write_all(&body).and_then(|()| packer.finish()) else { return body };
+    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    headers.remove(header::CONTENT_LENGTH);
+    packed.into()
+}
+
+/// Whether a text is no longer as it stands in JSON than it would be in base64.
+fn is_short_in_json(text: &str) -> bool {
+    let more = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+        0..0x20 => 5,
+        _ => 0,
+    };
+    text.bytes().map(more).sum::<usize>() <= text.len() / 3
 }

@@ -84,7 +84,7 @@ impl Door {
     pub async fn open(addr: SocketAddr, access: Access) -> Result<Door, DoorError> {
         match access {
             Access::Open if !addr.ip().to_canonical().is_loopback() => return Err(DoorError::Open(addr)),
-            Access::Gateway => return Err(DoorError::Gateway),
+            Access::Gateway(..) => return Err(DoorError::Gateway),
             Access::Open | Access::Tokens(_) => {}
         }
         let io = |error| DoorError::Io(addr, error);

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::access::{Access, Who};
+use super::access::Who;
 use super::fault::Fault;
 use super::runs::{Faults, OfRun};
 use super::service::{LiveEvent, LivePage, Service};
@@ -63,8 +63,7 @@ pub(super) async fn events(
     }
     let permit = front.live.clone().try_acquire_owned();
     let permit = permit.map_err(|_| Fault::Busy(format!("{MAX_LIVE} callers listen already, and may not be more")))?;
-    let streams = !matches!(*front.access, Access::Gateway);
-    let until = if streams { Instant::now() + MAX_STREAM } else { Instant::now() };
+    let until = if front.access.streams() { Instant::now() + MAX_STREAM } else { Instant::now() };
     let LivePage { events, over } = page;
     let live =
         Live { service: front.service, run, after, events: events.into(), over, until, first: true, _permit: permit };

@@ -7,6 +7,7 @@
 //! Deliberately absent: TLS. On AWS it is API Gateway's; elsewhere a proxy's in front.
 
 mod access;
+mod administrators;
 mod behind;
 mod fault;
 mod gateway;
@@ -40,6 +41,7 @@ use utoipa_axum::routes;
 use crate::crew::Crew;
 use crate::record::Note;
 pub use access::Access;
+pub use administrators::{Administrators, AdministratorsError};
 pub use behind::FleetService;
 pub use fault::{ErrorBody, Fault};
 pub use gateway::{GatewayResponse, handle};

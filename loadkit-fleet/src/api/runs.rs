@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use loadkit_core::RunId;
 use utoipa::IntoResponses;
 
-use super::access::Who;
+use super::access::{Operator, Who};
 use super::fault::{ErrorBody, Fault};
 use super::service::{FileEntry, Filter, RunList};
 use super::wire::{Dial, MarkerRequest, Stop};
@@ -84,7 +84,7 @@ impl FromRequestParts<Front> for OfRun {
     description = "The run"))), Faults), security(("bearer" = []), ("sigv4" = [])))]
 pub(super) async fn launch(
     State(front): State<Front>,
-    Who(who): Who,
+    Operator(who): Operator,
     Asked(request): Asked<RunRequest>,
 ) -> Result<Response, Fault> {
     let record = front.service.launch(request, &who.caller).await?;
@@ -135,7 +135,7 @@ pub(super) async fn show(State(front): State<Front>, _: Who, OfRun(run): OfRun) 
     security(("bearer" = []), ("sigv4" = [])))]
 pub(super) async fn stop(
     State(front): State<Front>,
-    Who(who): Who,
+    Operator(who): Operator,
     OfRun(run): OfRun,
     body: Bytes,
 ) -> Result<(StatusCode, Json<RunRecord>), Fault> {
@@ -152,7 +152,7 @@ pub(super) async fn stop(
     security(("bearer" = []), ("sigv4" = [])))]
 pub(super) async fn dial(
     State(front): State<Front>,
-    Who(who): Who,
+    Operator(who): Operator,
     OfRun(run): OfRun,
     Asked(Dial { dial }): Asked<Dial>,
 ) -> Result<(StatusCode, Json<RunRecord>), Fault> {
@@ -171,7 +171,7 @@ pub(super) async fn dial(
     security(("bearer" = []), ("sigv4" = [])))]
 pub(super) async fn mark(
     State(front): State<Front>,
-    Who(who): Who,
+    Operator(who): Operator,
     OfRun(run): OfRun,
     Asked(MarkerRequest { text, at_ms }): Asked<MarkerRequest>,
 ) -> Result<(StatusCode, Json<Marker>), Fault> {
@@ -221,11 +221,16 @@ pub(super) async fn file(
     path: Path<(String, String)>,
 ) -> Result<Response, Fault> {
     let Path((_, name)) = path;
-    if !is_file_name(&name) {
+    send_file(&front, run, &name).await
+}
+
+/// A file of a run's report, by whatever name was asked for.
+pub(super) async fn send_file(front: &Front, run: RunId, name: &str) -> Result<Response, Fault> {
+    if !is_file_name(name) {
         let name: String = name.chars().take(80).collect();
         return Err(Fault::Missing(format!("{name:?} is no name of a report's file")));
     }
-    send(&front, run, &name).await
+    send(front, run, name).await
 }
 
 /// Parts of letters, digits, `-`, `_` and dots, which no part begins with; so none leads out of the report.

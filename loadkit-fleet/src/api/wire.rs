@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::auth::Role;
+
 /// How to stop a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -41,7 +43,10 @@ pub struct MarkerRequest {
 pub struct TokenRequest {
     /// Its name: lower-case letters, digits, dots and dashes.
     pub name: String,
-    /// Whether it may make, list and revoke tokens.
+    /// What its holder may do; `launch`, if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// The same as the role `admin`.
     #[serde(default)]
     pub admin: bool,
 }

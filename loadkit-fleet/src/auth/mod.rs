@@ -4,6 +4,8 @@
 //! under a salt of its own, compared in constant time. A name is used once: after its token was revoked, what it did stays
 //! its own.
 
+mod role;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,7 +16,10 @@ use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::{Deserialize, Serialize};
 
+use crate::guard::Refusal;
 use crate::request::Caller;
+pub use role::Role;
+pub(crate) use role::is_of_roles;
 
 /// The partition of tokens.
 const PART: &str = "tokens";
@@ -35,10 +40,13 @@ pub struct Tokens {
 /// What is known about a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
+#[serde(from = "Told")]
 pub struct TokenInfo {
     /// Its name, which is its caller's.
     pub name: String,
-    /// Whether it may make, list and revoke tokens.
+    /// What its holder may do.
+    pub role: Role,
+    /// Whether it may make, list and revoke tokens: whether `role` is `admin`.
     pub admin: bool,
     /// Who made it.
     pub by: String,
@@ -47,6 +55,28 @@ pub struct TokenInfo {
     /// When it was revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at_ms: Option<u64>,
+}
+
+/// What is known about a token as it may be written: before there were roles, only whether it was an administrator's.
+#[derive(Deserialize)]
+struct Told {
+    name: String,
+    #[serde(default)]
+    role: Option<Role>,
+    #[serde(default)]
+    admin: bool,
+    by: String,
+    created_at_ms: u64,
+    #[serde(default)]
+    revoked_at_ms: Option<u64>,
+}
+
+impl From<Told> for TokenInfo {
+    fn from(told: Told) -> TokenInfo {
+        let Told { name, role, admin, by, created_at_ms, revoked_at_ms } = told;
+        let role = role.unwrap_or(if admin { Role::Admin } else { Role::Launch });
+        TokenInfo { name, role, admin: role == Role::Admin, by, created_at_ms, revoked_at_ms }
+    }
 }
 
 /// A token that was just made.
@@ -72,8 +102,27 @@ impl fmt::Debug for NewToken {
 pub struct Known {
     /// The caller.
     pub caller: Caller,
-    /// Whether it may make, list and revoke tokens.
-    pub admin: bool,
+    /// What it may do.
+    pub role: Role,
+}
+
+impl Known {
+    /// Whether it may do what this role may.
+    pub fn may(&self, role: Role) -> bool {
+        self.role >= role
+    }
+
+    /// The same, as an answer.
+    ///
+    /// # Errors
+    /// If it may not: the rule that says so.
+    pub fn must(&self, role: Role) -> Result<(), Refusal> {
+        if self.may(role) {
+            return Ok(());
+        }
+        let why = format!("{:?} may not {}: it has the role {}", self.caller.name, role.what(), self.role);
+        Err(Refusal { rule: role.rule(), why })
+    }
 }
 
 /// A token as it lies in the store.
@@ -148,14 +197,15 @@ impl Tokens {
     ///
     /// # Errors
     /// See [`AuthError`].
-    pub async fn create(&self, name: &str, admin: bool, by: &Caller) -> Result<NewToken, AuthError> {
+    pub async fn create(&self, name: &str, role: Role, by: &Caller) -> Result<NewToken, AuthError> {
         check_name(name)?;
         if self.list().await?.len() >= MAX_TOKENS {
             return Err(AuthError::TooMany);
         }
         let (secret, salt) = (random()?, random()?);
         let created_at_ms = self.clock.now_ms();
-        let info = TokenInfo { name: name.to_owned(), admin, by: by.name.clone(), created_at_ms, revoked_at_ms: None };
+        let (name_of_it, by, admin) = (name.to_owned(), by.name.clone(), role == Role::Admin);
+        let info = TokenInfo { name: name_of_it, role, admin, by, created_at_ms, revoked_at_ms: None };
         let proof = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &salt), &secret);
         let stored =
             Stored { info: info.clone(), salt: URL_SAFE_NO_PAD.encode(salt), proof: URL_SAFE_NO_PAD.encode(proof) };
@@ -187,7 +237,7 @@ impl Tokens {
         if stored.info.revoked_at_ms.is_some() {
             return Err(AuthError::Revoked(stored.info.name));
         }
-        Ok(Known { caller: Caller { name: stored.info.name }, admin: stored.info.admin })
+        Ok(Known { caller: Caller { name: stored.info.name }, role: stored.info.role })
     }
 
     /// All tokens, by name, revoked ones included.
@@ -272,9 +322,9 @@ mod tests {
     async fn a_token_is_known_until_it_is_revoked() {
         let (tokens, store) = tokens();
         let by = Caller { name: "root".into() };
-        let new = tokens.create("ci-arena", false, &by).await.unwrap();
+        let new = tokens.create("ci-arena", Role::Launch, &by).await.unwrap();
         let known = tokens.check(&new.token).await.unwrap();
-        assert_eq!((known.caller.name.as_str(), known.admin), ("ci-arena", false));
+        assert_eq!((known.caller.name.as_str(), known.role), ("ci-arena", Role::Launch));
         assert!(!format!("{new:?}").contains(&new.token));
 
         // What lies in the store does not hold it.
@@ -282,10 +332,10 @@ mod tests {
         let secret = new.token.rsplit_once("ci-arena_").unwrap().1;
         assert!(!String::from_utf8_lossy(&lies.body).contains(secret));
 
-        assert_eq!(tokens.create("ci-arena", true, &by).await, Err(AuthError::Taken("ci-arena".into())));
+        assert_eq!(tokens.create("ci-arena", Role::Admin, &by).await, Err(AuthError::Taken("ci-arena".into())));
         assert_eq!(tokens.revoke("ci-arena").await.unwrap().revoked_at_ms, Some(1_000));
         assert_eq!(tokens.check(&new.token).await, Err(AuthError::Revoked("ci-arena".into())));
-        assert_eq!(tokens.create("ci-arena", true, &by).await, Err(AuthError::Taken("ci-arena".into())));
+        assert_eq!(tokens.create("ci-arena", Role::Admin, &by).await, Err(AuthError::Taken("ci-arena".into())));
         assert_eq!(tokens.list().await.unwrap().len(), 1);
         assert_eq!(tokens.revoke("nobody").await, Err(AuthError::Unknown));
     }
@@ -294,8 +344,8 @@ mod tests {
     async fn what_is_no_token_of_ours() {
         let (tokens, _) = tokens();
         let by = Caller::default();
-        let one = tokens.create("one", true, &by).await.unwrap().token;
-        let two = tokens.create("two", false, &by).await.unwrap().token;
+        let one = tokens.create("one", Role::Admin, &by).await.unwrap().token;
+        let two = tokens.create("two", Role::Launch, &by).await.unwrap().token;
         // Revoked is said only to who has the secret.
         tokens.revoke("two").await.unwrap();
         let mixed = format!("lk_two_{}", one.rsplit_once("one_").unwrap().1);
@@ -306,8 +356,42 @@ mod tests {
         }
         assert!(matches!(tokens.check(&two).await, Err(AuthError::Revoked(_))));
         for name in ["", "A", "a_b", "arn:aws", "a b", &"a".repeat(61)] {
-            assert!(matches!(tokens.create(name, false, &by).await, Err(AuthError::Name(_))), "{name}");
+            assert!(matches!(tokens.create(name, Role::Launch, &by).await, Err(AuthError::Name(_))), "{name}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_of_before_there_were_roles_keep_what_they_could() {
+        let (tokens, store) = tokens();
+        for (name, admin, role) in [("old", false, Role::Launch), ("chief", true, Role::Admin)] {
+            let new = tokens.create(name, Role::Look, &Caller::default()).await.unwrap();
+            let (mut stored, version) = get_json::<serde_json::Value>(&*store, &key(name)).await.unwrap().unwrap();
+            stored.as_object_mut().unwrap().remove("role");
+            stored["admin"] = admin.into();
+            put_json(&*store, key(name), &stored, Expect::Version(version)).await.unwrap();
+            assert_eq!(tokens.check(&new.token).await.unwrap().role, role);
+            // What is written again says both.
+            let info = tokens.revoke(name).await.unwrap();
+            assert_eq!((info.role, info.admin), (role, admin));
+        }
+    }
+
+    #[test]
+    fn roles_hold_each_other() {
+        let known = |role| Known { caller: Caller { name: "ci".into() }, role };
+        for (has, wants, may) in [
+            (Role::Look, Role::Look, true),
+            (Role::Look, Role::Launch, false),
+            (Role::Launch, Role::Look, true),
+            (Role::Launch, Role::Admin, false),
+            (Role::Admin, Role::Launch, true),
+        ] {
+            assert_eq!(known(has).must(wants).is_ok(), may, "{has} {wants}");
+        }
+        let refusal = known(Role::Look).must(Role::Launch).unwrap_err();
+        assert_eq!(refusal.rule, "role launch (always)");
+        assert!(is_of_roles(&refusal.rule) && !is_of_roles("role launch"));
+        assert!(refusal.why.contains("may not launch, stop"), "{}", refusal.why);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
-use loadkit_fleet::{Caller, ServeOptions, Serving, Tokens, open_store};
+use loadkit_fleet::{Caller, Role, ServeOptions, Serving, Tokens, open_store};
 use loadkit_worker::SystemClock;
 
 /// Launches fleets of load-test bots and collects what they saw.
@@ -21,16 +21,20 @@ struct Cli {
 enum Command {
     /// Serves the fleet's API, with workers as processes of this machine.
     Serve(Serve),
-    /// Makes the first token of a service that asks for tokens. It is shown this once.
+    /// Makes a token of a service that asks for tokens: the first one. It is shown this once. Its holder may launch, stop and
+    /// turn runs.
     Token {
         /// Whose it is: small letters, digits, dashes and dots.
         name: String,
         /// Where the service keeps its data; it must not be running.
         #[arg(long)]
         data: PathBuf,
-        /// Its holder may make and revoke tokens.
+        /// Its holder may make and revoke tokens too.
         #[arg(long)]
         admin: bool,
+        /// Its holder may only look.
+        #[arg(long, conflicts_with = "admin")]
+        look: bool,
     },
 }
 
@@ -71,7 +75,14 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match cli.command {
             Command::Serve(serve) => run(serve).await,
-            Command::Token { name, data, admin } => token(&name, data, admin).await,
+            Command::Token { name, data, admin, look } => {
+                let role = match (admin, look) {
+                    (true, _) => Role::Admin,
+                    (_, true) => Role::Look,
+                    _ => Role::Launch,
+                };
+                token(&name, data, role).await
+            }
         }
     });
     done.map_or_else(|why| fail(&why), |()| ExitCode::SUCCESS)
@@ -104,11 +115,11 @@ async fn ended() {
     }
 }
 
-async fn token(name: &str, data: PathBuf, admin: bool) -> Result<(), String> {
+async fn token(name: &str, data: PathBuf, role: Role) -> Result<(), String> {
     let store = Arc::new(open_store(&data).await?);
     let tokens = Tokens::new(store, Arc::new(SystemClock));
     let by = Caller { name: "the command line".into() };
-    let made = tokens.create(name, admin, &by).await.map_err(|error| error.to_string())?;
+    let made = tokens.create(name, role, &by).await.map_err(|error| error.to_string())?;
     println!("{}", made.token);
     Ok(())
 }

@@ -47,8 +47,8 @@ use crate::guard::Refusal;
 use crate::launcher::Home;
 use crate::request::{Caller, RunRequest};
 
-pub(crate) use pattern::host_of;
-use pattern::{CallerPattern, HostPattern, Network, is_never_a_target, is_private};
+pub(crate) use pattern::{CallerPattern, host_of};
+use pattern::{HostPattern, Network, is_never_a_target, is_private};
 
 /// The largest policy file.
 const MAX_BYTES: u64 = 1 << 20;

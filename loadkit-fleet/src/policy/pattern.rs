@@ -8,15 +8,15 @@ const MAX_PATTERN: usize = 300;
 /// A caller's name, with `*` for anything but a colon: so the parts of an ARN are matched each by itself, as IAM's `ArnLike`
 /// does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct CallerPattern(String);
+pub(crate) struct CallerPattern(String);
 
 impl CallerPattern {
-    pub(super) fn parse(text: &str) -> Result<CallerPattern, String> {
+    pub(crate) fn parse(text: &str) -> Result<CallerPattern, String> {
         check_text("a caller", text)?;
         Ok(CallerPattern(text.to_owned()))
     }
 
-    pub(super) fn fits(&self, name: &str) -> bool {
+    pub(crate) fn fits(&self, name: &str) -> bool {
         glob(self.0.as_bytes(), name.as_bytes(), b':')
     }
 }

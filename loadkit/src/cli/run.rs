@@ -14,7 +14,7 @@ use loadkit_core::{
 };
 
 use super::args::{CheckArgs, RunArgs};
-use super::gate::Baselines;
+use super::gate::{self, Baselines};
 use super::live::Live;
 use super::outcome::{Finished, UseError};
 use super::scenario::AnyScenario;
@@ -45,7 +45,7 @@ impl Client {
         }
         // Before the run: it may take the baseline's place.
         let baseline = args.baseline.as_ref().map(Report::load).transpose().map_err(UseError::new)?;
-        let (before, limits) = (Baselines::load(&args.gate)?, args.limits.options()?);
+        let (before, limits) = (Baselines::load(&args.gate)?, gate::options(&args.limits)?);
         let seed = plan.seed().unwrap_or_else(|| Seed(random()));
         let mut job = Job::whole(RunId(random()), plan, target, seed);
         job.shards = args.play.shards.unwrap_or(job.shards);
@@ -137,7 +137,7 @@ fn play(scenario: &dyn AnyScenario, job: &Job, args: &RunArgs) -> Result<Report,
     sinks::warn_of_losses(&deliveries, &mut judgement, args.play.quiet);
     let mut report = Report::new(facts, judge.collector(), judgement);
     if job.target.baseline().is_some() {
-        report.take_gate(compare_sides(judge.collector(), job.plan.duration(), &args.limits.options()?));
+        report.take_gate(compare_sides(judge.collector(), job.plan.duration(), &gate::options(&args.limits)?));
     }
     Ok(report)
 }

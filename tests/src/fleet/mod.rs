@@ -3,8 +3,10 @@
 //! Everything that can go wrong between the parts goes wrong on demand ([`Fault`], [`Trouble`], [`Weather`]), and what the
 //! workers have sent is known, so that what comes out can be held against it.
 
+mod game;
 mod queue;
 mod store;
+mod style;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -17,10 +19,12 @@ use loadkit::core::{Collector, Plan, RunId, Snapshot, SnapshotKey, StepDelta};
 use loadkit_fleet::{
     Caller, Fleet, Home, Kept, Launcher, Quotas, RunRecord, RunRequest, Settings, Silent, Unguarded, WorkerLine, keep,
 };
-use loadkit_worker::{Clock, Job, MemoryStore, Order, VirtualClock, get_json, keys};
+use loadkit_worker::{Clock, Job, Order, Store, VirtualClock, get_json, keys};
 
+pub use game::Game;
 pub use queue::{Queue, Trouble};
-pub use store::{Metered, Weather};
+pub use store::{Metered, Moving, Weather};
+pub use style::Style;
 pub use worker::Fault;
 
 /// A day in the life of the simulation begins here, ms since 1970.
@@ -63,13 +67,16 @@ pub struct World {
     /// The fleet.
     pub fleet: Fleet,
     /// Its store, which counts what it is asked for.
-    pub store: Arc<Metered<MemoryStore>>,
+    pub store: Arc<Metered<Moving>>,
     /// Its queue.
     pub queue: Arc<Queue>,
     /// What its workers sent.
     pub ledger: Arc<Ledger>,
     /// How many workers were started.
     pub started: Arc<AtomicU32>,
+    /// Its time.
+    pub clock: VirtualClock,
+    settings: Settings,
     pub(crate) launcher: Arc<SimLauncher>,
 }
 
@@ -77,11 +84,12 @@ pub struct World {
 #[derive(Debug)]
 pub struct SimLauncher {
     home: Home,
-    store: Arc<Metered<MemoryStore>>,
+    store: Arc<Metered<Moving>>,
     queue: Arc<Queue>,
     ledger: Arc<Ledger>,
     clock: VirtualClock,
     script: Script,
+    style: Style,
     started: Arc<AtomicU32>,
     /// Starts of attempts that were refused.
     refused: Mutex<BTreeMap<(u32, u32), u32>>,
@@ -137,6 +145,7 @@ impl Launcher for SimLauncher {
                         job: job.clone(),
                         order: order.clone(),
                         fault,
+                        style: self.style.clone(),
                         store: self.store.clone(),
                         queue: self.queue.clone(),
                         ledger: self.ledger.clone(),
@@ -166,6 +175,10 @@ pub struct Making {
     pub home: Home,
     /// What happens to them.
     pub script: Script,
+    /// How they play.
+    pub style: Style,
+    /// When it begins, since 1970.
+    pub epoch: Duration,
     /// What the queue does to messages.
     pub trouble: Trouble,
     /// What the store does to whoever asks.
@@ -179,6 +192,8 @@ impl Default for Making {
         Making {
             home: Home::Local,
             script: Script::new(),
+            style: Style::default(),
+            epoch: EPOCH,
             trouble: Trouble::default(),
             weather: Weather::default(),
             settings: |_| {},
@@ -186,11 +201,22 @@ impl Default for Making {
     }
 }
 
+fn fleet(store: Arc<dyn Store>, launcher: Arc<SimLauncher>, clock: Arc<dyn Clock>, settings: Settings) -> Fleet {
+    Fleet::new(store, [launcher as Arc<dyn Launcher>], Arc::new(Silent), Arc::new(Unguarded), clock, settings)
+}
+
 impl World {
+    /// The same fleet by another clock, and with other settings.
+    pub fn again(&self, clock: Arc<dyn Clock>, change: impl FnOnce(&mut Settings)) -> Fleet {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        fleet(self.store.clone(), self.launcher.clone(), clock, settings)
+    }
+
     /// Makes a world; in tokio's virtual time, and within its runtime.
     pub fn new(making: Making) -> World {
-        let clock = VirtualClock::new(EPOCH);
-        let store = Arc::new(Metered::new(MemoryStore::new(), making.weather));
+        let clock = VirtualClock::new(making.epoch);
+        let store = Arc::new(Metered::new(Moving::default(), making.weather));
         let queue = Arc::new(Queue::new(making.trouble));
         let ledger = Arc::new(Ledger::default());
         let started = Arc::new(AtomicU32::new(0));
@@ -201,6 +227,7 @@ impl World {
             ledger: ledger.clone(),
             clock,
             script: making.script,
+            style: making.style,
             started: started.clone(),
             refused: Mutex::default(),
             dies_after: AtomicU32::new(u32::MAX),
@@ -209,15 +236,8 @@ impl World {
         let line = WorkerLine::Aws { table: "t".into(), queue: "q".into() };
         let mut settings = if making.home == Home::Local { Settings::near(line) } else { Settings::new(line) };
         (making.settings)(&mut settings);
-        let fleet = Fleet::new(
-            store.clone(),
-            [launcher.clone() as Arc<dyn Launcher>],
-            Arc::new(Silent),
-            Arc::new(Unguarded),
-            Arc::new(clock),
-            settings,
-        );
-        let world = World { fleet, store, queue, ledger, started, launcher };
+        let fleet = fleet(store.clone(), launcher.clone(), Arc::new(clock), settings.clone());
+        let world = World { fleet, store, queue, ledger, started, settings, clock, launcher };
         tokio::spawn(queue::collecting(world.queue.clone(), world.store.clone(), Arc::new(clock) as Arc<dyn Clock>));
         world
     }

@@ -1,16 +1,78 @@
 //! A store that counts what it is asked for, by partition and second, and has its moods.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
-use loadkit_worker::{Expect, Item, Key, Page, Store, StoreError};
+use loadkit_worker::{Expect, Item, Key, MemoryStore, Page, Store, StoreError};
 
 /// What the store does to whoever asks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weather {
     /// Every so-many-th call is throttled; 0 for none.
     pub throttles_every: u64,
+}
+
+/// A store that can be exchanged for another: at first, memory.
+#[derive(Debug)]
+pub struct Moving(RwLock<Arc<dyn Store>>);
+
+impl Default for Moving {
+    fn default() -> Moving {
+        Moving(RwLock::new(Arc::new(MemoryStore::new())))
+    }
+}
+
+impl Moving {
+    fn now(&self) -> Arc<dyn Store> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait]
+impl Store for Moving {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        self.now().get(key).await
+    }
+
+    async fn put(&self, item: Item, expect: Expect) -> Result<u64, StoreError> {
+        self.now().put(item, expect).await
+    }
+
+    async fn put_all(&self, items: Vec<Item>) -> Result<(), StoreError> {
+        self.now().put_all(items).await
+    }
+
+    async fn list(&self, part: &str, prefix: &str, after: Option<&str>, limit: usize) -> Result<Page, StoreError> {
+        self.now().list(part, prefix, after, limit).await
+    }
+
+    async fn delete_all(&self, keys: Vec<Key>) -> Result<(), StoreError> {
+        self.now().delete_all(keys).await
+    }
+}
+
+impl Metered<Moving> {
+    /// Takes all that was ever written to another store and goes on there. Nobody writes meanwhile; versions begin anew.
+    ///
+    /// # Errors
+    /// Those of the stores.
+    pub async fn move_to(&self, store: Arc<dyn Store>) -> Result<(), StoreError> {
+        let parts: BTreeSet<String> = self.counts().by_second.keys().map(|(part, _)| part.clone()).collect();
+        for part in parts {
+            let mut after: Option<String> = None;
+            loop {
+                let page = self.store.list(&part, "", after.as_deref(), 200).await?;
+                store.put_all(page.items).await?;
+                after = page.more;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        *self.store.0.write().unwrap_or_else(PoisonError::into_inner) = store;
+        Ok(())
+    }
 }
 
 /// Counts another store's work.

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use loadkit::core::{Histogram, HistogramDelta, Plan, Segment, Snapshot, SnapshotKey, Stamp, StepDelta};
 use loadkit_worker::{
-    Beat, Claim, Clock, Command, Job, Line, LineError, MemoryStore, Order, Parcel, Parcels, Phase, StopWord, StoreLine,
+    Beat, Claim, Clock, Command, Job, Line, LineError, Order, Parcel, Parcels, Phase, StopWord, StoreLine,
     VirtualClock, WorkerEnd, WorkerStatus,
 };
 use tokio::time::Instant;
 
-use super::{Ledger, Metered, Queue};
+use super::{Ledger, Metered, Moving, Queue, Style};
 
 /// What goes wrong with an attempt.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,7 +43,8 @@ pub(super) struct Life {
     pub(super) job: Job,
     pub(super) order: Order,
     pub(super) fault: Fault,
-    pub(super) store: Arc<Metered<MemoryStore>>,
+    pub(super) style: Style,
+    pub(super) store: Arc<Metered<Moving>>,
     pub(super) queue: Arc<Queue>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) clock: VirtualClock,
@@ -109,14 +110,14 @@ impl Life {
         let start = Instant::now() - Duration::from_millis(begin_ms);
         let until = Duration::from_millis(self.job.until_ms.unwrap_or(u64::MAX)).min(plan.duration());
         let mut parcels = Parcels::new(self.job.run, self.job.worker, self.job.attempt);
-        let mut players = Players::new(self, plan);
+        let mut players = Players::new(self, plan, Duration::from_millis(begin_ms));
         let (mut held, mut unsent): (Vec<Snapshot>, Vec<(String, Vec<Snapshot>)>) = (Vec::new(), Vec::new());
         let mut next = Duration::from_millis(begin_ms);
         let (mut sent_at, mut beat_at) = (next, next);
         let mut ends = until;
         let mut cut_short = None;
         loop {
-            next += Duration::from_secs(1);
+            next = self.style.after(next);
             tokio::time::sleep_until(start + next).await;
             let at = start.elapsed();
             match self.fault {
@@ -127,7 +128,7 @@ impl Life {
                 }
                 _ => {}
             }
-            held.push(players.second(next, next > ends));
+            held.push(players.until(next, next > ends));
             if at >= sent_at + Duration::from_millis(self.order.terms.report_ms) || next > ends {
                 sent_at = at;
                 if let Ok(pieces) = parcels.pack(&held) {
@@ -142,7 +143,7 @@ impl Life {
                     let texts: Vec<String> = unsent.iter().map(|(text, _)| text.clone()).collect();
                     match line.report(&self.job, &texts).await {
                         Ok(taken) => {
-                            for (_, snapshots) in unsent.drain(..taken) {
+                            for (_, snapshots) in unsent.drain(..taken).filter(|_| self.style.game.is_none()) {
                                 self.ledger.add((self.job.worker, self.job.attempt), snapshots);
                             }
                         }
@@ -155,7 +156,8 @@ impl Life {
             }
             if at >= beat_at + Duration::from_millis(self.order.terms.beat_ms) {
                 beat_at = at;
-                let status = WorkerStatus { active: players.active, ..self.status() };
+                let status =
+                    WorkerStatus { active: players.active, planned: players.planned, cores: 2, ..self.status() };
                 match self.beat(line, Phase::Playing, &status).await {
                     Ok(Beat::Held { command: newer, .. }) => command = newer,
                     Ok(Beat::Lost) => return,
@@ -185,20 +187,25 @@ struct Players {
     key: SnapshotKey,
     plan: Plan,
     segment: Segment,
+    style: Style,
+    told: Duration,
+    planned: u64,
     active: u64,
     dial: f64,
 }
 
 impl Players {
-    fn new(life: &Life, plan: &Plan) -> Players {
+    fn new(life: &Life, plan: &Plan, begin: Duration) -> Players {
         let key =
             SnapshotKey { run: life.job.run, worker: life.job.worker, shard: 0, attempt: life.job.attempt, seq: 0 };
         let segment = Segment::new(u64::from(life.job.worker), u64::from(life.order.workers)).unwrap_or(Segment::WHOLE);
-        Players { key, plan: plan.clone(), segment, active: 0, dial: 1.0 }
+        let (told, style) = (begin, life.style.clone());
+        Players { key, plan: plan.clone(), segment, style, told, planned: 0, active: 0, dial: 1.0 }
     }
 
-    fn second(&mut self, to: Duration, over: bool) -> Snapshot {
-        let from = to.saturating_sub(Duration::from_secs(1));
+    /// What is told of the time up to then.
+    fn until(&mut self, to: Duration, over: bool) -> Snapshot {
+        let from = std::mem::replace(&mut self.told, to);
         let micros = |time: Duration| time.as_micros() as u64;
         let mut snapshot = Snapshot::empty(self.key, micros(from), micros(to));
         self.key.seq += 1;
@@ -207,7 +214,13 @@ impl Players {
         snapshot.started = planned.saturating_sub(self.active);
         snapshot.finished = self.active.saturating_sub(planned);
         self.active = planned;
+        self.planned = planned;
         (snapshot.planned, snapshot.active, snapshot.connected) = (planned, planned, planned);
+        if let Some(game) = &self.style.game {
+            game.play(&mut snapshot);
+            self.active = snapshot.active;
+            return snapshot;
+        }
         for step in 0..STEPS {
             // Times that depend on who, what and when, and are the same each time.
             let of =

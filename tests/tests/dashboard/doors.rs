@@ -8,11 +8,11 @@ use fantoccini::key::Key;
 use loadkit::core::RunId;
 use loadkit_fleet::Tokens;
 use loadkit_fleet::api::Access;
-use loadkit_fleet::{Caller, RunState};
+use loadkit_fleet::{Caller, Role, RunState};
 use loadkit_worker::{MemoryStore, SystemClock};
 
-use crate::browser::Browser;
 use crate::stage::{Served, Stage, line, playing, run, window};
+use loadkit_tests::Browser;
 
 const RUN: u64 = 0xabc;
 
@@ -32,7 +32,7 @@ fn stage() -> Stage {
 async fn a_token_of_nobody_opens_nothing() {
     let Some(browser) = Browser::open().await else { return };
     let tokens = Tokens::new(Arc::new(MemoryStore::new()), Arc::new(SystemClock));
-    let made = tokens.create("ops", false, &Caller { name: "test".into() }).await.unwrap();
+    let made = tokens.create("ops", Role::Launch, &Caller { name: "test".into() }).await.unwrap();
     let served = Served::with(&stage(), "127.0.0.1:0".parse().unwrap(), Access::Tokens(tokens.clone())).await;
     let path = format!("/runs/{}", RunId(RUN));
     browser.screen(1_280, 900, false).await;

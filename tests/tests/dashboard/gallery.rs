@@ -7,9 +7,9 @@ use loadkit_fleet::api::Access;
 use loadkit_worker::{MemoryStore, SystemClock};
 use std::sync::Arc;
 
-use crate::browser::Browser;
 use crate::evening::{LIVE, catch_up, done, evening};
 use crate::stage::Served;
+use loadkit_tests::Browser;
 
 /// Their names and sizes, and how small their pictures are.
 const SCREENS: [(&str, u32, u32, f64); 3] =

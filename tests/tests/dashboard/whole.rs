@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use fantoccini::Locator;
 use loadkit_fleet::{ServeOptions, Serving};
-use loadkit_tests::Child;
+use loadkit_tests::{Browser, Child};
 use serde_json::Value;
-
-use crate::browser::Browser;
 
 const ARENA: &str = env!("CARGO_BIN_EXE_arena_worker");
 const LIMIT: Duration = Duration::from_secs(60);

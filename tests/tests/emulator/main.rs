@@ -7,6 +7,7 @@
 
 mod homes;
 mod keepers;
+mod pages;
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};

@@ -27,6 +27,11 @@ pub(super) const ALLOWED: &[Exception] = &[
         path: "tests/src/fleet/",
         reason: "a fleet's parts sleep in virtual time, which the tests that make a world begin",
     },
+    Exception {
+        rule: "sleep",
+        path: "tests/bench_heap/dashboard/",
+        reason: "it is no test: it measures a service over minutes of real time",
+    },
     Exception { rule: "clock", path: "loadkit-build/src/stamp.rs", reason: "a stamp says when the build was made" },
     Exception {
         rule: "clock",

@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::fake::Fake;
+use super::fake::{Fake, behind_gateway};
 use crate::api::listen::live_until;
 use crate::api::{Access, Door, DoorError};
 
@@ -50,7 +50,8 @@ async fn read(stream: &TcpStream) -> String {
 async fn the_door_opens_to_loopback_or_to_tokens() {
     let refused = Door::open("0.0.0.0:0".parse().unwrap(), Access::Open).await.unwrap_err();
     assert!(matches!(refused, DoorError::Open(_)) && refused.to_string().contains("without tokens"), "{refused}");
-    assert!(matches!(Door::open(LOOPBACK.parse().unwrap(), Access::Gateway).await, Err(DoorError::Gateway)));
+    let gateway = behind_gateway().await.0;
+    assert!(matches!(Door::open(LOOPBACK.parse().unwrap(), gateway).await, Err(DoorError::Gateway)));
 
     let (addr, stop, serving) = served().await;
     let stream = TcpStream::connect(addr).await.unwrap();

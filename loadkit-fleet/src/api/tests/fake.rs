@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,8 +18,9 @@ use loadkit_worker::{
 };
 use tower::ServiceExt as _;
 
-use crate::Tokens;
-use crate::api::{Access, Fault, FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service, Standing, router};
+use crate::api::{
+    Access, Administrators, Fault, FileEntry, Filter, LiveEvent, LiveKind, LivePage, RunList, Service, Standing, router,
+};
 use crate::estimate::{Dollars, Estimate};
 use crate::fleet::RunLine;
 use crate::launcher::{Home, Quotas};
@@ -27,6 +29,7 @@ use crate::policy::Policy;
 use crate::record::{RunRecord, RunState};
 use crate::request::{Caller, RunRequest};
 use crate::staff::{Usual, staff};
+use crate::{Role, Tokens};
 
 pub(super) const RUN: RunId = RunId(0xabc);
 
@@ -35,6 +38,9 @@ pub(super) struct Fake {
     pub(super) runs: Mutex<Vec<RunRecord>>,
     pub(super) events: Mutex<Vec<LiveEvent>>,
     pub(super) windows: Mutex<Vec<Interval>>,
+    /// Windows that were read.
+    pub(super) read: AtomicUsize,
+    pub(super) leases: Mutex<Vec<Lease>>,
     pub(super) standing: Mutex<Standing>,
     pub(super) now_ms: Mutex<u64>,
     pub(super) slow: bool,
@@ -46,6 +52,8 @@ impl Fake {
             runs: Mutex::default(),
             events: Mutex::default(),
             windows: Mutex::default(),
+            read: AtomicUsize::new(0),
+            leases: Mutex::default(),
             standing: Mutex::default(),
             now_ms: Mutex::new(5),
             slow: false,
@@ -142,6 +150,8 @@ impl Service for Fake {
             "report.html" | "charts/login.svg" => Ok(b"<p/>".to_vec()),
             "histograms.bin" => Ok(vec![0xff, 0xfe, 0]),
             "huge.bin" => Ok(vec![0; 5 << 20]),
+            // In JSON each of them would take six bytes.
+            "odd.txt" => Ok(vec![1; 2 << 20]),
             _ => Err(Fault::Missing(format!("the report has no file {name:?}"))),
         }
     }
@@ -161,11 +171,13 @@ impl Service for Fake {
             let wide = Duration::from_micros(window.to_us - window.from_us);
             wide == width && Duration::from_micros(window.from_us) >= from
         };
-        Ok(windows.iter().filter(of).take(limit).cloned().collect())
+        let windows: Vec<Interval> = windows.iter().filter(of).take(limit).cloned().collect();
+        self.read.fetch_add(windows.len(), Ordering::Relaxed);
+        Ok(windows)
     }
 
     async fn leases(&self, _: &RunRecord) -> Result<Vec<Lease>, Fault> {
-        Ok(Vec::new())
+        Ok(self.leases.lock().unwrap().clone())
     }
 
     async fn standing(&self, run: RunId) -> Result<Standing, Fault> {
@@ -245,8 +257,19 @@ pub(super) async fn open() -> (Router, Arc<Fake>) {
 pub(super) async fn with_tokens() -> (Router, String) {
     let clock = Arc::new(VirtualClock::new(Duration::from_secs(1)));
     let tokens = Tokens::new(Arc::new(MemoryStore::new()), clock);
-    let root = tokens.create("root", true, &Caller::default()).await.unwrap().token;
+    let root = tokens.create("root", Role::Admin, &Caller::default()).await.unwrap().token;
     (router(Arc::new(Fake::new()), Access::Tokens(tokens)), root)
+}
+
+/// A principal, and one who may see to tokens.
+pub(super) const ARN: Option<&str> = Some("arn:aws:sts::123456789012:assumed-role/ci-role/ci");
+pub(super) const CHIEF: Option<&str> = Some("arn:aws:sts::123456789012:assumed-role/chiefs/ann");
+
+/// API Gateway in front, and the tokens of browsers.
+pub(super) async fn behind_gateway() -> (Access, Tokens) {
+    let tokens = Tokens::new(Arc::new(MemoryStore::new()), Arc::new(VirtualClock::new(Duration::from_secs(1))));
+    let administrators = Administrators::parse("arn:aws:sts::123456789012:assumed-role/chiefs/*").unwrap();
+    (Access::Gateway(tokens.clone(), administrators), tokens)
 }
 
 /// The body of a launch that is fine.

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::fake::{Fake, launch};
-use crate::api::{Access, GatewayResponse, handle, router};
+use super::fake::{ARN, CHIEF, Fake, behind_gateway, launch};
+use crate::api::{GatewayResponse, handle, router};
 
-fn event(method: &str, path: &str, arn: Option<&str>, body: Option<&str>) -> Value {
+pub(super) fn event(method: &str, path: &str, arn: Option<&str>, body: Option<&str>) -> Value {
     let iam = arn.map(|arn| {
         json!({ "iam": {
             "accessKey": "AKIAEXAMPLE", "accountId": "123456789012", "callerId": "AROAEXAMPLE:ci", "cognitoIdentity": null,
@@ -43,10 +43,8 @@ fn event(method: &str, path: &str, arn: Option<&str>, body: Option<&str>) -> Val
     event
 }
 
-const ARN: Option<&str> = Some("arn:aws:sts::123456789012:assumed-role/ci-role/ci");
-
 async fn answer(events: impl IntoIterator<Item = Value>) -> Vec<GatewayResponse> {
-    let router = router(Arc::new(Fake::new()), Access::Gateway);
+    let router = router(Arc::new(Fake::new()), behind_gateway().await.0);
     let mut answers = Vec::new();
     for event in events {
         answers.push(handle(router.clone(), event).await);
@@ -97,6 +95,49 @@ async fn bytes_travel_in_base64_and_long_answers_are_refused() {
 }
 
 #[tokio::test]
+async fn answers_are_packed_for_who_can_unpack() {
+    let run = "/v1/runs/0000000000000abc";
+    let get = |rest: &str, accepts: &str| {
+        let mut event = event("GET", &format!("{run}/report/{rest}"), ARN, None);
+        event["headers"]["accept-encoding"] = accepts.into();
+        event
+    };
+    let launch = event("POST", "/v1/runs", ARN, Some(&launch()));
+    let all = [launch, get("huge.bin", "gzip, deflate, br"), get("odd.txt", ""), get("report.html", "gzip")];
+    let answers = answer(all).await;
+    // What would not pass as it is passes so.
+    assert_eq!((answers[1].status_code, answers[1].headers["content-encoding"].as_str()), (200, "gzip"));
+    assert!(answers[1].is_base64_encoded && answers[1].body.len() < 100_000);
+    // A text that JSON makes longer than base64 does.
+    assert!(answers[2].is_base64_encoded && answers[2].body.len() < 3 << 20, "{}", answers[2].body.len());
+    assert!(!answers[3].headers.contains_key("content-encoding"), "it is short");
+}
+
+#[tokio::test]
+async fn administrators_make_tokens_and_nobody_else() {
+    let make = |arn, body| event("POST", "/v1/tokens", arn, Some(body));
+    let mut forged = make(ARN, "{\"name\":\"x\"}");
+    forged["headers"]["x-user-arn"] = CHIEF.into();
+    forged["headers"]["authorization"] = "Bearer lk_root_AAAA".into();
+    let answers = answer([
+        make(CHIEF, "{\"name\":\"wall\",\"role\":\"look\"}"),
+        make(CHIEF, "{\"name\":\"ops\"}"),
+        make(CHIEF, "{\"name\":\"x\",\"role\":\"look\",\"admin\":true}"),
+        make(ARN, "{\"name\":\"x\"}"),
+        forged,
+        event("GET", "/v1/tokens", CHIEF, None),
+        event("GET", "/v1/tokens", ARN, None),
+    ])
+    .await;
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status_code).collect();
+    assert_eq!(statuses, [201, 201, 400, 403, 403, 200, 403], "{answers:?}");
+    let json = |nth: usize| serde_json::from_str::<Value>(&answers[nth].body).unwrap();
+    assert_eq!((json(0)["role"].as_str(), json(1)["role"].as_str()), (Some("look"), Some("launch")));
+    assert_eq!((json(0)["by"].as_str(), json(3)["rule"].as_str()), (CHIEF, Some("role admin (always)")));
+    assert!(json(3)["help"].as_str().unwrap().contains("Administrators"), "{}", answers[3].body);
+}
+
+#[tokio::test]
 async fn what_is_no_event_is_answered_too() {
     let mut old = event("GET", "/v1/health", ARN, None);
     old["version"] = "1.0".into();
@@ -114,7 +155,8 @@ async fn what_is_no_event_is_answered_too() {
 static ROUTER: LazyLock<(Runtime, Router)> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let fake = Arc::new(Fake::new());
-    (runtime, router(fake, Access::Gateway))
+    let access = runtime.block_on(behind_gateway()).0;
+    (runtime, router(fake, access))
 });
 
 proptest! {

@@ -173,6 +173,68 @@ async fn a_cookie_lets_in_who_has_a_token() {
 }
 
 #[tokio::test]
+async fn whoever_may_only_look_is_shown_nothing_else_and_can_do_nothing_else() {
+    let (router, root) = with_tokens().await;
+    let as_root = ("authorization", &*format!("Bearer {root}"));
+    let made = ask(&router, "POST", "/v1/tokens", &[as_root], "{\"name\":\"wall\",\"role\":\"look\"}").await;
+    let token = made.json()["token"].as_str().unwrap().to_owned();
+    let bearer = ("authorization", &*format!("Bearer {token}"));
+    let (cookie, roots) = (("cookie", &*format!("loadkit={token}")), ("cookie", &*format!("loadkit={root}")));
+    assert!(ask(&router, "GET", "/", &[roots], "").await.text.contains("Launch one"));
+    let empty = ask(&router, "GET", "/", &[cookie], "").await.text;
+    assert!(empty.contains("There is no run yet") && !empty.contains("/launch"), "{empty}");
+    assert_eq!(ask(&router, "POST", "/v1/runs", &[as_root], &launch()).await.status, StatusCode::ACCEPTED);
+
+    let run = format!("/runs/{RUN}");
+    let page = ask(&router, "GET", &run, &[cookie], "").await;
+    assert!(page.status == StatusCode::OK && page.text.contains("wall"), "{}", page.text);
+    for button in ["/stop", "/dial", "/marker", "/launch", "id=\"controls\""] {
+        assert!(!page.text.contains(button), "{button}");
+        assert!(ask(&router, "GET", &run, &[roots], "").await.text.contains(button), "{button}");
+    }
+    let refused = |answer: &Answer, what: &str| {
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{what}: {}", answer.text);
+        assert!(answer.text.contains("role launch (always)"), "{what}: {}", answer.text);
+    };
+    let form: Vec<_> = OURS.into_iter().chain([cookie]).collect();
+    for path in [&format!("{run}/stop"), &format!("{run}/dial"), &format!("{run}/marker"), "/launch"] {
+        refused(&ask(&router, "POST", path, &form, "dial=1&text=x").await, path);
+    }
+    refused(&ask(&router, "GET", "/launch", &[cookie], "").await, "/launch");
+    let stop = format!("/v1{run}/stop");
+    for (path, body) in [
+        ("/v1/runs", &*launch()),
+        (&stop, ""),
+        (&format!("/v1{run}/dial"), "{\"dial\":1}"),
+        (&format!("/v1{run}/markers"), "{\"text\":\"x\"}"),
+    ] {
+        refused(&ask(&router, "POST", path, &[bearer], body).await, path);
+    }
+    assert_eq!(ask(&router, "GET", "/v1/tokens", &[bearer], "").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(ask(&router, "GET", "/v1/runs", &[bearer], "").await.status, StatusCode::OK);
+    assert_eq!(ask(&router, "POST", "/v1/estimate", &[bearer], &launch()).await.status, StatusCode::OK);
+    // A token is looked up each time: from now on its cookie is nobody's.
+    assert_eq!(ask(&router, "DELETE", "/v1/tokens/wall", &[as_root], "").await.status, StatusCode::OK);
+    let gone = ask(&router, "GET", &run, &[cookie], "").await;
+    assert!(gone.status == StatusCode::UNAUTHORIZED && gone.text.contains("was revoked"), "{}", gone.text);
+}
+
+#[tokio::test]
+async fn files_of_a_report_are_sent_to_a_page_under_their_own_policy() {
+    let (router, _, run) = launched().await;
+    let page = get(&router, &format!("{run}/report/report.html")).await;
+    assert_eq!((page.status, page.text.as_str()), (StatusCode::OK, "<p/>"));
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("sandbox") && !policy.contains("script"), "{policy}");
+    assert_eq!(page.headers["cross-origin-resource-policy"], "same-origin");
+    let links = get(&router, &run).await.text;
+    assert!(links.contains(&format!("{run}/report/report.html")) && !links.contains("href=\"/v1"), "{links}");
+    let none = get(&router, &format!("{run}/report/.hidden")).await;
+    assert!(none.status == StatusCode::NOT_FOUND && none.text.starts_with("<!DOCTYPE html>"), "{}", none.text);
+    assert!(none.headers["content-security-policy"].to_str().unwrap().contains("script-src 'self'"));
+}
+
+#[tokio::test]
 async fn a_launch_is_estimated_first() {
     let (router, fake) = open().await;
     let plan = "target+%3D+%22127.0.0.1%3A4000%22%0D%0Abots+%3D+100%0D%0Aduration+%3D+%221m%22";
@@ -275,17 +337,4 @@ async fn a_stream_goes_on_where_it_was_left_and_says_what_it_left_out() {
     assert!(late.iter().all(|(_, name, _)| name != "notes"), "notes are told once: {late:?}");
     // Who has heard all is told not to come back.
     assert!(heard(&router, &path, Some(&all.last().unwrap().0)).await.is_empty());
-}
-
-#[tokio::test]
-async fn a_long_run_is_told_in_few_points() {
-    let (router, fake, run) = launched().await;
-    {
-        let wide = |at: u64| Interval { from_us: at * 60_000_000, to_us: (at + 1) * 60_000_000, ..Interval::default() };
-        fake.windows.lock().unwrap().extend((0..1_440).map(wide));
-        *fake.now_ms.lock().unwrap() = 86_400_002;
-    }
-    let series = get(&router, &format!("/data{run}/series")).await.json();
-    assert_eq!((series["points"].as_array().unwrap().len(), &series["width_s"]), (360, &240.into()), "{series}");
-    assert_eq!(series["to_s"], 86_400.0);
 }

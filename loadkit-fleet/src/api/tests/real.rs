@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use loadkit_worker::{Expect, Job, MemoryStore, Parcels, StopWord, Terms, VirtualClock, keys, put_json};
+use loadkit_worker::{Expect, Job, MemoryStore, Parcels, StopWord, Store, Terms, VirtualClock, keys, put_json};
 
 use super::fake::{Answer, ask, launch};
 use crate::api::{Access, FleetService, router};
@@ -53,14 +53,20 @@ impl Notifier for Told {
 }
 
 pub(super) fn fleet(policy: &str) -> (Router, Fleet, Arc<Told>) {
+    let (service, fleet, told) = over(Arc::new(MemoryStore::new()), policy);
+    (router(service, Access::Open), fleet, told)
+}
+
+/// The service over a store.
+pub(super) fn over(store: Arc<dyn Store>, policy: &str) -> (Arc<FleetService>, Fleet, Arc<Told>) {
     let policy = Policy::parse(policy, "policy.toml").unwrap();
     let told = Arc::new(Told::default());
     let guard = Arc::new(Guarded::new(policy.clone(), Terms::default()));
     let settings = Settings::near(WorkerLine::Http { url: "http://127.0.0.1:1".into() });
     let launchers: [Arc<dyn Launcher>; 1] = [Arc::new(Nobody)];
     let clock = Arc::new(VirtualClock::new(Duration::from_secs(1_000)));
-    let fleet = Fleet::new(Arc::new(MemoryStore::new()), launchers, told.clone(), guard, clock, settings);
-    (router(Arc::new(FleetService::new(fleet.clone(), policy)), Access::Open), fleet, told)
+    let fleet = Fleet::new(store, launchers, told.clone(), guard, clock, settings);
+    (Arc::new(FleetService::new(fleet.clone(), policy)), fleet, told)
 }
 
 fn id(launched: &Answer) -> String {

@@ -155,6 +155,7 @@ async fn with_tokens_each_caller_has_a_name() {
     for (method, path, body) in [
         ("GET", "/v1/tokens", ""),
         ("POST", "/v1/tokens", "{\"name\":\"x\",\"admin\":true}"),
+        ("POST", "/v1/tokens", "{\"name\":\"x\",\"role\":\"look\"}"),
         ("DELETE", "/v1/tokens/root", ""),
     ] {
         assert_eq!(ask(&router, method, path, &as_ci, body).await.status, StatusCode::FORBIDDEN, "{method}");

@@ -1,4 +1,4 @@
-//! What a run's page can do: stop it, turn its load, put a marker on its time axis.
+//! What a run's page can do: stop it, turn its load, put a marker on its time axis. For those who may.
 
 use axum::Form;
 use axum::extract::State;
@@ -25,11 +25,11 @@ pub(super) struct Stop {
 /// Stops the run.
 pub(super) async fn stop(
     State(front): State<Front>,
-    Actor(known): Actor,
+    Actor(who): Actor,
     Named(run): Named,
     Form(Stop { now }): Form<Stop>,
 ) -> Result<Response, Sorry> {
-    front.service.stop(run, &known.caller, now == "yes").await?;
+    front.service.stop(run, &who.known.caller, now == "yes").await?;
     Ok(back(run))
 }
 
@@ -42,14 +42,14 @@ pub(super) struct Dial {
 /// Turns the run's load.
 pub(super) async fn dial(
     State(front): State<Front>,
-    Actor(known): Actor,
+    Actor(who): Actor,
     Named(run): Named,
     Form(Dial { dial }): Form<Dial>,
 ) -> Result<Response, Sorry> {
     let (least, most) = (DIAL.start(), DIAL.end());
     let wrong = || Fault::Bad(format!("the dial goes from {least} to {most} of the plan's load"));
     let dial = dial.trim().parse::<f64>().ok().filter(|dial| DIAL.contains(dial)).ok_or_else(wrong)?;
-    front.service.dial(run, &known.caller, dial).await?;
+    front.service.dial(run, &who.known.caller, dial).await?;
     Ok(back(run))
 }
 
@@ -62,10 +62,10 @@ pub(super) struct Mark {
 /// Puts a marker at this moment.
 pub(super) async fn mark(
     State(front): State<Front>,
-    Actor(known): Actor,
+    Actor(who): Actor,
     Named(run): Named,
     Form(Mark { text }): Form<Mark>,
 ) -> Result<Response, Sorry> {
-    front.service.mark(run, &known.caller, None, &text).await?;
+    front.service.mark(run, &who.known.caller, None, &text).await?;
     Ok(back(run))
 }

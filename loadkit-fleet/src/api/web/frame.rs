@@ -9,10 +9,9 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::session;
 use crate::api::Front;
-use crate::api::access::{Access, Who};
 use crate::api::fault::Fault;
 use crate::api::runs::OfRun;
-use crate::auth::{AuthError, Known};
+use crate::auth::{AuthError, Known, Role};
 use crate::record::RunState;
 
 /// Only what this service itself sends is loaded, run or shown; texts do not become markup, not even in a script; no other page
@@ -29,25 +28,46 @@ pub(super) struct Visitor {
     signed_in: bool,
 }
 
+impl Visitor {
+    /// Whether this one may launch runs, and change what they do: what others may not do they are not shown.
+    pub(super) fn may_launch(&self) -> bool {
+        self.known.may(Role::Launch)
+    }
+}
+
 impl FromRequestParts<Front> for Visitor {
     type Rejection = Sorry;
 
     async fn from_request_parts(parts: &mut Parts, front: &Front) -> Result<Visitor, Sorry> {
-        let Who(known) = Who::from_request_parts(parts, front).await.map_err(Sorry)?;
-        Ok(Visitor { known, signed_in: matches!(*front.access, Access::Tokens(_)) })
+        let known = front.access.browser(parts).await.map_err(Sorry)?;
+        Ok(Visitor { known, signed_in: front.access.tokens().is_some() })
     }
 }
 
-/// Somebody who changes something, from a page of ours.
+/// A visitor who may launch runs, and change what they do.
 #[derive(Debug)]
-pub(super) struct Actor(pub(super) Known);
+pub(super) struct Launcher(pub(super) Visitor);
+
+impl FromRequestParts<Front> for Launcher {
+    type Rejection = Sorry;
+
+    async fn from_request_parts(parts: &mut Parts, front: &Front) -> Result<Launcher, Sorry> {
+        let visitor = Visitor::from_request_parts(parts, front).await?;
+        visitor.known.must(Role::Launch).map_err(Fault::from)?;
+        Ok(Launcher(visitor))
+    }
+}
+
+/// One who may, and who does it from a page of ours.
+#[derive(Debug)]
+pub(super) struct Actor(pub(super) Visitor);
 
 impl FromRequestParts<Front> for Actor {
     type Rejection = Sorry;
 
     async fn from_request_parts(parts: &mut Parts, front: &Front) -> Result<Actor, Sorry> {
         session::same_origin(&parts.headers).map_err(Sorry)?;
-        Visitor::from_request_parts(parts, front).await.map(|visitor| Actor(visitor.known))
+        Launcher::from_request_parts(parts, front).await.map(|Launcher(visitor)| Actor(visitor))
     }
 }
 
@@ -105,7 +125,8 @@ pub(super) struct Page<'a> {
 /// A page.
 pub(super) fn page(visitor: Option<&Visitor>, page: Page<'_>, status: StatusCode) -> Response {
     let Page { title, here, scripts, body } = page;
-    let places = [("/", "Runs"), ("/launch", "Launch")];
+    let launch = visitor.is_some_and(Visitor::may_launch).then_some(("/launch", "Launch"));
+    let places = std::iter::once(("/", "Runs")).chain(launch);
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -159,7 +180,8 @@ pub(super) async fn guarded(mut response: Response) -> Response {
     ];
     let headers = response.headers_mut();
     for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A file of a report has a policy of its own, under which nothing runs.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response

@@ -15,7 +15,7 @@ use rand::Rng as _;
 use ring::digest;
 use serde::Deserialize;
 
-use super::frame::{Actor, Page, Sorry, Visitor, page as frame, shown};
+use super::frame::{Actor, Launcher, Page, Sorry, Visitor, page as frame, shown};
 use crate::api::Front;
 use crate::api::fault::Fault;
 use crate::api::service::Service;
@@ -106,7 +106,7 @@ pub(super) struct From {
 /// The form; filled with what an earlier run asked for, or with a plan of the service, if one is named.
 pub(super) async fn form(
     State(front): State<Front>,
-    visitor: Visitor,
+    Launcher(visitor): Launcher,
     Query(From { from, plan }): Query<From>,
 ) -> Result<Response, Sorry> {
     let service = &*front.service;
@@ -124,8 +124,7 @@ pub(super) async fn form(
 /// Estimates, or launches what was estimated.
 pub(super) async fn act(
     State(front): State<Front>,
-    Actor(who): Actor,
-    visitor: Visitor,
+    Actor(visitor): Actor,
     Form(asked): Form<Asked>,
 ) -> Result<Response, Sorry> {
     let service = &*front.service;
@@ -137,12 +136,12 @@ pub(super) async fn act(
     let changed = asked.act == "launch" && asked.seen != digest;
     if asked.act == "launch" && !changed {
         let request = RunRequest { once: asked.once.clone(), ..request };
-        return match service.launch(request, &who.caller).await {
+        return match service.launch(request, &visitor.known.caller).await {
             Ok(record) => Ok(Redirect::to(&format!("/runs/{}", record.id)).into_response()),
             Err(fault) => again(service, &visitor, &asked, &fault).await,
         };
     }
-    match service.estimate(request, &who.caller).await {
+    match service.estimate(request, &visitor.known.caller).await {
         Ok(estimate) => {
             let said = estimated(&estimate, &digest, changed);
             let offer = Offer::of(service).await?;

@@ -106,7 +106,7 @@ pub(super) async fn page(
     let body = html! {
         h1 { "Runs" }
         (filters(&asked))
-        (table(&asked, &list, front.service.now_ms()))
+        (table(&asked, &list, front.service.now_ms(), visitor.may_launch()))
         (trend(&asked))
     };
     Ok(shown(&visitor, "Runs", "/", &["trend.js"], body))
@@ -139,13 +139,13 @@ fn filters(asked: &Asked) -> Markup {
     }
 }
 
-fn table(asked: &Asked, list: &RunList, now_ms: u64) -> Markup {
+fn table(asked: &Asked, list: &RunList, now_ms: u64, may_launch: bool) -> Markup {
     let RunList { runs, next } = list;
     html! {
         @if runs.is_empty() {
             p class="empty" {
                 @if next.is_some() { "None of the runs looked at so far is such a one." }
-                @else if asked.at_place("") == "/" { "There is no run yet. " a href="/launch" { "Launch one" } "." }
+                @else if asked.at_place("") == "/" { "There is no run yet. " @if may_launch { a href="/launch" { "Launch one" } "." } }
                 @else { "There is no such run." }
             }
         } @else {

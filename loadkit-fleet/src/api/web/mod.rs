@@ -5,13 +5,16 @@
 //!
 //! Whoever changes something does so from one of these pages: requests from another origin are refused.
 //!
-//! Deliberately absent: pages behind API Gateway, whose callers sign their requests; browsers cannot.
+//! Behind API Gateway they are the same, without the signature that the API wants there: browsers cannot sign, so they show a token in
+//! a cookie. What is live there is looked at again and again, because answers go out when they are whole.
 
 mod act;
 mod assets;
+mod change;
 mod compare;
 mod figures;
 mod frame;
+mod glance;
 mod launch;
 mod list;
 mod live;
@@ -33,6 +36,7 @@ pub(super) use session::{same_origin, token_of_cookie};
 #[derive(Debug, Default)]
 pub(super) struct Web {
     screens: screen::Screens,
+    glances: glance::Glances,
     trend: trend::Known,
 }
 
@@ -46,6 +50,7 @@ pub(super) fn routes() -> Router<Front> {
         .route("/compare", get(compare::page))
         .route("/launch", get(launch::form).post(launch::act))
         .route("/runs/{id}", get(run::page))
+        .route("/runs/{id}/report/{*file}", get(run::file))
         .route("/runs/{id}/stop", post(act::stop))
         .route("/runs/{id}/dial", post(act::dial))
         .route("/runs/{id}/marker", post(act::mark))

@@ -8,16 +8,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
+pub(super) use crate::api::gateway::takes_gzip;
+
 /// Shorter answers are not worth it.
 const WORTH: usize = 1_000;
-
-/// Whether whoever asks can unpack.
-pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::ACCEPT_ENCODING)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.contains("gzip"))
-}
 
 /// An answer in JSON.
 pub(super) fn json(headers: &HeaderMap, value: &Value) -> Response {

@@ -4,7 +4,7 @@ mod failed;
 mod parts;
 mod tables;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use loadkit_core::{Report, format};
 use loadkit_worker::Lease;
@@ -14,6 +14,7 @@ use super::frame::{Named, Sorry, Visitor, mark, shown};
 use super::screen::grid;
 use crate::api::Front;
 use crate::api::fault::Fault;
+use crate::api::runs::send_file;
 use crate::api::service::{FileEntry, Service, Standing};
 use crate::estimate::Dollars;
 use crate::record::{RunRecord, RunState};
@@ -59,7 +60,17 @@ pub(super) async fn page(State(front): State<Front>, visitor: Visitor, Named(run
         record,
     };
     let title = title(&shown_run.record);
-    Ok(shown(&visitor, &title, "", &["run.js"], body(&shown_run)))
+    Ok(shown(&visitor, &title, "", &["run.js"], body(&shown_run, visitor.may_launch())))
+}
+
+/// A file of the report, for whom the API is out of reach.
+pub(super) async fn file(
+    State(front): State<Front>,
+    _: Visitor,
+    Named(run): Named,
+    Path((_, name)): Path<(String, String)>,
+) -> Result<Response, Sorry> {
+    Ok(send_file(&front, run, &name).await?)
 }
 
 /// The report of a run, if it can be read.
@@ -80,7 +91,7 @@ pub(super) fn title(record: &RunRecord) -> String {
     }
 }
 
-fn body(run: &Shown) -> Markup {
+fn body(run: &Shown, may_launch: bool) -> Markup {
     let record = &run.record;
     let is_live = record.state != RunState::Ended;
     let verdict = record.judgement.as_ref().map(|judgement| judgement.verdict);
@@ -95,7 +106,7 @@ fn body(run: &Shown) -> Markup {
             @if let Some(judgement) = &record.judgement { (parts::verdict(judgement)) }
             @if !run.files.is_empty() { (parts::artifacts(record, &run.files)) }
             (parts::facts(run))
-            @if is_live { (parts::controls(record)) }
+            @if is_live && may_launch { (parts::controls(record)) }
             (charts(is_live))
             div class="panels" {
                 (tables::steps(run.report.as_ref(), is_live))

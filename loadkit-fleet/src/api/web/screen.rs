@@ -12,6 +12,7 @@ use loadkit_worker::{Lease, Phase};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::change::between;
 use super::figures::of_interval;
 use crate::api::fault::Fault;
 use crate::api::service::Service;
@@ -23,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const HELD: usize = 120;
 /// A second is told so long after its end, when most workers have reported it, ms.
 const SETTLED_MS: u64 = 4_000;
-/// Leases of up to so many workers are read so often: what is told of them goes over the wire each time.
+/// Leases of up to so many workers are read so often, in looks.
 const LEASES: [(u32, u64); 3] = [(100, 2), (2_000, 5), (u32::MAX, 20)];
 /// Of no more workers it is told how many players each has.
 const MAX_PLAYERS: u32 = 2_000;
@@ -34,8 +35,43 @@ const MAX_WHY: usize = 160;
 /// A worker that was not heard of for so long is told, ms.
 const SILENT_MS: u64 = 10_000;
 
-/// A text and how often it has changed.
-pub(super) type Told = (u64, Arc<str>);
+/// A state as it is told.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    /// How often it has changed.
+    pub(super) changed: u64,
+    value: Arc<Value>,
+    whole: Arc<str>,
+    /// What is new since the last change, where that is shorter.
+    change: Option<Arc<str>>,
+}
+
+impl Told {
+    fn new(value: Value) -> Told {
+        Told { changed: 1, whole: value.to_string().into(), change: None, value: Arc::new(value) }
+    }
+
+    fn turn(&mut self, name: &str, value: Value) {
+        let whole: Arc<str> = value.to_string().into();
+        let change = between(name, &self.value, &value).map(|change| change.to_string());
+        let change = change.filter(|change| change.len() < whole.len()).map(Arc::from);
+        *self = Told { changed: self.changed + 1, value: Arc::new(value), whole, change };
+    }
+
+    /// The text for who knows nothing of it.
+    pub(super) fn whole(&self) -> &str {
+        &self.whole
+    }
+
+    /// The text for who has heard it after so many changes, or never; none for who knows it.
+    pub(super) fn text_for(&self, heard: Option<u64>) -> Option<&str> {
+        match (heard, &self.change) {
+            (Some(heard), _) if heard == self.changed => None,
+            (Some(heard), Some(change)) if heard + 1 == self.changed => Some(change),
+            _ => Some(&self.whole),
+        }
+    }
+}
 
 /// A second of figures.
 #[derive(Clone, Debug)]
@@ -53,6 +89,10 @@ pub(super) struct Now {
     pub(super) told: BTreeMap<&'static str, Told>,
     pub(super) record: Option<Arc<RunRecord>>,
     pub(super) seconds: VecDeque<Second>,
+    /// Nobody asks for what was before this time of the run, s.
+    pub(super) wanted_s: u64,
+    /// What is held begins at this time of the run, s.
+    pub(super) from_s: u64,
     /// Everything has been told.
     pub(super) over: bool,
     /// Why nothing new is known.
@@ -60,12 +100,11 @@ pub(super) struct Now {
 }
 
 impl Now {
-    fn tell(&mut self, name: &'static str, value: &Value) {
-        let text: Arc<str> = value.to_string().into();
+    fn tell(&mut self, name: &'static str, value: Value) {
         match self.told.get_mut(name) {
-            Some((_, known)) if *known == text => {}
-            Some((changed, known)) => (*changed, *known) = (*changed + 1, text),
-            None => drop(self.told.insert(name, (1, text))),
+            Some(told) if *told.value == value => {}
+            Some(told) => told.turn(name, value),
+            None => drop(self.told.insert(name, Told::new(value))),
         }
     }
 }
@@ -126,21 +165,25 @@ impl Screens {
     }
 }
 
-async fn look(service: &dyn Service, run: RunId, looks: u64, now: &mut Now) -> Result<(), Fault> {
+/// Looks at a run. Leases are read with the first look, and with some later ones.
+pub(super) async fn look(service: &dyn Service, run: RunId, looks: u64, now: &mut Now) -> Result<(), Fault> {
     let (now_ms, record) = (service.now_ms(), service.show(run).await?);
     let ended = record.state == RunState::Ended;
     let standing = service.standing(run).await?;
-    now.tell("run", &shown(&record));
-    now.tell("markers", &json!(standing.markers));
-    now.tell("failures", &json!(standing.failures));
+    now.tell("run", shown(&record));
+    now.tell("markers", json!(standing.markers));
+    now.tell("failures", json!(standing.failures));
     let often = LEASES.iter().find(|(most, _)| record.workers <= *most).map_or(1, |(_, often)| *often);
     if looks.is_multiple_of(often) || ended {
         let leases = service.leases(&record).await?;
-        now.tell("workers", &json!({ "crew": standing.crew, "grid": grid(&record, &leases, now_ms) }));
+        now.tell("workers", json!({ "crew": standing.crew, "grid": grid(&record, &leases, now_ms) }));
     }
     let until_ms = record.ended_at_ms.unwrap_or(now_ms);
     let run_s = until_ms.saturating_sub(record.start_at_ms) / 1_000;
-    let from_s = now.seconds.back().map_or(run_s.saturating_sub(HELD as u64), |last| last.to_s);
+    if now.seconds.is_empty() {
+        now.from_s = run_s.saturating_sub(HELD as u64).max(now.wanted_s.min(run_s));
+    }
+    let from_s = now.seconds.back().map_or(now.from_s, |last| last.to_s);
     let windows = service.windows(run, Duration::from_secs(1), Duration::from_secs(from_s), HELD).await?;
     let read = windows.len();
     for window in windows {
@@ -152,6 +195,7 @@ async fn look(service: &dyn Service, run: RunId, looks: u64, now: &mut Now) -> R
         now.seconds.push_back(Second { from_s, to_s, text: of_interval(&window).to_string().into() });
         if now.seconds.len() > HELD {
             now.seconds.pop_front();
+            now.from_s = now.seconds.front().map_or(now.from_s, |first| first.from_s);
         }
     }
     now.over = ended && read < HELD;

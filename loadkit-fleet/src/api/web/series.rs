@@ -1,7 +1,9 @@
 //! A run's figures over its time so far, in as many points as a chart can show.
 //!
 //! **However long a run is, the answer has a bound**: neighbours are joined, distributions bucket for bucket, before percentiles
-//! are taken of them. Of a run that has ended it is its report's series, so that page and report say the same.
+//! are taken of them. **So has what is read for it**: the width of windows that fits the run, and for what they do not have,
+//! the last minutes mostly, the next narrower ones. Of a run that has ended it is its report's series, so that page and
+//! report say the same.
 
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use crate::api::Front;
 use crate::api::fault::Fault;
 use crate::api::service::Service;
 use crate::record::{RunRecord, RunState};
-use crate::rollup::WIDTHS;
+use crate::rollup::{CHANGING, WIDTHS};
 
 /// No answer has more points, about.
 const MAX_POINTS: u64 = 360;
@@ -57,52 +59,86 @@ async fn reported(service: &dyn Service, record: &RunRecord) -> Result<Option<Va
     Ok(Some(json!({ "from": "report", "width_s": report.series.width_s, "to_s": to_s, "points": points })))
 }
 
-/// The narrowest width of which a run of so many seconds has few enough windows, and how many of them make a point.
-fn width_for(seconds: u64) -> (Duration, u64) {
-    let widths = WIDTHS.map(|(width, _)| width);
-    let fits = |width: &Duration| seconds / width.as_secs().max(1) <= MAX_POINTS;
-    let widest = widths.last().copied().unwrap_or(Duration::from_secs(1));
-    let width = widths.into_iter().find(fits).unwrap_or(widest);
-    (width, (seconds / width.as_secs().max(1)).div_ceil(MAX_POINTS).max(1))
+/// The number of the narrowest width of which a run of so many seconds has few enough windows, and how many of them make a point.
+fn width_for(seconds: u64) -> (usize, u64) {
+    let windows = |nth: usize| WIDTHS.get(nth).map_or(0, |(width, _)| seconds / width.as_secs().max(1));
+    let nth = (0..WIDTHS.len()).find(|nth| windows(*nth) <= MAX_POINTS).unwrap_or(WIDTHS.len() - 1);
+    (nth, windows(nth).div_ceil(MAX_POINTS).max(1))
 }
 
 async fn rolled_up(service: &dyn Service, record: &RunRecord) -> Result<Value, Fault> {
     let until_ms = record.ended_at_ms.unwrap_or_else(|| service.now_ms());
-    let (width, each) = width_for(until_ms.saturating_sub(record.start_at_ms) / 1_000);
-    let (mut points, mut joined): (Vec<Value>, Option<(u64, Interval)>) = (Vec::new(), None);
-    let (mut from, mut to_us) = (Duration::ZERO, 0);
-    loop {
-        let windows = service.windows(record.id, width, from, PAGE).await?;
-        let is_last = windows.len() < PAGE;
-        for window in windows {
-            to_us = window.to_us;
-            // Points begin at whole multiples of their width, wherever windows are missing.
-            let point = window.from_us / (micros(width) * each).max(1);
-            joined = Some(match joined.take() {
-                Some((at, mut before)) if at == point => {
-                    before.join(&window);
-                    let (started, finished) = (before.players.started, before.players.finished);
-                    let failed = std::mem::take(&mut before.players.failed);
-                    // Who is there is a state: the last counts.
-                    before.players = window.players;
-                    (before.players.started, before.players.finished, before.players.failed) =
-                        (started, finished, failed);
-                    (at, before)
-                }
-                other => {
-                    points.extend(other.map(|(_, done)| of_interval(&done)));
-                    (point, window)
-                }
-            });
+    let (nth, each) = width_for(until_ms.saturating_sub(record.start_at_ms) / 1_000);
+    let width = width(nth);
+    let mut points = Points { point_us: (micros(width) * each).max(1), ..Points::default() };
+    read(service, record, nth, (0, u64::MAX), &mut points).await?;
+    let (to_s, points) = (points.to_us as f64 / 1e6, points.done());
+    Ok(json!({ "from": "rollups", "width_s": width.as_secs() * each, "to_s": to_s, "points": points }))
+}
+
+fn width(nth: usize) -> Duration {
+    WIDTHS.get(nth).map_or(Duration::ZERO, |(width, _)| *width)
+}
+
+/// Reads the windows of a width between two times; what it does not have, of the next narrower one that is not written for good.
+async fn read(
+    service: &dyn Service,
+    record: &RunRecord,
+    nth: usize,
+    (mut from_us, until_us): (u64, u64),
+    points: &mut Points,
+) -> Result<(), Fault> {
+    let is_whole = nth < CHANGING;
+    let width = width(nth);
+    while from_us < until_us {
+        let many = usize::try_from((until_us - from_us) / micros(width).max(1) + 1).unwrap_or(PAGE).min(PAGE);
+        let windows = service.windows(record.id, width, Duration::from_micros(from_us), many).await?;
+        let is_last = windows.len() < many;
+        for window in windows.into_iter().filter(|window| window.from_us < until_us) {
+            if !is_whole && from_us < window.from_us {
+                Box::pin(read(service, record, nth - 1, (from_us, window.from_us), points)).await?;
+            }
+            from_us = window.to_us;
+            points.add(window);
         }
-        from = Duration::from_micros(to_us);
         if is_last {
             break;
         }
     }
-    points.extend(joined.map(|(_, done)| of_interval(&done)));
-    let (width_s, to_s) = (width.as_secs() * each, to_us as f64 / 1e6);
-    Ok(json!({ "from": "rollups", "width_s": width_s, "to_s": to_s, "points": points }))
+    if !is_whole && from_us < until_us {
+        Box::pin(read(service, record, nth - 1, (from_us, until_us), points)).await?;
+    }
+    Ok(())
+}
+
+/// Windows, joined to points.
+#[derive(Default)]
+struct Points {
+    point_us: u64,
+    to_us: u64,
+    done: Vec<Value>,
+    open: Option<(u64, Interval)>,
+}
+
+impl Points {
+    /// Points begin at whole multiples of their width, wherever windows are missing.
+    fn add(&mut self, window: Interval) {
+        self.to_us = window.to_us;
+        let at = window.from_us / self.point_us;
+        match &mut self.open {
+            Some((open, before)) if *open == at => before.go_on(&window),
+            _ => {
+                let before = self.open.replace((at, window));
+                self.done.extend(before.map(|(_, before)| of_interval(&before)));
+            }
+        }
+    }
+
+    fn done(self) -> Vec<Value> {
+        let Points { mut done, open, .. } = self;
+        done.extend(open.map(|(_, last)| of_interval(&last)));
+        done
+    }
 }
 
 fn micros(width: Duration) -> u64 {
@@ -115,12 +151,24 @@ mod tests {
 
     #[test]
     fn a_long_run_has_wide_points() {
-        let secs = Duration::from_secs;
-        assert_eq!(width_for(0), (secs(1), 1));
-        assert_eq!(width_for(300), (secs(1), 1));
-        assert_eq!(width_for(3_000), (secs(10), 1));
-        assert_eq!(width_for(20_000), (secs(60), 1));
-        assert_eq!(width_for(86_400), (secs(60), 4));
-        assert_eq!(width_for(7 * 86_400), (secs(60), 28));
+        let of = |seconds| {
+            let (nth, each) = width_for(seconds);
+            (width(nth).as_secs(), each)
+        };
+        assert_eq!(of(0), (1, 1));
+        assert_eq!(of(300), (1, 1));
+        assert_eq!(of(3_000), (10, 1));
+        assert_eq!(of(20_000), (60, 1));
+        assert_eq!(of(86_400), (300, 1));
+        assert_eq!(of(7 * 86_400), (3_600, 1));
+        assert_eq!(of(30 * 86_400), (4 * 3_600, 1));
+        assert_eq!(of(365 * 86_400), (4 * 3_600, 7));
+    }
+
+    #[test]
+    fn each_width_is_made_of_whole_windows_of_the_one_before() {
+        for pair in WIDTHS.windows(2) {
+            assert_eq!(pair[1].0.as_secs() % pair[0].0.as_secs(), 0, "{pair:?}");
+        }
     }
 }

@@ -12,7 +12,6 @@ use serde::Deserialize;
 
 use super::frame::{Page, Sorry, page as frame};
 use crate::api::Front;
-use crate::api::access::Access;
 use crate::api::fault::Fault;
 use crate::guard::Refusal;
 
@@ -56,7 +55,7 @@ pub(super) fn form(why: &str) -> Markup {
             label for="token" { "A token of this fleet" }
             input id="token" name="token" type="password" autocomplete="current-password" required;
             button type="submit" { "Sign in" }
-            p class="note" { "Who may make tokens makes one with POST /v1/tokens; the first one, " code { "loadkit-fleet token" } "." }
+            p class="note" { "An administrator makes one: POST /v1/tokens, or " code { "loadkit-fleet token" } " on the service's machine." }
         }
     }
 }
@@ -83,7 +82,7 @@ pub(super) async fn login(
     Form(Token { token }): Form<Token>,
 ) -> Result<Response, Sorry> {
     same_origin(&headers)?;
-    let Access::Tokens(tokens) = &*front.access else { return Ok(Redirect::to("/").into_response()) };
+    let Some(tokens) = front.access.tokens() else { return Ok(Redirect::to("/").into_response()) };
     let token = token.trim();
     // It goes into a header, where only these are harmless.
     let is_plain =

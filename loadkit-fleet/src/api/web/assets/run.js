@@ -1,7 +1,7 @@
 // A run's page: draws its figures, and keeps them up to date while it goes on.
 
 import { Board } from "./board.js";
-import { Live } from "./live.js";
+import { Live, follow } from "./live.js";
 import { bytes, clock, count, make, micros, number, span } from "./text.js";
 import { Workers } from "./workers.js";
 
@@ -170,8 +170,14 @@ function tables() {
   at("no-failures").hidden = failures.length > 0;
 }
 
+let failures = { samples: [], flights: [] };
 /** The first messages; those whose player was recorded open to what it did last. */
-function samples({ samples, flights }) {
+function samples(data) {
+  const { changed } = data;
+  failures = changed
+    ? { samples: follow(failures.samples, changed.samples), flights: follow(failures.flights, changed.flights) }
+    : data;
+  const { samples, flights } = failures;
   const items = samples.map((sample) => {
     const head = [
       make("span", "at", clock(sample.at_us / 1e6)), " ", make("b", "", sample.step || "outside of steps"),
@@ -225,7 +231,10 @@ function told(name, data) {
   } else if (name === "workers") workers.show(data);
   else if (name === "failures") samples(data);
   else if (name === "notes") data.forEach(([, note]) => event(note.at_ms, "note", note.text));
-  else if (name === "markers") data.forEach((mark) => event(mark.at_ms, "marker", mark.text, mark.by));
+  else if (name === "markers") {
+    const marks = data.changed ? data.changed.more.map(([, mark]) => mark) : data;
+    marks.forEach((mark) => event(mark.at_ms, "marker", mark.text, mark.by));
+  }
   else if (name === "behind") {
     missed = `This page fell behind: from ${clock(data.from_s)} to ${clock(data.to_s)} it has the figures as they are kept, which may be coarser.`;
     at("coarse").textContent = missed;
@@ -255,14 +264,14 @@ function age() {
   const nowMs = Date.now() + aheadMs;
   const old = (nowMs - startMs) / 1_000 - toS;
   let text;
-  const isLost = !live.isOpen && (live.wasOpen || live.silence() > 5);
-  if (!live.isOpen && !isLost) text = "Connecting…";
+  const isLost = !live.isThere && (live.wasOpen || live.silence() > 5);
+  if (!live.isThere && !isLost) text = "Connecting…";
   else if (isLost) text = `Not connected for ${span(live.silence())}: trying again. What is shown is up to ${clock(toS)} of the run.`;
   else if (nowMs < startMs) text = `Starts in ${span((startMs - nowMs) / 1_000)}.`;
   else if (toS === 0) text = `Running for ${span((nowMs - startMs) / 1_000)}; no figures yet.`;
   else text = `Live. Figures up to ${clock(toS)} of ${clock((endsMs - startMs) / 1_000)}, ${span(old)} old.`;
   if (at("age").textContent !== text) at("age").textContent = text;
-  at("age").classList.toggle("stale", isLost || (live.isOpen && toS > 0 && old > 15));
+  at("age").classList.toggle("stale", isLost || (live.isThere && toS > 0 && old > 15));
   const cost = at("cost");
   if (cost) {
     const share = Math.min(1, Math.max(0, (nowMs - startMs) / Math.max(1, endsMs - startMs)));

@@ -8,15 +8,26 @@ export class Workers {
   constructor(section) {
     this.section = section;
     this.cells = [];
-    this.grid(JSON.parse(section.dataset.grid));
+    this.known = JSON.parse(section.dataset.grid);
+    this.grid(this.known);
   }
 
-  show({ crew, grid }) {
+  /** All of it, or what has changed. */
+  show({ crew, grid, changed }) {
     for (const [name, value] of Object.entries(crew)) {
       const place = document.getElementById(`crew-${name}`);
       if (place) place.textContent = value;
     }
-    this.grid(grid);
+    if (changed) {
+      const cells = [...this.known.cells];
+      for (const [from, signs] of changed.cells) cells.splice(from, signs.length, ...signs);
+      const players = [...this.known.players];
+      for (const [from, counts] of changed.players) players.splice(from, counts.length, ...counts);
+      const odd = new Map(this.known.odd);
+      for (const [worker, why] of changed.odd) why === null ? odd.delete(worker) : odd.set(worker, why);
+      this.known = { cells: cells.join(""), players, odd: [...odd].sort((a, b) => a[0] - b[0]) };
+    } else this.known = grid;
+    this.grid(this.known);
   }
 
   grid({ cells, players, odd, again }) {

@@ -32,7 +32,7 @@ pub(super) fn failures(run: &Shown) -> Markup {
             @if let Some(report) = run.report.as_ref().filter(|report| !report.flights.is_empty()) {
                 p class="note" { "Recordings, which the client's command " code { "replay" } " plays again:" }
                 ul class="files" { @for entry in report.flights.iter().take(MAX_ROWS) {
-                    li { a href=(format!("/v1/runs/{}/report/{}", run.record.id, entry.file)) { (entry.file) } }
+                    li { a href=(format!("/runs/{}/report/{}", run.record.id, entry.file)) { (entry.file) } }
                 } }
             }
         }

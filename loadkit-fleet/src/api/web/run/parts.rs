@@ -56,7 +56,7 @@ pub(super) fn artifacts(record: &RunRecord, files: &[FileEntry]) -> Markup {
     html! {
         section { h2 { "The report" }
             ul class="files" { @for file in files.iter().take(MAX_ROWS) {
-                li { a href=(format!("/v1/runs/{}/report/{}", record.id, file.name)) { (file.name) }
+                li { a href=(format!("/runs/{}/report/{}", record.id, file.name)) { (file.name) }
                     " " span class="note" { (format::bytes(file.bytes as f64)) } }
             } }
         }

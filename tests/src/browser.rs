@@ -1,16 +1,18 @@
 //! A headless Chromium, driven by its own driver over WebDriver.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::{Child, hold};
 use base64::Engine as _;
 use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand};
 use fantoccini::{Client, ClientBuilder, Locator};
 use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
-use loadkit_tests::{Child, hold};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -18,8 +20,10 @@ use url::Url;
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// A browser with a page.
-pub(crate) struct Browser {
-    pub(crate) client: Client,
+#[derive(Debug)]
+pub struct Browser {
+    /// What drives it.
+    pub client: Client,
     // It ends with this.
     _driver: Child,
     _profile: tempfile::TempDir,
@@ -56,7 +60,7 @@ fn programs() -> Option<(PathBuf, PathBuf)> {
 
 impl Browser {
     /// Opens one; none if there is none here.
-    pub(crate) async fn open() -> Option<Browser> {
+    pub async fn open() -> Option<Browser> {
         let (chromium, chromedriver) = programs()?;
         let driver = Child::start(Command::new(chromedriver).arg("--port=0").stdout(Stdio::piped()));
         // `ChromeDriver was started successfully on port 41235.` comes behind a few other lines.
@@ -98,12 +102,12 @@ impl Browser {
     }
 
     /// A command of Chromium's protocol for developers.
-    pub(crate) async fn tell(&self, command: &str, params: Value) -> Value {
+    pub async fn tell(&self, command: &str, params: Value) -> Value {
         self.own("goog/cdp/execute", json!({ "cmd": command, "params": params })).await
     }
 
     /// As on a screen of this width, by day or by night.
-    pub(crate) async fn screen(&self, width: u32, height: u32, is_dark: bool) {
+    pub async fn screen(&self, width: u32, height: u32, is_dark: bool) {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.tell("Emulation.setDeviceMetricsOverride", metrics).await;
         let scheme = if is_dark { "dark" } else { "light" };
@@ -111,17 +115,18 @@ impl Browser {
         self.tell("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 
-    pub(crate) async fn goto(&self, url: &str) {
+    /// Goes to an address.
+    pub async fn goto(&self, url: &str) {
         self.client.goto(url).await.unwrap();
     }
 
     /// What an expression is on the page.
-    pub(crate) async fn is(&self, expression: &str) -> Value {
+    pub async fn is(&self, expression: &str) -> Value {
         self.client.execute(&format!("return {expression};"), Vec::new()).await.unwrap()
     }
 
     /// Waits until an expression is true on the page.
-    pub(crate) async fn until(&self, expression: &str) {
+    pub async fn until(&self, expression: &str) {
         let began = Instant::now();
         // A page that is just left for another has no answer.
         while self.client.execute(&format!("return !!({expression});"), Vec::new()).await.ok()
@@ -137,29 +142,31 @@ impl Browser {
     }
 
     /// What an element shows.
-    pub(crate) async fn text(&self, css: &str) -> String {
+    pub async fn text(&self, css: &str) -> String {
         self.client.find(Locator::Css(css)).await.unwrap().text().await.unwrap()
     }
 
-    pub(crate) async fn click(&self, css: &str) {
+    /// Clicks an element.
+    pub async fn click(&self, css: &str) {
         self.client.find(Locator::Css(css)).await.unwrap().click().await.unwrap();
     }
 
-    pub(crate) async fn fill(&self, css: &str, text: &str) {
+    /// Writes into a field, in place of what is there.
+    pub async fn fill(&self, css: &str, text: &str) {
         let element = self.client.find(Locator::Css(css)).await.unwrap();
         element.clear().await.unwrap();
         element.send_keys(text).await.unwrap();
     }
 
     /// What the browser complained of: what the policy refused, errors of scripts.
-    pub(crate) async fn complaints(&self) -> Vec<String> {
+    pub async fn complaints(&self) -> Vec<String> {
         let log = self.own("se/log", json!({ "type": "browser" })).await;
         let severe = log.as_array().into_iter().flatten().filter(|entry| entry["level"] == "SEVERE");
         severe.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     /// What axe finds of consequence: where people who see, hear or point otherwise are kept out. None if it is not there.
-    pub(crate) async fn barriers(&self) -> Option<Vec<String>> {
+    pub async fn barriers(&self) -> Option<Vec<String>> {
         let folder = env::var_os("LOADKIT_TEST_AXE_NODE").map(PathBuf::from);
         let Some(folder) = folder else {
             println!("left out: LOADKIT_TEST_AXE_NODE does not say where axe-core is");
@@ -176,12 +183,12 @@ impl Browser {
     }
 
     /// Keeps a picture of the whole page where `LOADKIT_TEST_SCREENSHOTS` says.
-    pub(crate) async fn picture(&self, name: &str) {
+    pub async fn picture(&self, name: &str) {
         self.shot("LOADKIT_TEST_SCREENSHOTS", name, "png", json!({})).await;
     }
 
     /// Keeps a picture of the whole page where `LOADKIT_TEST_GALLERY` says, as small as it can be read: those of the documents.
-    pub(crate) async fn exhibit(&self, name: &str, scale: f64) {
+    pub async fn exhibit(&self, name: &str, scale: f64) {
         let size = "((e) => [e.scrollWidth, e.scrollHeight])(document.documentElement)";
         let (width, height): (f64, f64) = serde_json::from_value(self.is(size).await).unwrap();
         let clip = json!({ "x": 0, "y": 0, "width": width, "height": height, "scale": scale });
@@ -202,7 +209,7 @@ impl Browser {
     }
 
     /// That the page fits the screen: what is too wide scrolls in a frame of its own.
-    pub(crate) async fn fits(&self) {
+    pub async fn fits(&self) {
         let over = self.is("document.documentElement.scrollWidth - document.documentElement.clientWidth").await;
         let widest = "[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > screen.width + 1 \
                       && !e.closest('.scroll, pre')).slice(0, 5).map((e) => e.outerHTML.slice(0, 200))";
