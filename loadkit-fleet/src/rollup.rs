@@ -2,7 +2,7 @@
 //!
 //! Rollups are for looking at; verdicts come from the collation itself. A window of up to a minute is written again whenever
 //! something came to it, so that what is there is as true as it can be at the time. The wider ones are made of those, once,
-//! when nothing comes to them any more ([`wide`]).
+//! when nothing comes to them any more (`rollup/wide`).
 
 mod wide;
 
