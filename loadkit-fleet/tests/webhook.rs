@@ -53,6 +53,9 @@ async fn who_does_not_listen_is_named_without_its_secret() {
     let webhook = Webhook::new(&url).unwrap();
     let error = webhook.tell(&stopped()).await.unwrap_err();
     assert_eq!(error, "the webhook at 127.0.0.1: it answers 410 Gone: gone");
+    // Nobody listens where somebody did.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let webhook = Webhook::new(&format!("http://{free}/hook?key=secret")).unwrap();
     let shown = format!("{webhook:?} {}", webhook.tell(&stopped()).await.unwrap_err());
     assert!(shown.contains("cannot be reached") && !shown.contains("secret"), "{shown}");
     assert!(Webhook::new("mailto:secret").is_err_and(|why| !why.contains("secret")));
