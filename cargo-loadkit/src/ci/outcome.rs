@@ -36,7 +36,7 @@ pub(super) struct Outcome {
     pub(super) client: PathBuf,
     pub(super) packaged: Option<Value>,
     pub(super) servers: Vec<Started>,
-    /// How often was played: more than once where the load generator was sick.
+    /// How often was played: more than once where the load generator was sick, or the gate had too little data.
     pub(super) attempts: u64,
     pub(super) report: PathBuf,
     pub(super) files: Vec<PathBuf>,

@@ -29,7 +29,7 @@ Examples:
   cargo loadkit publish --stack loadkit                       the zip into the function loadkit-worker
   cargo loadkit publish --repository mygame-bots:build-2.31   the image into a repository of ECR
   cargo loadkit publish --function my-worker --from dist --json
-  cargo loadkit publish --registry https://ghcr.io/studio/mygame-bots:build-2.31
+  cargo loadkit publish --registry https://registry.example.com/studio/mygame-bots:build-2.31
 
 It sends what `cargo loadkit package` has written, signed with the AWS credentials of the environment, and waits until the
 function is ready. What is there already is not sent again. New tasks take an image by the tag that the template's

@@ -36,8 +36,9 @@ impl Place {
     /// From `http://HOST/NAME:TAG` or `https://…`.
     pub(super) fn parse(text: &str) -> Result<Place, Failure> {
         let wrong = || {
-            Failure::wrong_use(format!("--registry {text}: this is no image in a registry"))
-                .mended_by("--registry https://HOST/NAME:TAG, as in https://ghcr.io/studio/mygame-bots:build-2.31")
+            Failure::wrong_use(format!("--registry {text}: this is no image in a registry")).mended_by(
+                "--registry https://HOST/NAME:TAG, as in https://registry.example.com/studio/mygame-bots:build-2.31",
+            )
         };
         let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
         let (host, name) = rest.split_once('/').ok_or_else(wrong)?;
@@ -258,12 +259,18 @@ mod tests {
 
     #[test]
     fn a_place_is_a_url_with_a_name_and_a_tag() {
-        let place = Place::parse("https://ghcr.io/studio/bots:build-2.31").unwrap();
-        assert_eq!((place.url.as_str(), place.is_safe), ("https://ghcr.io", true));
+        let place = Place::parse("https://registry.example.com/studio/bots:build-2.31").unwrap();
+        assert_eq!((place.url.as_str(), place.is_safe), ("https://registry.example.com", true));
         assert!(Place::parse("http://127.0.0.1:5000/bots:1").unwrap().is_safe);
         assert!(Place::parse("http://[::1]:5000/bots:1").unwrap().is_safe);
         assert!(!Place::parse("http://registry.test/bots:1").unwrap().is_safe);
-        for text in ["bots:1", "https://ghcr.io/bots", "https://ghcr.io", "ftp://ghcr.io/bots:1", "https:///bots:1"] {
+        for text in [
+            "bots:1",
+            "https://registry.example.com/bots",
+            "https://registry.example.com",
+            "ftp://registry.example.com/bots:1",
+            "https:///bots:1",
+        ] {
             assert!(Place::parse(text).unwrap_err().to_string().contains("--registry https://HOST/NAME:TAG"), "{text}");
         }
     }
