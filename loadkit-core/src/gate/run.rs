@@ -110,7 +110,8 @@ impl GateRun {
                 faults.push(format!("{} has no histograms of steps: it cannot be compared", run.name));
             } else if run.seconds() == 0.0 {
                 faults.push(format!(
-                    "nothing of {} is left to compare: it ended before the ramp, or before --after",
+                    "nothing of {} is left to compare: it ended before its load was at its highest (by the ramp, or by a \
+                     dial), or before --after",
                     run.name
                 ));
             }

@@ -1,13 +1,33 @@
 //! Ctrl-C and signals, `stop` and `dial`, of runs that a service plays: who leaves changes nothing, who stops is told how it ended.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use loadkit_tests::{CTRL_C, Child, Terminal, rudp_server};
+use tempfile::TempDir;
 
 use super::{LIMIT, code_of, command, json, plan, read, run, serve};
 
 /// What a terminal asks.
 const ASKS: &str = "The run is on. [s]top it, [l]eave it playing, or [g]o on watching? ";
+
+/// A folder with a plan of ten minutes, and a fleet's service beside it.
+struct Place {
+    folder: TempDir,
+    /// Its URL.
+    fleet: String,
+    _service: Child,
+    _served: TempDir,
+}
+
+impl Place {
+    fn new(server: SocketAddr) -> Place {
+        let (folder, served) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (service, at) = serve(served.path(), "127.0.0.1:0");
+        plan(folder.path(), server, 600, "errors < 1%");
+        Place { folder, fleet: format!("http://{at}"), _service: service, _served: served }
+    }
+}
 
 /// A launch on a fleet, followed.
 fn launch(fleet: &str) -> Vec<&str> {
@@ -25,11 +45,8 @@ fn latest(folder: &Path, fleet: &str) -> (String, String) {
 #[test]
 fn whoever_leaves_a_run_of_a_service_leaves_it_playing() {
     let (server, seen) = rudp_server(|_| ());
-    let (served, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let folder = folder.path();
-    let (_service, at) = serve(served.path(), "127.0.0.1:0");
-    let fleet = format!("http://{at}");
-    plan(folder, server, 600, "errors < 1%");
+    let place = Place::new(server);
+    let (folder, fleet) = (place.folder.path(), place.fleet.clone());
 
     // On a terminal one is asked, each time; who goes on sees the run again.
     let mut terminal = Terminal::start(&command(folder, &launch(&fleet)));
@@ -83,11 +100,8 @@ fn whoever_leaves_a_run_of_a_service_leaves_it_playing() {
 #[test]
 fn whoever_stops_a_run_of_a_service_hears_how_it_ended() {
     let (server, seen) = rudp_server(|_| ());
-    let (served, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let folder = folder.path();
-    let (_service, at) = serve(served.path(), "127.0.0.1:0");
-    let fleet = format!("http://{at}");
-    plan(folder, server, 600, "errors < 1%");
+    let place = Place::new(server);
+    let (folder, fleet) = (place.folder.path(), place.fleet.clone());
 
     let mut terminal = Terminal::start(&command(folder, &launch(&fleet)));
     terminal.shows("9 playing of 9 planned", LIMIT);
