@@ -82,6 +82,9 @@ fn words(estimate: &Estimate) -> String {
     for warning in &estimate.warnings {
         text += &format!("warning: {warning}\n");
     }
+    for rail in &estimate.rails {
+        text += &format!("The rule {:?} allows {}\n", rail.rule, rail.allows);
+    }
     for refusal in &estimate.refusals {
         text += &format!("REFUSED by {:?}: {}\n", refusal.rule, refusal.why);
     }

@@ -35,6 +35,16 @@ pub struct Refusal {
     pub why: String,
 }
 
+/// A guard-rail that holds for whoever asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "api", derive(utoipa::ToSchema))]
+pub struct Rail {
+    /// The rule, by its name.
+    pub rule: String,
+    /// What it allows, in words.
+    pub allows: String,
+}
+
 /// The guard-rails.
 #[async_trait]
 pub trait Guard: Send + Sync + fmt::Debug {
@@ -47,6 +57,11 @@ pub trait Guard: Send + Sync + fmt::Debug {
     /// All rules that refuse it, as far as they can be told together; the first is that of [`Guard::check`].
     async fn refusals(&self, asked: &Asked<'_>) -> Vec<Refusal> {
         self.check(asked).await.err().into_iter().collect()
+    }
+
+    /// What holds for whoever asks, whatever is asked for.
+    fn rails(&self, _by: &Caller) -> Vec<Rail> {
+        Vec::new()
     }
 }
 

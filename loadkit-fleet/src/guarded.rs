@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use loadkit_worker::Terms;
 
 use crate::estimate::Estimate;
-use crate::guard::{Asked, Guard, Refusal};
+use crate::guard::{Asked, Guard, Rail, Refusal};
 use crate::policy::{Policy, host_of};
+use crate::request::Caller;
 
 /// What the rule of a refusal begins with that is a quota.
 pub(crate) const QUOTA: &str = "quota: ";
@@ -53,6 +54,10 @@ impl Guard for Guarded {
             estimate.short().map(|over| Refusal { rule: format!("{QUOTA}{}", over.need.name), why: over.to_string() }),
         );
         refusals
+    }
+
+    fn rails(&self, by: &Caller) -> Vec<Rail> {
+        self.policy.rails(by)
     }
 }
 

@@ -38,8 +38,6 @@ pub use finish::report_file;
 const KEEPER: &str = "keeper";
 /// A keeper that was silent for so long is replaced, ms.
 const KEEPER_LEASE_MS: u64 = 20_000;
-/// The collation is put aside so often, ms: so much of it a new keeper has to do again.
-const CHECKPOINT_MS: u64 = 20_000;
 /// After so many passes that failed one after the other, a keeper gives up; another may fare better.
 const MAX_FAILED_PASSES: u32 = 30;
 
@@ -251,7 +249,8 @@ impl<'a> Keeper<'a> {
         }
         self.collation.pass(&*self.fleet.store, self.run_ms(now_ms), now_ms).await?;
         self.take_faults();
-        if self.has_started(now_ms) && now_ms.saturating_sub(self.put_aside_ms) >= CHECKPOINT_MS {
+        let checkpoint_ms = ms(self.fleet.settings.checkpoint);
+        if self.has_started(now_ms) && now_ms.saturating_sub(self.put_aside_ms) >= checkpoint_ms {
             self.put_aside_ms = now_ms;
             self.collation.put_aside(&*self.fleet.store, now_ms).await?;
         }

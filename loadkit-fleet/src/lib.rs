@@ -51,7 +51,7 @@ pub use error::FleetError;
 pub use estimate::{CostLine, Dollars, Estimate, FARGATE_GB, FARGATE_VCPUS, LAMBDA_MB, Need, OverQuota};
 pub use failures::{Failures, Flown};
 pub use fleet::{DIAL, Fleet, RunLine};
-pub use guard::{Asked, Guard, Refusal, Unguarded};
+pub use guard::{Asked, Guard, Rail, Refusal, Unguarded};
 #[cfg(feature = "api")]
 pub use guarded::Guarded;
 pub use inbox::{Inbox, MemoryQueue, Received};

@@ -44,7 +44,7 @@ impl Fleet {
         let asked = Asked { request, plan: &plan, staffing: &staffing, quotas: quotas.as_ref(), by };
         let refusals = self.guard.refusals(&asked).await;
         let estimate = Estimate::of(&plan, &staffing, &self.settings.terms, &quotas.unwrap_or_default());
-        Ok(Estimate { refusals, ..estimate })
+        Ok(Estimate { refusals, rails: self.guard.rails(by), ..estimate })
     }
 
     /// What there is room for where the players would play; in words, why that is not known.

@@ -35,6 +35,9 @@ pub struct Settings {
     pub usual: fn(Home) -> Usual,
     /// How often a keeper looks after its run.
     pub pass: Duration,
+    /// How often a keeper puts its collation aside: so much of it a new one has to do again. Of a day of a thousand workers it is
+    /// some hundred kilobytes, and takes a third of a second.
+    pub checkpoint: Duration,
     /// A run whose workers have not all come is put off for so long at most.
     pub assembling: Duration,
     /// After the last player has left, figures are waited for so long at most.
@@ -51,6 +54,7 @@ impl Settings {
             terms: Terms::default(),
             usual: Usual::of,
             pass: Duration::from_millis(1_500),
+            checkpoint: Duration::from_secs(20),
             assembling: Duration::from_secs(180),
             tail: Duration::from_secs(30),
             attempts: 3,

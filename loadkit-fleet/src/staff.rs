@@ -6,6 +6,7 @@ use std::time::Duration;
 use loadkit_core::Plan;
 use loadkit_worker::Terms;
 
+use crate::fleet::ms;
 use crate::launcher::Home;
 use crate::request::{Long, RunRequest, RunnerChoice};
 
@@ -162,7 +163,6 @@ const SENDING: Duration = Duration::from_secs(20);
 
 /// Splits a run into stretches that workers can play, each but the last as long as may be.
 fn relay(duration: Duration, grace: Duration, share: Option<Duration>) -> Result<Vec<Generation>, String> {
-    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let whole = Generation { from_ms: 0, until_ms: None };
     let Some(share) = share.filter(|share| duration + grace > *share) else { return Ok(vec![whole]) };
     if share < Duration::from_secs(1) {

@@ -15,7 +15,7 @@ use loadkit_core::Plan;
 use loadkit_worker::Terms;
 use serde::{Deserialize, Serialize};
 
-use crate::guard::Refusal;
+use crate::guard::{Rail, Refusal};
 use crate::launcher::{Home, Quotas};
 use crate::staff::{Staffing, most_players};
 
@@ -61,6 +61,9 @@ pub struct Estimate {
     /// The guard-rails that would refuse the launch; none if it would be taken.
     #[serde(default)]
     pub refusals: Vec<Refusal>,
+    /// The guard-rails that hold for whoever asks.
+    #[serde(default)]
+    pub rails: Vec<Rail>,
 }
 
 /// A quota and how much of it a run needs.
@@ -141,6 +144,7 @@ impl Estimate {
             dollars: cost::dollars(&cost::Run { plan, home, workers, generations, launch_s, terms }),
             warnings: Vec::new(),
             refusals: Vec::new(),
+            rails: Vec::new(),
         };
         estimate.quotas = estimate.needs(plan, terms, quotas);
         estimate.warnings = estimate.warn(plan, staffing, terms);

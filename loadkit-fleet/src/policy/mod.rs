@@ -30,6 +30,7 @@
 //! keep their credentials, and those of many at once are never targets.
 
 mod pattern;
+mod rails;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -132,7 +133,7 @@ impl Policy {
         caller: &Caller,
         addrs: &[SocketAddr],
     ) -> Vec<Refusal> {
-        let rules: Vec<&Rule> = self.rules.iter().filter(|rule| rule.is_for(caller)).collect();
+        let rules = self.rules_for(caller);
         if let Some(refusal) = rules.iter().find_map(|rule| rule.check_caller(caller).err()) {
             return vec![refusal];
         }
@@ -155,7 +156,11 @@ impl Policy {
     /// # Errors
     /// The first rule that refuses it.
     pub fn check_players(&self, caller: &Caller, players: u64) -> Result<(), Refusal> {
-        self.rules.iter().filter(|rule| rule.is_for(caller)).try_for_each(|rule| rule.check_players(players))
+        self.rules_for(caller).into_iter().try_for_each(|rule| rule.check_players(players))
+    }
+
+    fn rules_for(&self, caller: &Caller) -> Vec<&Rule> {
+        self.rules.iter().filter(|rule| rule.is_for(caller)).collect()
     }
 }
 
@@ -163,6 +168,10 @@ impl Rule {
     fn is_for(&self, caller: &Caller) -> bool {
         let named = |patterns: &[CallerPattern]| patterns.iter().any(|pattern| pattern.fits(&caller.name));
         self.applies_to.as_deref().is_none_or(named) && !named(&self.except)
+    }
+
+    fn speaks_of_targets(&self) -> bool {
+        self.hosts.is_some() || self.networks.is_some()
     }
 
     fn refuse(&self, why: String) -> Result<(), Refusal> {
@@ -252,7 +261,7 @@ fn check_target(rules: &[&Rule], target: &str, addrs: &[SocketAddr]) -> Result<(
     if let Some(addr) = addrs.iter().find(|addr| is_never_a_target(**addr)) {
         return Err(Refusal { rule: NEVER.into(), why: format!("the target {} is at {addr}", shown(target)) });
     }
-    let speaking: Vec<&&Rule> = rules.iter().filter(|rule| rule.hosts.is_some() || rule.networks.is_some()).collect();
+    let speaking: Vec<&&Rule> = rules.iter().filter(|rule| rule.speaks_of_targets()).collect();
     if !speaking.is_empty() {
         return speaking.into_iter().try_for_each(|rule| rule.check_target(target, host, &addrs));
     }

@@ -1,5 +1,6 @@
 //! What a policy's texts stand for: callers, hosts, networks.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// No pattern is longer.
@@ -27,6 +28,12 @@ pub(super) struct HostPattern {
     /// Below this name, at any depth.
     below: bool,
     text: String,
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.below { "*." } else { "" }, self.text)
+    }
 }
 
 impl HostPattern {
@@ -121,6 +128,16 @@ pub(super) enum Network {
     /// Loopback too: what does not leave the studio.
     Private,
     Of(IpAddr, u8),
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Network::Loopback => f.write_str("loopback"),
+            Network::Private => f.write_str("private"),
+            Network::Of(addr, length) => write!(f, "{addr}/{length}"),
+        }
+    }
 }
 
 impl Network {

@@ -223,3 +223,27 @@ proptest! {
         prop_assert!(!expected || pattern.fits(&text));
     }
 }
+
+#[test]
+fn rails_say_what_holds_for_whoever_asks() {
+    let rails = |policy: &str, name: &str| {
+        let rails = Policy::parse(policy, "p").unwrap().rails(&Caller { name: name.into() });
+        rails.into_iter().map(|rail| format!("{}: {}", rail.rule, rail.allows)).collect::<Vec<_>>()
+    };
+    let ours = "our servers: targets named *.test.example.com or lab-*.example.com, targets at 10.0.0.0/8 or fd12::/16 or loopback";
+    assert_eq!(
+        rails(STUDIO, "ci-a"),
+        [
+            ours,
+            "CI stays small: at most 1,000 players, at most 30m, at most $5.00",
+            "Fargate is for operations: workers on local or lambda",
+            "who may launch: you",
+        ]
+    );
+    assert_eq!(rails(STUDIO, "ops-eva"), [ours, "who may launch: you"]);
+    assert_eq!(rails(STUDIO, "eva"), [""; 0], "who may not launch learns nothing");
+    assert!(rails("", "eva")[0].starts_with(DEFAULT_TARGETS));
+    let many: Vec<String> = (0..10).map(|nth| format!("\"10.0.{nth}.0/24\"")).collect();
+    let many = format!("[[rules]]\nname = \"many\"\nnetworks = [{}]", many.join(", "));
+    assert!(rails(&many, "eva")[0].ends_with("10.0.5.0/24 or 4 more"));
+}

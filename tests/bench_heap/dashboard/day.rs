@@ -11,7 +11,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use loadkit::core::RunId;
-use loadkit_fleet::{EmbeddedStore, Fleet, Home, Kept, RunRecord, RunRequest, keep};
+use loadkit_fleet::{EmbeddedStore, Fleet, Home, Kept, RunRecord, RunRequest, Settings, keep};
 use loadkit_tests::fleet::{Fault, Game, Making, Script, Style, World, plan};
 use loadkit_worker::{Clock, Store, SystemClock, keys};
 
@@ -26,6 +26,8 @@ const SECONDS: Duration = Duration::from_secs(240);
 const WIDE: Duration = Duration::from_secs(30);
 /// The keeper looks so often: several times in the forty seconds after which who tells nothing is silent.
 const PASS: Duration = Duration::from_secs(8);
+/// It puts aside what it has so often until then: more often it is half of the time that the day takes to be made.
+const CHECKPOINT: Duration = Duration::from_secs(600);
 /// Parcels that have been collated so long ago are forgotten: the store is in memory.
 const KEPT_SLOTS: u32 = 90;
 
@@ -78,6 +80,7 @@ async fn day(dir: PathBuf, ready: &Sender<Day>) -> Result<RunRecord, String> {
         epoch: SystemClock.now().saturating_sub(DAY),
         settings: |settings| {
             settings.pass = PASS;
+            settings.checkpoint = CHECKPOINT;
             settings.terms.beat_ms = 5_000;
             // Who tells of half minutes is heard twice a minute.
             settings.terms.lease_ms = 200_000;
@@ -105,7 +108,10 @@ async fn day(dir: PathBuf, ready: &Sender<Day>) -> Result<RunRecord, String> {
     let clock = Arc::new(Since(world.clock.now(), Instant::now()));
     let handed = Day { fleet: world.again(clock, |_| {}), run, game, made: began.elapsed() };
     ready.send(handed).map_err(|error| error.to_string())?;
-    let fleet = world.again(Arc::new(world.clock), |settings| settings.pass = Duration::from_millis(1_500));
+    let fleet = world.again(Arc::new(world.clock), |settings| {
+        let usual = Settings::new(settings.line.clone());
+        (settings.pass, settings.checkpoint) = (usual.pass, usual.checkpoint);
+    });
     loop {
         match keep(&fleet, run, Duration::from_secs(3_600)).await.map_err(words)? {
             Kept::Ended(record) => return Ok(*record),

@@ -1,6 +1,6 @@
 //! A store that counts what it is asked for, by partition and second, and has its moods.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use async_trait::async_trait;
@@ -58,7 +58,7 @@ impl Metered<Moving> {
     /// # Errors
     /// Those of the stores.
     pub async fn move_to(&self, store: Arc<dyn Store>) -> Result<(), StoreError> {
-        let parts: BTreeSet<String> = self.counts().by_second.keys().map(|(part, _)| part.clone()).collect();
+        let parts: Vec<String> = self.counts().by_part.keys().cloned().collect();
         for part in parts {
             let mut after: Option<String> = None;
             loop {
@@ -87,10 +87,18 @@ pub struct Metered<S> {
 #[derive(Debug, Default)]
 struct Counts {
     calls: u64,
-    /// Write units, by the kind of the partition, and by partition and second.
+    /// Write units, by the kind of the partition.
     units: BTreeMap<String, f64>,
-    by_second: BTreeMap<(String, u64), f64>,
+    by_part: BTreeMap<String, Hot>,
     read_units: f64,
+}
+
+/// Write units of a partition: in its latest second, and the most of any.
+#[derive(Debug, Default)]
+struct Hot {
+    second: u64,
+    units: f64,
+    most: f64,
 }
 
 impl<S> Metered<S> {
@@ -119,7 +127,9 @@ impl<S> Metered<S> {
         let mut counts = self.counts();
         let kind = item.key.part.split('/').next().unwrap_or_default().to_owned();
         *counts.units.entry(kind).or_default() += units;
-        *counts.by_second.entry((item.key.part.clone(), second)).or_default() += units;
+        let hot = counts.by_part.entry(item.key.part.clone()).or_default();
+        hot.units = if hot.second == second { hot.units + units } else { units };
+        (hot.second, hot.most) = (second, hot.most.max(hot.units));
     }
 
     fn read(&self, bytes: usize) {
@@ -129,11 +139,11 @@ impl<S> Metered<S> {
     /// The most write units of any partition in a second, by the kind of partition.
     pub fn hottest(&self) -> BTreeMap<String, (f64, String)> {
         let mut hottest: BTreeMap<String, (f64, String)> = BTreeMap::new();
-        for ((part, _), units) in &self.counts().by_second {
+        for (part, hot) in &self.counts().by_part {
             let kind = part.split('/').next().unwrap_or_default().to_owned();
             let most = hottest.entry(kind).or_default();
-            if *units > most.0 {
-                *most = (*units, part.clone());
+            if hot.most > most.0 {
+                *most = (hot.most, part.clone());
             }
         }
         hottest

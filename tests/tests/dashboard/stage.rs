@@ -9,13 +9,25 @@ use async_trait::async_trait;
 use loadkit::core::{FailureSample, Histogram, HistogramDelta, Judgement, Plan, Reason, RunId, Verdict};
 use loadkit_fleet::api::{Access, Door, Fault, FileEntry, Filter, LivePage, RunList, Service, Standing};
 use loadkit_fleet::{
-    Caller, Crew, Dollars, Estimate, Flown, Home, Marker, Note, Plans, Quotas, Refusal, RunLine, RunRecord, RunRequest,
-    RunState, Usual, staff,
+    Caller, Crew, Dollars, Estimate, Flown, Home, Marker, Note, Plans, Policy, Quotas, Refusal, RunLine, RunRecord,
+    RunRequest, RunState, Usual, staff,
 };
 use loadkit_sinks::{Interval, StepFigures};
 use loadkit_worker::{Clock, Job, Lease, Line, Phase, SystemClock, Terms, WorkerStatus};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+/// Whose guard-rails stand on the page that launches.
+const POLICY: &str = r#"
+[[rules]]
+name = "only the studio's own servers"
+hosts = ["*.staging.example"]
+
+[[rules]]
+name = "an evening costs less than a dinner"
+duration = "2h"
+cost = 150
+"#;
 
 /// All that is made up.
 #[derive(Debug, Default)]
@@ -190,14 +202,15 @@ impl Service for Stage {
         Err(Fault::Bad("nothing is launched here".into()))
     }
 
-    async fn estimate(&self, request: RunRequest, _: &Caller) -> Result<Estimate, Fault> {
+    async fn estimate(&self, request: RunRequest, by: &Caller) -> Result<Estimate, Fault> {
         let plan = Plan::parse(&request.plan, "the plan")?;
         let homes = BTreeSet::from([Home::Fargate]);
         let staffing = staff(&plan, &request, &homes, Usual::of, &Terms::default()).map_err(Fault::Bad)?;
         let names = vec!["Fargate: On-Demand vCPU resource count".to_owned()];
         let quotas = Quotas { workers: Some(500), starts_per_s: Some(20.0), names, ..Quotas::default() };
         let refusals = self.0.lock().unwrap().refusals.clone();
-        Ok(Estimate { refusals, ..Estimate::of(&plan, &staffing, &Terms::default(), &quotas) })
+        let rails = Policy::parse(POLICY, "the policy")?.rails(by);
+        Ok(Estimate { refusals, rails, ..Estimate::of(&plan, &staffing, &Terms::default(), &quotas) })
     }
 
     async fn plans(&self) -> Result<Plans, Fault> {

@@ -225,6 +225,14 @@ fn estimated(estimate: &Estimate, digest: &str, changed: bool) -> Markup {
             } }
             @if !estimate.warnings.is_empty() { h3 { "To know" } ul { @for warning in &estimate.warnings { li { (format::fit(warning, MAX_TEXT)) } } } }
             h3 { "Guard-rails" }
+            @if !estimate.rails.is_empty() { div class="scroll" { table id="rails" {
+                thead { tr { th { "Rule" } th { "Allows" } th { "" } } }
+                tbody { @for rail in &estimate.rails {
+                    @let refuses = estimate.refusals.iter().any(|refusal| refusal.rule == rail.rule);
+                    tr { td { (rail.rule) } td { (format::fit(&rail.allows, MAX_TEXT)) }
+                        td { @if refuses { span class="missed" { "✗ refuses it" } } @else { span class="met" { "✓" } } } }
+                } }
+            } } }
             @if estimate.refusals.is_empty() {
                 p class="met" { "✓ All of them allow it." }
                 input type="hidden" name="seen" value=(digest);
